@@ -33,10 +33,7 @@ LIMIT_BYTES = 1 << 20
 class Config(Struct, frozen=True):
     """The complete configuration of a host. Most fields are keys of Docker's daemon.json.
 
-    Addresses are strings in canonical form; "" means "not given". ``bridge`` is the user's bridge for the default
-    network, or "none" for no default network. A ``mtu`` of 0 means the kernel's default. A ``default_log_limit`` of 0
-    means no limit; other values are in bytes. With ``heal``, the agent repairs what other programs change in hawse's
-    networks. With ``netns_names``, the sandbox of each container has a name for ``ip netns``.
+    Addresses are strings in canonical form; "" means "not given".
     """
 
     default_address_pools: tuple[DefaultPool, ...] = LOCAL_POOLS
@@ -77,7 +74,7 @@ def config_path() -> Path:
 
 
 def number_from_environment(variable: str, default: int) -> int:
-    """Return the whole number in an environment variable, or ``default`` if it is unset or is no whole number."""
+    """Return the whole number in an environment variable, or ``default`` if the variable has none."""
     text = os.environ.get(variable, "")
     return whole_number(text) if text.isascii() and text.isdigit() else default
 

@@ -109,9 +109,11 @@ class LocalEngine:
 def _cleaned_up(host: Host, outcomes: Iterable[EngineError | None], number: int) -> Iterator[EngineError | None]:
     """Yield the outcomes of ``number`` removals; before the last outcome, start two background processes if needed.
 
-    An outcome is None after a removal, or the error. One process deletes the kernel objects of removed networks. The
-    other process removes hawse's kernel state from a host without networks and containers. Because the caller may end
-    the iteration at the last outcome, nothing is done after it.
+    An outcome is None after a removal, or the error. The processes are started before the last outcome, because the
+    caller may end the iteration there:
+
+    - One process deletes the kernel objects of removed networks.
+    - The other process removes hawse's kernel state from a host without networks and containers.
     """
     for place, outcome in enumerate(outcomes, 1):
         if place == number:
@@ -188,10 +190,10 @@ class NetworkVerbs(_Verbs):
         return networks_create.create(host, networks_create.with_default_options(request, host.config))
 
     def advice(self, request: NetworkCreate) -> Strings:
-        """Return a line for each option in ``request`` that has no effect, and for each overlap of its subnets.
+        """Return one line of advice for each setting of a new network that the user perhaps does not want.
 
-        The overlaps are those with a subnet of a host interface. ``request`` is the one with which `create` made the
-        network.
+        Such a setting is an option that has no effect, or a subnet that overlaps a subnet of a host interface. `create`
+        has already executed ``request``.
         """
         return networks_advice.lines(self.host, request)
 
@@ -283,7 +285,7 @@ class ContainerVerbs(_Verbs):
         """Stop a container; return False, without effect, if it neither runs nor waits for an automatic restart.
 
         Sends ``signal``, or the container's stop signal if ``signal`` is "". Sends SIGKILL after ``timeout`` seconds.
-        If ``timeout`` is None, the container's own stop timeout applies. If it is negative, no SIGKILL is sent.
+        If ``timeout`` is None, the container's own stop timeout applies. A negative timeout means no SIGKILL.
         """
         host = self.changing()
         container = lookup.resolve_own(host, reference)
@@ -410,10 +412,10 @@ class ContainerVerbs(_Verbs):
         containers_exec.resize(self.host, reference, rows, columns)
 
     def watch_end(self, reference: str, *, next_run: bool) -> EndWatch:
-        """Return an object whose file descriptor is readable at the end of a container's run; does not wait for it.
+        """Return an object with a file descriptor that becomes readable when the container's present run ends.
 
-        If the container has no process, the descriptor is readable at once. With ``next_run``, it is then readable at
-        the end of the container's next run.
+        If the container has no process, the descriptor is readable immediately, or with ``next_run`` at the end of the
+        container's next run.
         """
         return containers_exec.watch_end(self.host, reference, next_run=next_run)
 

@@ -117,8 +117,8 @@ class View(Struct, frozen=True, dict=True):
     def endpoints_on_other_hosts(self, network_id: str, node: str) -> list[SharedEndpoint]:
         """Return a network's endpoints on all hosts except the host ``node`` (a node id).
 
-        Endpoints on hosts without a lease in etcd (`alive`) are left out. So are endpoints that are in no sandbox and
-        only keep their addresses (``former``).
+        Two kinds of endpoints are left out: those on hosts without a lease in etcd (`alive`), and those that are in no
+        sandbox and only keep their addresses (``former``).
         """
         return [e for e in self.endpoints(network_id) if e.node != node and not e.former]
 
@@ -141,7 +141,7 @@ def make(revision: int, values: Values) -> View:
 
 
 def load(client: Client) -> View:
-    """Read all values under ``shared/`` except the questions from the etcd store, and return them as a snapshot."""
+    """Read a snapshot from the etcd store: all values under ``shared/``, without the questions between hosts."""
     pairs, revision = client.range(keys.SHARED)
     return make(revision, {kv.key: kv.value for kv in pairs if not kv.key.startswith(keys.QUESTIONS)})
 
@@ -175,8 +175,8 @@ def after(view: View, revision: int, events: Sequence[KeyValue]) -> View:
 def _share(view: View, changed: View, touched: set[str]) -> None:
     """Copy parsed records from the old snapshot ``view`` to the new snapshot ``changed``, to save time.
 
-    ``touched`` has the etcd keys that have changed. If one of them is the key of a node, no nodes are copied. The same
-    holds for each of the other kinds of records.
+    ``touched`` has the etcd keys that have changed. A kind of records, such as the nodes, is copied only if ``touched``
+    has no key of this kind.
     """
     for prefix, name in PARSED:
         if name in view.__dict__ and not any(key.startswith(prefix) for key in touched):
@@ -209,7 +209,7 @@ def saved(root: Path) -> View | None:
 def record_of(endpoint: SharedEndpoint) -> EndpointRecord:
     """Convert an endpoint's record in the etcd store to an endpoint record of the local store, in phase ``live``.
 
-    The container id in it is ``node id/container id``, because the container is on another host.
+    The result's container id is ``node id/container id``, because the container is on another host.
     """
     return EndpointRecord(
         id=endpoint.id,

@@ -1,17 +1,21 @@
 """Use network namespaces that hawse did not create as if they were containers ("adopted" sandboxes).
 
-``netns:NAME`` is a namespace of ``ip netns``. ``netns:/path`` is any bind-mounted namespace. ``pid:N`` is the namespace
-of a process. The default name of a namespace given by a path is ``netns:`` and the last part of the path. The default
-name of ``netns:/proc/N/ns/net`` is ``pid:N``. If a reference names the namespace of a container that hawse created, the
-reference means that container.
+A reference names such a namespace:
+
+- ``netns:NAME``: a namespace of ``ip netns``
+- ``netns:/path``: any bind-mounted namespace; its default name is ``netns:`` and the last part of the path
+- ``pid:N`` or ``netns:/proc/N/ns/net``: the namespace of a process; its default name is ``pid:N``
+
+If a reference names the namespace of a container that hawse created, the reference means that container.
 
 An adopted sandbox has a container record only while it is connected to a network. The record is created together with
 the first endpoint and deleted together with the last endpoint.
 
-hawse does not keep an adopted namespace alive. Other programs can delete the namespace, and hawse detects this by the
-inode of the path: another inode means another namespace. A network namespace may belong to a host and not to a
-container, such as that of PID 1. hawse refuses such a namespace unless the user gives --force, so that no host is
-changed by mistake.
+hawse does not keep an adopted namespace alive. Other programs can delete the namespace. hawse detects the deletion by
+the inode of the path: another inode means another namespace.
+
+A reference may name a host's own network namespace, such as that of PID 1. hawse refuses such a namespace unless the
+user gives --force, so that no host is changed by mistake.
 """
 
 from __future__ import annotations
@@ -105,8 +109,8 @@ def record_of(
     ``known`` is the stored record of the namespace, or None. ``requested`` has the user's settings. The caller stores
     the result together with the first endpoint.
 
-    - If ``known`` is running, the result is a copy of ``known`` with the inode of ``namespace``. The copy also has the
-      process of ``namespace``, unless ``namespace`` is another path of the same namespace.
+    - If ``known`` is running, the result is a copy of ``known`` with the inode of ``namespace`` and the requested
+      restart policy, if any. If both have the same path, the copy also has the process of ``namespace``.
     - If ``known`` is not running, the result is a new record with the id ``container_id`` and the name of ``known``.
     - If ``known`` is None, the result is a new record with the id ``container_id``. Its name is the one that the user
       asks for, or else the namespace's default name.
@@ -185,7 +189,7 @@ def known_id(host: Host, namespace: NamespaceReference) -> str:
 
 
 def find(reader: Reader, reference: str) -> list[ContainerRecord]:
-    """Return a list with the container record of the namespace ``reference``, or an empty list if it has no record.
+    """Return a list with the container record of the namespace ``reference``, or an empty list without a record.
 
     ``reference`` is ``netns:...``, ``pid:N`` or a name of ``ip netns``. The record is found by the namespace's path.
     Therefore, a renamed record is found too. With ``netns:...`` and ``pid:N``, a running container is also found by
@@ -236,11 +240,14 @@ def _has_own_namespace(record: ContainerRecord) -> bool:
 
 
 def ended_at(record: ContainerRecord) -> float:
-    """Return the time in Unix seconds, possibly too late, at which a namespace that hawse did not create has ended.
+    """Estimate when an adopted namespace (which hawse did not create) ended, in Unix seconds.
 
-    The result is the last change of the directory that contained the namespace's name, such as /run/netns. The deletion
-    of the name is a change of this directory. If the directory has not changed since the namespace was connected, or
-    does not exist, the result is the present time. For the namespace of a process, it is also the present time.
+    The estimate may be too late. It is the last change of the directory that contained the namespace's name, such as
+    /run/netns, because the deletion of the name changes the directory. In three cases, it is the present time:
+
+    - The directory has not changed since the namespace was connected.
+    - The directory does not exist.
+    - The namespace is that of a process.
     """
     now = time.time()
     if record.pid:
@@ -291,7 +298,10 @@ def forget_if_unused(host: Host, container_id: str) -> None:
 
 
 def locate(reference: str) -> tuple[str, int]:
-    """Return path and inode of a namespace given as ``netns:`` or ``pid:``; raises NotFound if there is none."""
+    """Return the path and inode of the namespace that ``reference`` (``netns:...`` or ``pid:N``) names.
+
+    Raises NotFound if the namespace does not exist, and InvalidArgument for an invalid name or another kind of file.
+    """
     _, path, _ = _parsed(reference)
     with _opened(path, reference) as namespace:
         return path, os.fstat(namespace).st_ino
@@ -341,9 +351,9 @@ def _opened(path: str, reference: str) -> Iterator[int]:
 
 
 def hint(name: str) -> str:
-    """Return a hint that `ip netns` has a namespace with the name ``name``, or "" if it has none.
+    """Return a hint that `ip netns` has a namespace with the name ``name``, or "" without such a namespace.
 
-    The command shows the hint if it found no container with the name.
+    Used in the error text if no container has the name.
     """
     try:
         is_there = name in os.listdir(NETNS_DIRECTORY)

@@ -115,14 +115,14 @@ def _locked_target(host: Host, container: str, adoption: Adoption) -> Iterator[_
 
 
 def _existing(host: Host, container: str) -> tuple[ContainerRecord | None, str]:
-    """Return the record of a container, and a reference with which the caller can open its network namespace.
+    """Return the record of a container, or None and the reference of a network namespace that the caller must open.
 
-    The record is None in two cases, in which the caller must open the namespace:
+    The record is None in two cases:
 
     - ``container`` is ``netns:...`` or ``pid:N``, and hawse did not create this namespace.
     - ``container`` is the name of an adopted namespace that is not connected now.
 
-    If there is a record, the reference is ``container`` itself, and the caller needs no reference.
+    In all other cases, the caller needs no reference.
     """
     if names.is_adoptable(container):
         with host.store.read() as reader:
@@ -138,9 +138,9 @@ def _existing(host: Host, container: str) -> tuple[ContainerRecord | None, str]:
 
 
 def _free_name(host: Host, name: str) -> None:
-    """Free the name ``name``: delete its record, if it describes the namespace of a process that has ended.
+    """Remove the container that has the name ``name``, if it is the namespace of a process that has ended.
 
-    The name can then be used again, for example by a restarted service.
+    The name can then be used again, for example by a restarted service. No effect if ``name`` is "".
     """
     with host.store.read() as reader:
         holders = [record for record in reader.find_containers(name) if record.name == name] if name else []
@@ -207,8 +207,8 @@ def _reserve(
 ) -> JoinedEndpoint:
     """Reserve the container's endpoint on a network, and record an intent (a record of unfinished work) to connect it.
 
-    ``record`` is ``target.record`` with the new attachment. For a namespace that hawse did not create, the store may
-    have no record yet. Therefore ``target.record`` is then stored together with the endpoint.
+    ``record`` is ``target.record`` with the new attachment. For a namespace that hawse did not create, also stores
+    ``target.record``, because the store may have no record yet.
     """
     with hooks.reserve_endpoints(host, record, [network]) as granted:
         activate.activate(host, network.id)
@@ -227,8 +227,8 @@ def _reserve(
 def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settings: EndpointSettings) -> None:
     """Add a network to the configuration of a stopped container, unless the configuration already has it.
 
-    As in Docker, a ``reference`` that matches no network or several is accepted too. The next start of the container
-    then fails. If the configuration has a removed network of the same name, the new network replaces it.
+    As in Docker, a ``reference`` that matches no network or several networks is accepted too. In this case, the next
+    start of the container fails. The new network replaces a removed network of the same name.
     """
     name, named = reference, False
     with host.store.read() as reader:
@@ -299,9 +299,8 @@ def rollback(host: Host, endpoint_id: str) -> None:
 def resync_routes_and_ports(host: Host, container_id: str) -> None:
     """Set the default routes and the published ports of a running sandbox as its endpoints require; idempotent.
 
-    Also repairs the symbolic links to the sandbox's network namespace. From the container's /etc/hosts, removes the
-    addresses that the container no longer has. For a namespace that hawse did not create and that is on no network,
-    only deletes the record and hawse's files.
+    Also repairs the symbolic links to the sandbox's network namespace, and removes former addresses from /etc/hosts of
+    the container. For an adopted namespace that is on no network, only deletes the record and hawse's files.
     """
     with host.store.read() as reader:
         container = reader.container(container_id)

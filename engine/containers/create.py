@@ -132,9 +132,9 @@ def _platform_warnings(host: Host, request: ContainerCreate, root: RootFilesyste
 
 
 def _forwarding_warnings(host: Host, request: ContainerCreate) -> list[str]:
-    """Return a list with Docker's warning, if IPv4 forwarding is off and daemon.json forbids to enable it, else [].
+    """Return a list with Docker's warning if IPv4 forwarding is off and daemon.json forbids to enable it, else [].
 
-    There is no warning for a container in the network mode host or none.
+    Returns [] for a container in the network mode host or none.
     """
     if host.config.ip_forward or request.host.network_mode in ("host", "none") or is_forwarding():
         return []
@@ -327,9 +327,12 @@ def _normalised(request: ContainerCreate) -> ContainerCreate:
 def _attachments(request: ContainerCreate, main: NetworkRecord | None) -> list[NetworkAttachment]:
     """Return one network attachment (a network's name and its endpoint settings) for each network of the request.
 
-    ``main`` is the network that the network mode names, or None if it does not exist. If the request has no networks,
-    the only attachment is to ``main``; in the mode ``container:NAME``, there is none. An attachment has the network
-    name that the user typed. If the user typed the id of ``main``, the attachment has the name of ``main`` instead.
+    ``main`` is the network that the network mode names, or None if this network does not exist.
+
+    - A request without networks: the only attachment is to the network of the network mode. The mode
+      ``container:NAME`` has no attachment.
+    - A request with networks: each attachment has the network name that the user typed. If the user typed the id of
+      ``main``, the attachment has the name of ``main`` instead.
     """
     mode, networks = request.host.network_mode, request.networks
     if not networks and not is_container_mode(mode):

@@ -1,4 +1,4 @@
-"""Disconnect a container from a network, and release endpoints whose container no longer exists."""
+"""Disconnect a container from a network, and release endpoints of containers that no longer exist."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
 
 
 def _disconnect_stopped(host: Host, record: ContainerRecord, reference: str) -> None:
-    """Remove a network from the configuration of a container that has ended, or whose network no longer exists.
+    """Remove a network from the records of a container, without a change in the kernel.
 
-    ``reference`` is the network's name or id. After ``swarm leave --force``, a running container may have a network
-    that no longer exists.
+    ``reference`` is the network's name or id. The container has ended, or it runs and the network no longer exists. A
+    running container may have such a network after ``swarm leave --force``.
     """
     with host.store.read() as reader:
         network = names.only_network(reader.find_networks(reference))
@@ -124,10 +124,10 @@ def _force_out(host: Host, network: NetworkRecord, container: str) -> None:
 
 
 def release_orphan_endpoints(host: Host, reference: str) -> None:
-    """Release the network's endpoints whose container was removed or has ended.
+    """Release the endpoints that removed or ended containers have on a network.
 
-    Without this step, the removal of the network would fail with Docker's error "has active endpoints". Waits up to
-    `ENDING_SECONDS` for each container whose end another process is recording.
+    Without this step, the removal of the network would fail with Docker's error "has active endpoints". If another
+    process is recording the end of a container, waits up to `ENDING_SECONDS` for that process.
     """
     with host.store.read() as reader:
         matches = reader.find_networks(reference)
@@ -148,6 +148,6 @@ def release_orphan_endpoints(host: Host, reference: str) -> None:
                 tx.delete_endpoint(endpoint.id)
             continue
         if container is not None and container.status == "running" and not lookup.is_running(host, container):
-            # Another process may just record the same end. A container with longer work is left out.
+            # Wait for a process that records this end now. Skip the container if the process holds the lock for longer.
             with suppress(Unavailable), locked(host.run, "container", container.id, timeout=ENDING_SECONDS):
                 finalize.finalize_exit(host, container.id)

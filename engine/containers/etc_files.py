@@ -68,10 +68,12 @@ It has leased the file, runs it as a program, or has made it immutable (chattr +
 def paths(host: Host, record: ContainerRecord) -> dict[str, str]:
     """Return the files that a container has in /etc, as a mapping from path in the container to path on the host.
 
-    If the container joins the sandbox of another container (the owner), it has the files of the owner. A file that the
-    user bound into the owner (-v FILE:/etc/hosts) replaces hawse's file in the mapping. After the removal of the owner,
-    the mapping has the paths of the owner's former files. A namespace that hawse did not create has no such files. A
-    container that joins such a namespace has its own files.
+    The files are the container's own, unless the container joins the sandbox of another container (the owner):
+
+    - If the owner is an adopted namespace (which hawse did not create), the files are still the container's own.
+    - Any other owner: the files are the owner's. A file that the user bound into the owner (-v FILE:/etc/hosts)
+      replaces hawse's file in the mapping.
+    - If the owner was removed, the mapping has the paths of the owner's former files.
     """
     joined = shared_container(record.host.network_mode)
     if not joined:
@@ -151,8 +153,8 @@ def _update_resolv_conf(
 ) -> None:
     """Write /etc/resolv.conf of a container for its endpoints ``members``, unless the user has edited the file.
 
-    ``former`` are the endpoints that the container had when hawse last wrote the file. They serve to recognise an
-    unedited file.
+    ``former`` are the endpoints that the container had when hawse last wrote the file. They show
+    whether the user has edited the file.
     """
     directory = host.container_directory(record.id)
     present, copy = _present(directory / "resolv.conf"), _present(directory / WRITTEN)
@@ -265,9 +267,9 @@ def _default_bridge_address(host: Host) -> str:
 def _unedited(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[str]:
     """Return the texts that hawse may have written to resolv.conf while the container had the endpoints ``members``.
 
-    A file with another text has been edited. The caller needs these texts if an older version of hawse wrote the file.
-    Such a version kept no copy of its text (the file `WRITTEN`). Without ``members``, there are two texts: for a
-    container that never had a network, and for a container that has left a predefined network.
+    A file with any other text has been edited. The comparison is for files of older versions of hawse, which kept no
+    copy of the text (`WRITTEN`). Without ``members``, two texts are possible: that of a container that never had a
+    network, and that of a container that has left a predefined network.
     """
     transforms = [_transform(record, members)] if members else [Transform.NONE, Transform.LEGACY]
     return [_resolv_conf(host, record, members, transform) for transform in transforms]
@@ -388,7 +390,7 @@ def own_lines(config: ContainerConfig, addresses: Sequence[str], *, ipv6: bool =
 
 
 def without_own_lines(text: str, config: ContainerConfig, kept: Sequence[str] = ()) -> str:
-    """Return the text of /etc/hosts without the lines for the container's own name, except those of ``kept`` addresses.
+    """Return the text of /etc/hosts without the container's own lines, except the lines of the addresses ``kept``.
 
     ``network disconnect`` removes the lines for all networks of the container, as in Docker.
     """
@@ -400,8 +402,8 @@ def without_own_lines(text: str, config: ContainerConfig, kept: Sequence[str] = 
 def with_address(text: str, name: str, address: str) -> str:
     """Return the text of /etc/hosts, with ``address`` as the new address of each line whose first name is ``name``.
 
-    Only lines with an address of the same IP version change. Docker changes the file in this way when the target of a
-    legacy link (``--link``) gets a new address.
+    A first name such as ``name.domain`` counts as ``name``. Only lines with an address of the same IP version change.
+    Docker changes the file in this way when the target of a legacy link (``--link``) gets a new address.
     """
     present = r"[^\s:]*:\S*" if ":" in address else r"[^\s:]*"
     return re.sub(rf"(?m)^{present}(?=\t{re.escape(name)}(?:\s|\.))", address, text)

@@ -118,7 +118,7 @@ def _runner(
             raise InvalidArgument(f"{record.name} {text}")
         return partial(_execute_in_namespace, host, record, request, stdio)
     lookup.keep_supervisor(host, [record])
-    if has_default_terminal_type(record):  # this TERM is for the container's terminal, not for that of the command
+    if has_default_terminal_type(record):  # the container's TERM does not apply to the command's terminal
         request = replace(request, env=["TERM", *request.env])
     can_leave = request.tty and not request.detach and request.detach_keys
     return partial(host.runtime.exec, record.id, request, stdio, ended if can_leave else None)
@@ -210,8 +210,8 @@ def resize(host: Host, reference: str, rows: int, columns: int) -> None:
 def watch_end(host: Host, reference: str, *, next_run: bool) -> EndWatch:
     """Return an object with a file descriptor that becomes readable when the container's present run ends.
 
-    If the container has no process, the descriptor is readable immediately. With ``next_run``, the descriptor of such a
-    container becomes readable at the end of the container's next run.
+    If the container has no process, the descriptor is readable immediately, or with ``next_run`` at the end of the
+    container's next run.
     """
     return host.runtime.watch_end(lookup.resolve_own(host, reference).id, next_run=next_run)
 
@@ -221,9 +221,9 @@ def logs(
 ) -> Iterator[LogLine]:
     """Return the lines of the container's log file that ``options`` select.
 
-    If the options say to follow the log, ``wait_readable`` is called to wait for new lines. It may raise an error to
-    end the iteration. Without it, the runtime itself waits. Raises EngineError if the log driver writes no file, or if
-    the log options of the container are wrong.
+    If the options say to follow the log, ``wait_readable`` is called to wait for new lines, and may raise an error to
+    end the iteration. If ``wait_readable`` is None, the runtime itself waits. Raises EngineError if the log driver
+    writes no file, or if the log options of the container are wrong.
     """
     record = lookup.resolve_own(host, reference)
     path = log_path(host, record)
@@ -240,8 +240,8 @@ def logs(
 def wait(host: Host, reference: str, condition: str) -> int:
     """Wait until a container has no process and waits for no automatic restart; return its exit code.
 
-    Returns immediately if that is already so. If ``condition`` is "removed", also waits until the container has been
-    removed. Any other ``condition`` has no effect.
+    If ``condition`` is "removed", also waits until the container has been removed. Any other ``condition`` has no
+    effect.
     """
     record = lookup.with_actual_state(host, lookup.resolve_own(host, reference))
     while record.status == "restarting":

@@ -34,9 +34,9 @@ def new_namespace(record: ContainerRecord) -> None:
 
 
 def start(record: ContainerRecord) -> None:
-    """Record for ``--explain`` the container's sysctls, which its process sets before it executes the command.
+    """Record for ``--explain`` the sysctls that the container's process sets before the command (option ``--sysctl``).
 
-    These are the values of the option ``--sysctl``. With ``--rm``, also record which process removes the container.
+    With ``--rm``, also records which process removes the container.
     """
     for key, value in record.host.sysctls.items():
         _sysctl(record.sandbox_path, key, value)

@@ -54,7 +54,7 @@ def finalize_exit(host: Host, container_id: str, *, at_shutdown: bool = False) -
         if current is not None:
             ended = _record_end(tx, ended, current, state, at_shutdown=at_shutdown)
     if not ended.host.auto_remove or ended.status == "restarting":
-        # with --rm and no restart, keep the runtime's files, because they show that a removal is due
+        # With --rm and no restart, the runtime's files stay: they show that the container must be removed.
         host.runtime.delete(record.id)  # delete last: other processes read the exit code in these files
     announce(host)
     return ended if current is not None else None
@@ -104,7 +104,7 @@ def close_sandbox(host: Host, record: ContainerRecord) -> None:
 def _add_events(tx: Transaction, ended: ContainerRecord, state: ProcessState) -> None:
     """Add the events of the end of a run, in Docker's order; ``state`` says whether the user has stopped the container.
 
-    Adds none for a namespace that hawse did not create, because it is not a process.
+    Adds no events for a namespace that hawse did not create, because no process has ended.
     """
     if ended.kind != "process":
         return

@@ -61,8 +61,8 @@ def recorded_bridge(host: Host) -> NetworkRecord:
 def _put_ingress_endpoint(tx: Transaction, network: NetworkRecord) -> None:
     """Record an endpoint of the ingress sandbox on ``network``, the gateway bridge (docker_gwbridge).
 
-    The ingress sandbox is Docker's sandbox for service traffic; hawse only reserves its address. It is the second
-    address of the bridge, or else the lowest free IPv4 address. Without a free IPv4 address, nothing is recorded.
+    The ingress sandbox is Docker's sandbox for service traffic; hawse only reserves an address for it. The address is
+    the second of the subnet, or else the lowest free IPv4 address. Without a free IPv4 address, nothing is recorded.
     """
     endpoint_id, subnets = names.generate_id(), [ip_network(pool.subnet) for pool in network.pools]
     second = next((str(s.network_address + 2) for s in subnets if s.version == 4), "")
@@ -76,7 +76,7 @@ def _put_ingress_endpoint(tx: Transaction, network: NetworkRecord) -> None:
 def release_ingress_address(host: Host) -> None:
     """Release the address of the gateway bridge (docker_gwbridge) that is reserved for the ingress sandbox.
 
-    This is done when the host leaves its cluster.
+    Called when the host leaves its cluster.
     """
     with host.store.write() as tx:
         for endpoint in [e for e in tx.endpoints() if e.container_id == INGRESS_SANDBOX]:
@@ -96,8 +96,8 @@ def reserve(
 ) -> JoinedEndpoint:
     """Reserve an endpoint without DNS names on the gateway bridge ``network`` (docker_gwbridge) for a container.
 
-    ``former`` is the endpoint of the container's last run, whose addresses are used again if they are free. It is None
-    if there is no such endpoint.
+    ``former`` is the container's endpoint in its last run, or None. The addresses of ``former`` are used again if they
+    are free.
     """
     attachment = NetworkAttachment("", EndpointSettings(default_route=_default_route(tx, container)), network.id)
     return JoinedEndpoint(network, replace(reservation.reserve(tx, network, container, attachment, former), names=()))

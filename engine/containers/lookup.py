@@ -157,7 +157,7 @@ def with_end(record: ContainerRecord, state: ProcessState) -> ContainerRecord:
 
 
 def lost(record: ContainerRecord) -> ContainerRecord:
-    """Return the record of a container whose end no process observed, with status "exited" and exit code `LOST` (255).
+    """Return the record of a container that ended unobserved, with status "exited" and exit code `LOST` (255).
 
     The recorded end is the time of the boot if the run began before the boot, else the present time. A container's
     record without a pid comes from a shutdown (`engine.recovery.shutdown`), which has already recorded the exit code

@@ -38,8 +38,8 @@ FILE_LIMIT_BYTES = 1 << 20
 def path(host: Host, record: ContainerRecord) -> Path:
     """Return the path of the file in which hawse writes the resolv.conf of a namespace that hawse did not create.
 
-    For a namespace of `ip netns`, it is in /etc/netns/NAME. For any other namespace, it is in the container's
-    directory.
+    For a namespace of `ip netns`, the file is in /etc/netns/NAME. For any other namespace, the file is in the
+    container's directory.
     """
     directory = _of_name(record.sandbox_path)
     return directory / NAME if directory else host.directory_of(record.id) / NAME
@@ -88,9 +88,9 @@ def write(host: Host, record: ContainerRecord, text: str) -> None:
 def restore(host: Host, record: ContainerRecord) -> None:
     """Remove hawse's resolv.conf of a namespace that hawse did not create, and restore the user's file; idempotent.
 
-    A file that the user has written in place of hawse's file is not removed. Because the namespace must leave its
-    networks in any case, errors are ignored. An example is a file that the user has made immutable (chattr +i). The
-    user's earlier file then stays in `KEPT`.
+    A file that the user has written in place of hawse's file is not removed. Errors are ignored, because the namespace
+    must leave its networks in any case. For example, if the user has made hawse's file immutable (chattr +i), the
+    user's earlier file stays in `KEPT`.
     """
     directory = _of_name(record.sandbox_path)
     target, kept = path(host, record), KEPT / directory.name if directory else None

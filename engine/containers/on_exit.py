@@ -16,10 +16,12 @@ from engine.store.locks import locked
 def exited(host: Host, container_id: str, finished_at: str = "") -> None:
     """Handle the end of a container's process: record the end, then restart or remove the container as configured.
 
-    When the process ends, the container's supervisor starts a new hawse process, which calls this function. If the
-    restart must wait, the supervisor starts a second process after the wait. ``finished_at`` is then the time at which
-    the last run ended; otherwise it is "". While the host shuts down, nothing is recorded, so that the next boot starts
-    the container.
+    The container's supervisor starts a hawse process that calls this function:
+
+    - at the end of the container's process; ``finished_at`` is ""
+    - after the wait before an automatic restart; ``finished_at`` is the time at which the last run ended
+
+    While the host shuts down, nothing is recorded, so that the next boot starts the container.
     """
     if _is_shutting_down(host):
         return

@@ -120,7 +120,7 @@ def allocate(
 def _allocate_again(
     tx: Transaction, host: Host, record: ContainerRecord, member: JoinedEndpoint, former: Sequence[PortRecord]
 ) -> list[PortRecord]:
-    """Choose host ports for a container whose ports move to the endpoint ``member``.
+    """Choose host ports again when a container's published ports move to the endpoint ``member``.
 
     As in Docker, a host port that the user chose stays the same. Any other host port changes: the new port is none of
     ``former``, the ports before the move.

@@ -40,10 +40,10 @@ def without(
 def with_chosen_ports(
     specs: Sequence[PortSpec], requested: PortSpec, published: Sequence[PortRecord]
 ) -> list[PortSpec]:
-    """Replace the range of host ports in ``requested`` by the host ports that hawse chose from it.
+    """Replace the range of host ports in ``requested`` by the host ports that hawse chose from this range.
 
-    The result has one item for each port that hawse chose for a setting in ``specs`` with the same range. It is only
-    ``requested`` if ``requested`` leaves no choice of host ports, or if no such setting has a published port.
+    The result has one item for each port that hawse chose for a setting in ``specs`` with this range. If there is no
+    such port, or if ``requested`` leaves no choice of host ports, the result has only ``requested``.
     """
     if requested.is_fixed or not requested.host_ports:
         return [requested]
@@ -60,7 +60,7 @@ def with_chosen_ports(
 def split(published: Iterable[PortRecord], requested: PortSpec) -> tuple[list[PortRecord], list[PortRecord]]:
     """Split published port ranges into the ports that match ``requested`` and the other ports.
 
-    The host address and the host port must match too, if ``requested`` has them.
+    A host address or host port in ``requested`` must match too.
     """
     first, last = requested.ports[0], requested.ports[-1]
     matching: list[PortRecord] = []
@@ -108,7 +108,7 @@ def _shift(spec: PortSpec) -> int:
 
 
 def _has_ports(spec: PortSpec, requested: PortSpec) -> bool:
-    """Return whether the setting ``spec`` has the host ports of ``requested`` for the container ports of both.
+    """Return whether ``spec`` and ``requested`` have the same host ports for the container ports that both have.
 
     ``requested`` must have host ports.
     """
@@ -118,9 +118,12 @@ def _has_ports(spec: PortSpec, requested: PortSpec) -> bool:
 def _origins(specs: Sequence[PortSpec], requested: PortSpec, published: Iterable[PortRecord]) -> list[list[PortRecord]]:
     """Find the setting in ``specs`` from which each published port comes; return one list of ports for each setting.
 
-    The lists are in the order of ``specs``. They have only container ports of ``requested``. A setting without a choice
-    of host ports has exactly its own. A port that several other settings allow counts for one of them such that each
-    setting has a port, if that is possible. A port without a host port counts for each setting that publishes it.
+    The lists are in the order of ``specs``, and have only container ports of ``requested``. If several settings allow a
+    published port, the port counts for:
+
+    - the setting that leaves no choice of host ports, if there is one
+    - each of the settings, for a port without a host port
+    - otherwise, one of the settings, chosen such that each setting gets a port if possible
     """
     first, last = requested.ports[0], requested.ports[-1]
     origins = [list[PortRecord]() for _ in specs]
@@ -132,10 +135,11 @@ def _origins(specs: Sequence[PortSpec], requested: PortSpec, published: Iterable
 
 
 def _rank(spec: PortSpec) -> tuple[bool, bool, float]:
-    """Return the sort key of a setting that decides which setting is first in `_origins` to get its published ports.
+    """Return the key by which `_origins` sorts the settings; the first setting gets its published ports first.
 
-    Settings without a choice are first, then those of all addresses. Of the others, the setting whose range of host
-    ports ends first is first. If it then takes its lowest port, the ports suffice for the most settings.
+    First come settings without a choice of host ports, then settings for all host addresses, then the others. Within
+    each group, the setting with the lowest end of its range of host ports is first. In this order, the ports suffice
+    for the most settings.
     """
     return not spec.is_fixed, bool(spec.host_ip), spec.host_ports[-1] if spec.host_ports else math.inf
 
@@ -143,9 +147,9 @@ def _rank(spec: PortSpec) -> tuple[bool, bool, float]:
 def _share(spec: PortSpec, published: Iterable[PortRecord]) -> tuple[list[PortRecord], list[PortRecord]]:
     """Split published port ranges into the ports that the setting ``spec`` published and the other ports.
 
-    If ``spec`` allows several host ports, hawse has chosen one of them for each container port, the same at all host
-    addresses. If several published ports can be this one, the lowest that is published at the most addresses counts as
-    chosen.
+    If ``spec`` allows several host ports, hawse has chosen one host port for each container port, the same at all host
+    addresses. Of several published host ports that ``spec`` allows, the lowest of those with the most host addresses
+    counts as chosen.
     """
     if spec.is_fixed:
         return split(published, spec)
@@ -163,9 +167,9 @@ def _share(spec: PortSpec, published: Iterable[PortRecord]) -> tuple[list[PortRe
 def _removed(spec: PortSpec, requested: PortSpec, own: Iterable[PortRecord]) -> list[range]:
     """Return the container ports, as ranges, that the setting ``spec`` loses if ``requested`` is unpublished.
 
-    ``own`` are the published ports of ``spec``. If ``requested`` names no other host address and no other host port
-    than ``spec``, the result has all container ports that both have in common. Otherwise, the result has the ports in
-    ``own`` that match ``requested``.
+    ``own`` are the published ports of ``spec``. If ``requested`` names another host address or host port than ``spec``,
+    the result has the ports in ``own`` that match ``requested``. Otherwise, the result has all container ports that
+    both settings have.
     """
     first, last = max(spec.port, requested.port), min(spec.ports[-1], requested.ports[-1])
     if spec.protocol != requested.protocol or first > last:
@@ -195,7 +199,7 @@ def _left(spec: PortSpec, requested: PortSpec, own: Iterable[PortRecord], remove
 
 
 def _uncovered(ports: range, held: Iterable[range]) -> int | None:
-    """Return the lowest number in ``ports`` that is in none of the ranges ``held``, or None if there is none."""
+    """Return the lowest number in ``ports`` that is in none of the ranges ``held``, or None if they have all."""
     port = ports[0]
     for ports_held in sorted(held, key=lambda ports_held: ports_held.start):
         if port in ports_held:

@@ -67,7 +67,7 @@ def top(host: Host, reference: str, arguments: str) -> Json:
 
 
 def exec_pid(host: Host, reference: str, runner: int) -> int:
-    """Return the pid of the command that a hawse process executes in a container, or 0 if there is none.
+    """Return the pid of the command that a hawse process executes in a container, or 0 without such a command.
 
     ``runner`` is the pid of the hawse process. The command is a child of a child of ``runner``. In a namespace that
     hawse did not create, it is a child of ``runner``. Raises NotFound if there is no such container, and Conflict if it

@@ -104,12 +104,15 @@ def _withdraw(
 def unpublish(host: Host, reference: str, requested: Sequence[PortSpec]) -> None:
     """Unpublish the container ports of ``requested``; other ports of a published port range stay published.
 
-    An item of ``requested`` may have a host port or a host address. Then only ports with this host port or address are
-    unpublished. A range of host ports for one container port means the port that hawse chose from the range. If the
-    address is 0.0.0.0 or ::, a port that is published at both stays published at the other. The other ports of ``-P``
-    become ports of ``-p``, because ``-P`` would publish the port again at the next start. Raises NotFound if one of the
-    ports is not published; no port is unpublished in this case. Ports that are kept for the next run count as
-    published.
+    An item of ``requested`` may limit which ports are unpublished:
+
+    - A host port: only this host port.
+    - A range of host ports for one container port: the port that hawse chose from the range.
+    - A host address: only ports at this address. 0.0.0.0 does not include ::, and :: does not include 0.0.0.0.
+
+    All remaining ports of ``-P`` become ports of ``-p``, because ``-P`` would publish the port again at the next start.
+    Ports that are kept for the next run count as published. Raises NotFound if one of the ports is not published; no
+    port is unpublished in this case.
     """
     container = lookup.resolve(host, reference)
     with locked(host.run, "container", container.id):

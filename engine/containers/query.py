@@ -161,7 +161,7 @@ def _files(host: Host, record: ContainerRecord) -> ContainerFiles:
 def _layers(host: Host, record: ContainerRecord) -> dict[str, str] | None:
     """Return the directories of the container's overlayfs, or None for a container without image.
 
-    They are mapped from Docker's names: LowerDir, MergedDir, UpperDir and WorkDir.
+    The keys are Docker's names for the directories: LowerDir, MergedDir, UpperDir and WorkDir.
     """
     if not record.image_id:
         return None

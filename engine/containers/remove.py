@@ -42,8 +42,8 @@ because the kernel locks its list of links while it deletes the links of all the
 def remove(host: Host, container_id: str, *, force: bool) -> None:
     """Remove a container with its endpoints, ports and files.
 
-    Raises NotFound if the container does not exist. Raises Conflict if the container is running and ``force`` is not
-    set.
+    Raises NotFound if the container does not exist. Without ``force``, raises Conflict if the container runs or waits
+    for an automatic restart.
     """
     for error in remove_each(host, [container_id], force=force):
         if error is not None:
@@ -54,7 +54,8 @@ def remove_each(host: Host, references: Iterable[str], *, force: bool) -> Iterat
     """Remove containers with their endpoints, ports and files, up to `BUNCH` containers at once.
 
     For each reference, in order, yields None after the removal of the container, or the error. The error is NotFound if
-    the container does not exist, and Conflict if the container is running and ``force`` is not set.
+    the container does not exist. Without ``force``, the error is Conflict if the container runs or waits for an
+    automatic restart.
     """
     left = deque(references)
     while left:
@@ -68,11 +69,11 @@ def remove_each(host: Host, references: Iterable[str], *, force: bool) -> Iterat
 
 
 def _next_bunch(host: Host, left: deque[str]) -> list[str | EngineError]:
-    """Remove up to `BUNCH` references from the start of ``left``; return the container's id for each of them.
+    """Take up to `BUNCH` references from the start of ``left``; return a container id or an error for each of them.
 
-    If a reference matches no container or several, the result has the error instead of an id. If two references name
-    the same container, the second one stays in ``left``. The next call then returns an error for it, because the caller
-    has removed the container meanwhile.
+    The result has an error if a reference matches no container or several containers. If two references name the same
+    container, the second reference stays in ``left``. The next call returns an error for it, because the caller has
+    removed the container before that call.
     """
     outcomes: list[str | EngineError] = []
     with host.store.read() as reader:
@@ -155,8 +156,8 @@ def _remove_locked(host: Host, ids: Sequence[str], *, force: bool) -> dict[str, 
 def _removable(host: Host, container_id: str, *, force: bool) -> ContainerRecord:
     """Return the record of a container that may be removed.
 
-    Raises NotFound if the container has no record. Raises Conflict if the container is running and ``force`` is not
-    set.
+    Raises NotFound if the container has no record. Without ``force``, raises Conflict if the container runs or waits
+    for an automatic restart.
     """
     record = finalize_exit(host, container_id)
     if record is None:

@@ -1,4 +1,4 @@
-"""Decide by the restart policy whether a container whose process has ended is started again.
+"""Decide by the restart policy whether a container is started again after its process has ended.
 
 This module computes two values: the container's record after the end, and the seconds to wait before the next run. The
 module has no side effects: other modules detect the end and start the next run.
@@ -65,7 +65,7 @@ def starts_at_boot(record: ContainerRecord) -> bool:
 def _failed(record: ContainerRecord) -> bool:
     """Return whether the last run failed and the policy allows another restart.
 
-    A maximum number of restarts of 0 means that there is no limit.
+    If the policy's ``maximum_retry_count`` is 0, the number of restarts has no limit.
     """
     limit = record.host.restart_policy.maximum_retry_count
     return record.exit_code != 0 and (limit == 0 or record.restart_count < limit)

@@ -1,12 +1,11 @@
-"""Make the links to the network namespace of a container's sandbox: its path and its name.
+"""Make the symbolic links to the network namespace of a container's sandbox.
 
-The path is a symbolic link in HAWSE_RUN/netns, which inspect shows as SandboxKey. The name is the container's name, for
-`ip netns`: /run/netns/NAME is a symbolic link to the path. Users of Docker often make such links by hand. A link keeps
-no namespace alive. hawse changes only links whose target is in HAWSE_RUN. /etc/netns/NAME has links to the container's
-resolv.conf and hosts. `ip netns exec` mounts both over the host's files.
+- HAWSE_RUN/netns has a link to the namespace. The command inspect shows the path of this link as SandboxKey.
+- /run/netns/NAME is a link to this path, so that `ip netns` knows the namespace by the container's name.
+- /etc/netns/NAME has links to the container's resolv.conf and hosts. `ip netns exec` mounts both over the host's files.
 
-Several instances of hawse on one machine (with different HAWSE_RUN) share these names. If /run/netns already has the
-name, the container gets no name.
+A link keeps no namespace alive. hawse changes only links that lead into HAWSE_RUN. Several instances of hawse on one
+machine (with different HAWSE_RUN) share the names. If /run/netns already has the name, the container gets no name.
 """
 
 from __future__ import annotations
@@ -50,8 +49,8 @@ def open_host_path(run: Path, namespace: str) -> None:
     """Create the symbolic link to the host's network namespace, which inspect shows as SandboxKey in host mode.
 
     ``run`` is HAWSE_RUN. ``namespace`` is the path /proc/PID/ns/net of a process in host mode. All containers in host
-    mode share the link. If PID 1 is in the same network namespace, the link leads to /proc/1/ns/net. The reason is that
-    PID 1 outlives the containers.
+    mode share the link. If PID 1 is in the same network namespace, the link leads to /proc/1/ns/net, because PID 1
+    outlives the containers.
     """
     inode = inode_of(namespace)
     if inode_of(path_of(run, HOST_SANDBOX)) != inode:
@@ -78,11 +77,13 @@ def path_of(run: Path, sandbox_id: str) -> str:
 def add(host: Host, record: ContainerRecord) -> None:
     """Create the symbolic link /run/netns/NAME to a container's network namespace; idempotent.
 
-    NAME is the name of the container, which must run. Then also creates the links in /etc/netns/NAME, unless a user has
-    this directory. If /run/netns/NAME is already in use, it stays unchanged. Only a link whose target is in
-    HAWSE_RUN/netns is replaced, because a killed command has left it. Containers in host mode get no link, because it
-    would lead to the host's own namespace. Does nothing if the setting netns_names is off. Errors of the file system
-    are ignored.
+    NAME is the name of the container, which must run. Also creates the links in /etc/netns/NAME, unless a user has this
+    directory. Errors of the file system are ignored. Does nothing in three cases:
+
+    - The setting netns_names is off.
+    - The container is in host mode. The link would lead to the host's own namespace.
+    - /run/netns/NAME is in use. Exception: a link into HAWSE_RUN/netns is replaced, because a killed command has left
+      the link.
     """
     if not host.config.netns_names or record.host.network_mode == "host":
         return

@@ -64,8 +64,8 @@ def start(host: Host, container_id: str) -> None:
     if record.status in ("exited", "restarting") and record.pid == 0:
         reservation.release_endpoints(host, record)
     if record.status == "restarting" and record.pid == 0:
-        # Kill the processes of the last run. They may still exist, because hawse also takes a new network namespace of
-        # the host for a boot.
+        # Kill the processes of the last run. They may still exist: a new network namespace of the host also counts as a
+        # boot, but ends no process.
         host.runtime.delete(record.id)
     try:
         with translate_failures(host.places):
@@ -108,9 +108,13 @@ def reserve_networks(host: Host, record: ContainerRecord) -> Reserved:
 def _with_namespace(host: Host, record: ContainerRecord) -> tuple[ContainerRecord, str]:
     """Return the container's record, and the network namespace for the container's process.
 
-    The namespace is the path of another container's sandbox, "host" for the host's network namespace, or "" for a new
-    namespace. If the container joins another container's sandbox, the record gets the host name and domain name of that
-    container. Raises Forbidden if that container is not running, and EngineError if a container would join itself.
+    - In host mode, the namespace is "host".
+    - In the mode ``container:NAME``, the namespace is the path of the sandbox of NAME. The record gets the host name
+      and domain name of NAME, unless NAME is a namespace that hawse did not create.
+    - In any other mode, the namespace is "", which means a new namespace.
+
+    Raises Conflict if NAME waits for a restart, Forbidden if NAME is not running, and EngineError if a container would
+    join itself.
     """
     mode = record.host.network_mode
     if mode == "host":
@@ -161,14 +165,14 @@ def _prepare_host_gateway(host: Host, record: ContainerRecord) -> None:
 
 
 def _is_without_bridge(host: Host, attachment: NetworkAttachment) -> bool:
-    """Return whether the attachment is to the default bridge although daemon.json says that there is none."""
+    """Return whether the attachment is to the default bridge, and daemon.json disables the default bridge."""
     return attachment.network == "bridge" and host.config.bridge == NO_BRIDGE
 
 
 def _check_main_network(reader: Reader, mode: str) -> None:
     """Check that the network which the container's network mode names still exists; raises NotFound if it does not.
 
-    As in Docker, a missing network is an error even if the container has been disconnected from it since its creation.
+    As in Docker, this is an error even if the container was disconnected from the network after its creation.
     """
     if is_user_defined(mode) and not reader.find_networks(mode):
         raise NotFound(f"could not find a network matching network mode {mode}: network {mode} not found")
@@ -333,8 +337,8 @@ def _join(host: Host, record: ContainerRecord, member: JoinedEndpoint, numbers: 
 def _not_yet_running(plumbed: ContainerRecord, before: ContainerRecord) -> ContainerRecord:
     """Return the record that is stored before the container's command is executed.
 
-    It is ``plumbed``, which has the new process, with the status, exit code and start time of ``before``. Therefore
-    these three values still describe the last run.
+    The result is ``plumbed``, which has the new process. But status, exit code and start time are those of ``before``,
+    because they must still describe the last run.
     """
     return replace(
         plumbed,
@@ -365,8 +369,8 @@ def _run(host: Host, live: Reserved) -> None:
 def start_by_user(host: Host, container_id: str) -> bool:
     """Start a container because the user requests the start; return False if it is already running or restarting.
 
-    A container whose end has not been recorded is started too, because after the loss of HAWSE_RUN no process would
-    record the end. If the start fails, a container that was created with --rm is removed.
+    If the end of the last run is not recorded yet, it is recorded first. (After the loss of HAWSE_RUN, no other process
+    records it.) If the start fails, a container that was created with --rm is removed.
     """
     with locked(host.run, "container", container_id):
         stored = lookup.resolve(host, container_id)

@@ -61,9 +61,11 @@ def rollback(host: Host, container_id: str) -> None:
 def record_failure(host: Host, before: ContainerRecord, error: EngineError) -> None:
     """Record the error and the exit code of a failed start; ``before`` is the container's record before the start.
 
-    The recorded exit code is that of a `StartFailure` (the command could not be executed). For any other error, it is
-    the exit code of the last run, or `UNKNOWN_EXIT` if that is 0. The container is not restarted automatically. Its
-    kept addresses and ports are released, unless ``error`` is `Unavailable`.
+    A `StartFailure` (the command could not be executed) has the exit code to record. For any other error, the exit code
+    of the last run is recorded, or `UNKNOWN_EXIT` if the last run's code is 0.
+
+    The container is not restarted automatically. The addresses and ports that it kept are released, unless ``error`` is
+    `Unavailable`.
     """
     code = error.exit_code if isinstance(error, StartFailure) else before.exit_code or UNKNOWN_EXIT
     with host.store.write() as tx:
@@ -71,5 +73,5 @@ def record_failure(host: Host, before: ContainerRecord, error: EngineError) -> N
         if record is not None:
             status = "exited" if record.status == "restarting" else record.status  # no more automatic restarts
             tx.put_container(replace(record, status=status, exit_code=code, error=str(error)))
-        if not isinstance(error, Unavailable):  # for example, the cluster's store: the boot then tries again
+        if not isinstance(error, Unavailable):  # if unavailable (such as the etcd store), the boot tries again
             reservation.take_former(tx, before.id)

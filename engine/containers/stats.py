@@ -1,7 +1,7 @@
 """The statistics of containers: network counters of their interfaces, processor time, memory, disk and processes.
 
 Because hawse enables no cgroup controllers for containers, the values come from /proc. They include the running
-processes, and ended child processes for which their parents have waited. A container's network counters are those of
+processes, and the ended children that these processes have waited for. A container's network counters are those of
 its own interfaces, read in its network namespace.
 """
 
@@ -50,9 +50,11 @@ def current_stats(host: Host, references: Sequence[str]) -> list[Json]:
 def stream(host: Host, reference: str, *, once: bool, one_shot: bool) -> Iterator[Json]:
     """Yield a document of GET /containers/{id}/stats every second, with the processor times of the previous document.
 
-    With ``once``, yield only one document, after one second, because a CPU percentage needs two readings. If the
-    container is not running, this document is yielded immediately. With ``one_shot``, yield the document immediately,
-    without earlier times. Raises NotFound when the container is removed.
+    Raises NotFound when the container is removed. Two parameters limit the result to one document:
+
+    - ``once``: after one second, because a CPU percentage needs two readings. If the container is not running, the
+      document is yielded immediately.
+    - ``one_shot``: immediately, without processor times of an earlier document.
     """
     (before,) = current_stats(host, [reference])
     if one_shot or (once and before["read"] == timestamps.NEVER):

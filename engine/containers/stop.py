@@ -64,7 +64,7 @@ def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> boo
 def _is_same_run(first: ContainerRecord, second: ContainerRecord) -> bool:
     """Return whether two records of a container describe the same process, by its pid and start time.
 
-    The processes differ if the first ended by itself and the restart policy started the container again meanwhile.
+    The processes differ if the first process ended by itself and the restart policy started the container again.
     """
     return (first.pid, first.pid_start) == (second.pid, second.pid_start)
 
@@ -72,8 +72,8 @@ def _is_same_run(first: ContainerRecord, second: ContainerRecord) -> bool:
 def _cancel_restart(host: Host, record: ContainerRecord, signal: str) -> None:
     """Stop a container that waits for an automatic restart.
 
-    The container has no process, so ``signal`` is only checked. Raises InvalidArgument if it is invalid. Nothing
-    changes if the container no longer waits.
+    The container has no process, so ``signal`` is not sent. Raises InvalidArgument if ``signal`` is invalid. No effect
+    if the container no longer waits.
     """
     if signal:
         parse_signal(signal)  # raise for an invalid signal before anything is recorded

@@ -23,7 +23,7 @@ from engine.store.api import Reader
 def document(host: Host, references: Sequence[str]) -> Json:
     """Return the map of the networks that ``references`` name, as a JSON document.
 
-    ``references`` are names or ids. Without any, the map has the networks that are in use or that the user created.
+    ``references`` are names or ids. If empty, the map has the networks that are in use or that the user created.
     Each network lists its containers on this host. A cluster network also lists its containers on other hosts. Raises
     NotFound for an unknown reference, and InvalidArgument for an ambiguous one.
     """

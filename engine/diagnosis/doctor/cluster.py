@@ -89,10 +89,10 @@ def _daemons(host: Host, membership: ClusterMembership) -> Iterator[Check]:
 
 
 def _store(host: Host, membership: ClusterMembership) -> Generator[Check, None, View | None]:
-    """Yield the result for the cluster's store; on a manager with etcd, also a result for each member of etcd.
+    """Yield the result for the cluster's store; on a manager with etcd, also the results for etcd.
 
-    The generator's return value is the cluster's records. If the store does not answer, it is this host's saved copy of
-    the records, or None without a copy.
+    The generator returns a snapshot of the cluster's records. If the store does not answer, the generator returns this
+    host's saved snapshot, or None without one.
     """
     client = memberships.open_client(host.root, membership)
     began = time.monotonic()
@@ -192,7 +192,7 @@ def _clock(host: Host, name: str, node: Node) -> Iterator[Check]:
 def _overlays(examined: Examined, membership: ClusterMembership, view: View) -> Iterator[Check]:
     """Compare each overlay network that this host uses with the cluster's records; yield the results.
 
-    Compared are this host's devices, tables of peers and firewall elements of the network.
+    The comparison covers this host's devices, tables of peers and firewall elements for the network.
     """
     host = examined.host
     for network in examined.networks:
@@ -213,7 +213,7 @@ def _overlays(examined: Examined, membership: ClusterMembership, view: View) -> 
 def _tunnel_ports(examined: Examined) -> Iterator[Check]:
     """Yield a finding for each chain of another program that drops tunnel packets (VXLAN or WireGuard) of other hosts.
 
-    It is a fault if a rule drops them, and a warning if the chain's policy may drop them.
+    The finding is a fault if a rule drops the packets, and a warning if the chain's policy may drop them.
     """
     host = examined.host
     overlays = [network for network in examined.networks if swarm_verify.spans_hosts(host, network)]

@@ -144,10 +144,9 @@ def _bridge(member: Joined) -> str:
 def _inside(member: Joined, packet: Packet, near: str, far: str) -> Iterator[Step]:
     """Yield the netfilter hooks that ``packet`` passes from one container to another container of the same network.
 
-    ``member`` is the sender's endpoint. ``near`` and ``far`` are the names of the bridge ports of the sender and of the
-    receiver. For IPv4, the hooks of the ARP request come first. Each item has the table families that see the packet,
-    the hook, the packet at this hook, and the words for such packets in the text of a finding, which the network's name
-    follows: `INSIDE` ("packets within"), or `ASKING` for the ARP request.
+    ``member`` is the sender's endpoint. ``near`` is the sender's bridge port, and ``far`` the receiver's. For IPv4, the
+    hooks of the ARP request come first. Each item has four values: the table families that see the packet, the hook,
+    the packet at this hook, and the kind of traffic (`INSIDE`, or `ASKING` for the ARP request).
     """
     if packet.version == 4:
         request = Packet(ARP_PACKET, packet.source, packet.destination, 0)

@@ -85,8 +85,8 @@ def _programs(examined: Examined) -> Iterator[Check]:
 def _forwarding(examined: Examined) -> Iterator[Check]:
     """Yield the result for IPv4 forwarding, on the whole host and at its outgoing interface.
 
-    Yields nothing if forwarding is off although daemon.json allows hawse to enable it. In this case, the comparison of
-    the networks reports it.
+    Yields nothing if forwarding is off, a network needs forwarding, and daemon.json allows hawse to enable it. In this
+    case, the comparison of the networks reports the fault.
     """
     outward = [n for n in examined.networks if n.driver == "bridge" and not n.internal]
     uplink, _ = features.uplink() if outward else ("", 0)

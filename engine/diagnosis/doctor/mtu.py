@@ -1,4 +1,4 @@
-"""Check that the MTU of each network is not too large for the host's interface that sends its packets on."""
+"""Check that the MTU of each network is not too large for the host interface that sends the packets on."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ FRAGMENTS = "large packets are split or lost on the way out"
 
 
 def check(examined: Examined) -> Iterator[Check]:
-    """Yield a finding for each network whose MTU is too large for the host's interface that sends its packets on.
+    """Yield a finding for each network with an MTU too large for the host interface that sends the packets on.
 
-    For a bridge network, this is the interface of the default route. The finding is a warning, because packets may be
-    split. For an overlay network, it is the interface with the underlay address. The finding is a fault.
+    - A bridge network sends by the interface of the default route. The finding is a warning, because packets may be
+      split.
+    - An overlay network sends by the interface with the underlay address. The finding is a fault.
     """
     outward = [n for n in examined.networks if n.driver == "bridge" and not n.internal]
     overlays = [n for n in examined.networks if n.driver == "overlay"]

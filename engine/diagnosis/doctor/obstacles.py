@@ -62,7 +62,7 @@ def routing_rules(name: str, bridge: str, sender: IPAddress) -> Iterator[Check]:
     outside = path_lookup.anywhere(sender.version)
     family = f"ipv{sender.version}"
     if any(sysctl.read(sysctl.conf(family, interface, "forwarding")) == "0" for interface in ("all", bridge)):
-        return  # another check reports that forwarding is off
+        return
     usual, forwarded = path_lookup.route(outside), path_lookup.route(outside, sender, bridge)
     if usual.kind == "unicast" and forwarded.kind not in ("unicast", "filtered"):
         what = f"this host drops packets of {sender} to the outside ({forwarded.kind or 'no route'})"

@@ -95,7 +95,7 @@ def check(examined: Examined) -> Iterator[Check]:
 
 
 def joined_endpoints(examined: Examined, interfaces: Mapping[str, Interface]) -> Iterator[Joined]:
-    """Yield the live endpoints whose container and network do not differ from their records.
+    """Yield the live endpoints of containers and networks that do not differ from their records.
 
     ``interfaces`` maps the name of each interface of the host to the interface.
     """
@@ -181,7 +181,7 @@ def _stale(name: str, what: str, entry: Neighbour, fix: str) -> Check:
 
 
 def _inside(member: Joined, holders: Mapping[tuple[str, IPAddress], Joined], port: Interface | None) -> Iterator[Check]:
-    """Check the endpoint's interface in the sandbox, and the sandbox's neighbour entries.
+    """Check, in the sandbox, the endpoint's interface, routes, neighbour entries, lo and IPsec policies.
 
     ``holders`` maps a network's id and an address to the endpoint that has this address. ``port`` is the host's end of
     the endpoint's veth pair, or None if there is none.
@@ -216,6 +216,7 @@ def _mac_and_addresses(
     """Check that the endpoint's interface has the recorded MAC, and no address of another endpoint.
 
     ``present`` is this interface. ``holders`` maps a network's id and an address to the endpoint that has this address.
+    The MAC is not checked if the comparison with the records covers MACs, or if the driver's endpoints share one MAC.
     """
     interface = member.endpoint.interface
     known = facts(member.network.driver)

@@ -67,7 +67,7 @@ def _space(name: str, directory: Path) -> Check:
 def _mount(directory: Path) -> tuple[int, int]:
     """Return the device number of a directory's file system, and a flag that is not 0 if its mount is read-only.
 
-    One device can have several mounts, of which only some are read-only. Returns (0, 0) if the directory is missing.
+    One device can have read-only and writable mounts at the same time. Returns (0, 0) if the directory is missing.
     """
     try:
         return os.stat(directory).st_dev, os.statvfs(directory).f_flag & os.ST_RDONLY

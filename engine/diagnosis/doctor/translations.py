@@ -23,7 +23,7 @@ from engine.diagnosis.trace.rules import in_shell
 from engine.events import repair as repairs
 from engine.host import network_spec
 
-PORTS_LIMIT = 64  # published ports of one network that are examined
+PORTS_LIMIT = 64  # maximum number of published ports of one network to examine
 CAUSE = "another program's firewall"
 Step = tuple[str, Packet]
 Rule = TypeVar("Rule")
@@ -32,9 +32,9 @@ Rule = TypeVar("Rule")
 def check(networks: Sequence[Sequence[Joined]], tables: Tables) -> Iterator[Check]:
     """Yield a finding for each rule of another program that keeps hawse from translating addresses.
 
-    Such a rule redirects packets to a published port elsewhere, or exempts packets of a network from connection
-    tracking. Each item of ``networks`` has the endpoints of one bridge network. ``tables`` are other programs' nftables
-    tables; the redirecting rules of iptables-legacy are read by this function.
+    Such a rule redirects a published port's packets to another destination, or exempts a network's packets from
+    connection tracking. Each item of ``networks`` has the endpoints of one bridge network. ``tables`` are the nftables
+    tables of other programs. This function itself reads the rules of iptables-legacy.
     """
     published: dict[Step, str] = {}
     outward: dict[Step, str] = {}
@@ -48,12 +48,16 @@ def check(networks: Sequence[Sequence[Joined]], tables: Tables) -> Iterator[Chec
 
 
 def _to_ports(members: Sequence[Joined]) -> dict[Step, str]:
-    """Return the packets for which the rules of other programs are evaluated: those to a network's published ports.
+    """Return packets to a network's published ports, for the evaluation of other programs' rules.
 
-    ``members`` are the network's endpoints. For each published port there are up to two packets: one from this host, at
-    the hook "output", and one from outside, at the hook "prerouting". A port that is published on a loopback address
-    has no packet from outside. The result maps each pair of hook and packet to a text that names the port. Ports that
-    hawse does not translate (no NAT for the IP version), and ports after the first `PORTS_LIMIT`, are left out.
+    ``members`` are the network's endpoints. The result maps each pair of hook and packet to a text that names the port.
+    A published port has up to two packets:
+
+    - one from this host, at the hook "output"
+    - one from outside, at the hook "prerouting", unless the port is published on a loopback address
+
+    Only the first `PORTS_LIMIT` ports are examined; a port range counts as its first port. Ports that hawse does not
+    translate (no NAT for the IP version) are left out.
     """
     names: dict[Step, str] = {}
     bindings = [(member, port) for member in members for port in member.endpoint.ports if port.host_port]
@@ -72,7 +76,7 @@ def _to_ports(members: Sequence[Joined]) -> dict[Step, str]:
 
 
 def _outward(members: Sequence[Joined]) -> dict[Step, str]:
-    """Return the packets for which rules are evaluated: one to the outside for each IP version with masquerade.
+    """Return one packet to the outside for each IP version with masquerade, for the evaluation of rules.
 
     ``members`` are the endpoints of one network. The result maps each pair of a hook ("prerouting") and a packet to the
     network's name.
@@ -90,8 +94,8 @@ def _outward(members: Sequence[Joined]) -> dict[Step, str]:
 def _redirected(published: dict[Step, str], tables: Tables) -> Iterator[Check]:
     for rule, names in _grouped(published, find_statements(tables, published, TRANSLATIONS)).items():
         what = f"a rule of the chain '{rule.table} {rule.chain}' sends packets to {repairs.brief(names)} elsewhere"
-        # At the same priority, the newer chain comes first. The kernel does not list the age of a chain.
-        # Another program may have added a new chain to an old table.
+        # At the priority of hawse's chain, the newer chain comes first. The kernel lists only the age of tables. In an
+        # older table than hawse's, the chain may be newer or older, so the finding is only a warning.
         make = fault if rule.precedes_dnat else warning
         if rule.priority <= DNAT_PRIORITY:
             yield make("foreign firewall", what, CAUSE, f"delete the rule: {_listing(rule)}")

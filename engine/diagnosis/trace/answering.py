@@ -62,8 +62,8 @@ def limits() -> Iterator[None]:
 def answer(host: Host, text: str) -> str:
     """Answer a `Question` of another host (``text``) with a `Report`; both texts are JSON.
 
-    Returns "" if this host does not have the question's overlay network, or if the asking host has no endpoint with the
-    source's id on it. Raises ValueError for a malformed question.
+    Returns "" if this host does not have the question's overlay network, or if the source is no endpoint of the asking
+    host on this network. Raises ValueError for a malformed question.
     """
     question = record_checks.check_question(decode(Question, text))
     with host.store.read() as reader:
@@ -181,7 +181,7 @@ def _underlay(side: OverlaySide, path: PacketPath) -> Iterator[Culprit]:
 
 
 def _bounded(hops: Iterable[Hop], culprits: Iterable[Culprit]) -> Report:
-    """Return a report whose texts are short and printable, as the asking host requires.
+    """Return a report with short and printable texts, as the asking host requires.
 
     The remedies of the culprits are left out, because the asking host uses its own texts.
     """

@@ -268,10 +268,10 @@ class Checks:
     # ---------------------------------------------------------------------------------------------- MTU
 
     def mtu(self) -> Iterator[Culprit]:
-        """Yield a culprit for each interface whose MTU is smaller than that of an adjacent interface on the path.
+        """Yield a culprit for each interface on the path with a smaller MTU than an interface that sends to it.
 
         At such an interface, large packets are lost and small packets pass. Only endpoints of bridge networks are
-        checked. Because TCP adapts to the MTU of a container's interface, only bridge ports are checked for TCP.
+        checked. For TCP, only bridge ports are checked, because TCP adapts to the MTU of a container's interface.
         """
         path, sizes = self._path, dict[str, tuple[int, str, str]]()
         for side, place, member in (

@@ -112,17 +112,16 @@ class Destinations:
         return self._made(target, address, kind, HOST)
 
     def _require_no_other_binding(self, target: Target, address: IPAddress) -> None:
-        """Check that no container's published port explains why the target's port at ``address`` leads to no container.
+        """Check whether a container's port settings show why the target's port is not published on ``address``.
 
-        ``address`` is one of the host's own addresses, and no port is published there. Raises `CulpritFound` in two
-        cases:
+        ``address`` is one of the host's own addresses. Raises `CulpritFound` in two cases:
 
         - The port is published, but only on other addresses.
         - The user asked to publish the port on ``address`` (such as with ``-p``), but the gateway mode of the
           container's network, such as "routed", publishes no port on the host.
 
-        Raises nothing if a process of the host listens on the port at ``address``. The agent's sockets, which hold the
-        published ports, do not count.
+        Raises nothing if a process of the host listens on the port at ``address``. Sockets with which the agent holds
+        published ports do not count.
         """
         recorded = list(self._recorded(target.port, target.protocol))
         others = self._publishing(target.port, target.protocol)
@@ -167,9 +166,9 @@ class Destinations:
     def _from_outside_to(self, member: JoinedEndpoint, target: Target, address: IPAddress) -> PacketPath:
         """Return the path from an external machine to a container; raises `CulpritFound` if there is none.
 
-        If the user named an address, the path leads directly to it, even if hawse's rules block this path. If the user
-        named the container, the path leads through a published port that the machine can reach. Without such a port, it
-        leads directly to the container, but only if hawse's rules permit this.
+        - If the user named an address, the path leads directly to this address, even if hawse's rules block the path.
+        - If the user named the container, the path leads through a published port that the machine can reach.
+        - Without such a port, the path leads directly to the container, but only if hawse's rules permit this.
         """
         container = self._records.container_of(member)
         place = of_container(self._records, container) if container is not None else None
@@ -256,8 +255,8 @@ class Destinations:
     def _requested(self, endpoint: EndpointRecord, binding: PortRecord) -> PortRecord:
         """Return the port record ``binding``; if it has no host port, add the host port that the user asked for.
 
-        A record has no host port if the gateway mode of its network publishes none. Without a request for a host port,
-        ``binding`` is returned unchanged. ``endpoint`` is the endpoint that has ``binding``.
+        ``endpoint`` is the endpoint that has ``binding``. A record has no host port if the gateway mode of the network
+        publishes none. If the user asked for no host port, ``binding`` is returned unchanged.
         """
         container = self._records.containers.get(endpoint.container_id)
         if binding.host_port or container is None:
@@ -325,7 +324,7 @@ class Destinations:
         return Culprit("not-published", what, "host", f"no container publishes the host's {what}", fix)
 
     def _without_port(self, what: str, container: ContainerRecord) -> Culprit:
-        """Return the culprit for a port that a running container asks for, and that none of its networks publishes.
+        """Return the culprit for a requested port that no network of the running container publishes.
 
         ``what`` is the text that names the port.
         """

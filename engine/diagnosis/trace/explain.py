@@ -127,7 +127,7 @@ class Explanation:
         The result is False for disabled forwarding, because `Checks.forwarding` examines it.
         """
         if fault.culprit.kind == "forwarding-off":
-            return False  # `Checks.forwarding` decides whether this path needs forwarding
+            return False
         if fault.setting == HAIRPIN:
             return self._path.target is not None and self._path.source.netns_path == self._path.target.netns_path
         if self._path.kind in (BRIDGED, REMOTE) and fault.of_bridge:
@@ -141,7 +141,7 @@ class Explanation:
         is also checked, because the injected probe has not passed it.
         """
         yield from self._checks.duplicates(sending=sending)
-        if sending and self._path.source.kind == OUTSIDE:  # the injected probe did not pass the external link
+        if sending and self._path.source.kind == OUTSIDE:
             yield from self._obstacles.proven()
             yield from outside.wrong_neighbour(self._path)
         yield from self._checks.mtu()
@@ -198,9 +198,9 @@ class Explanation:
         return is_permitted(self._records, far, target, path.address.version, received=received, bridge=bridge)
 
     def _address_on_other_network(self, far: JoinedEndpoint, shared: Sequence[JoinedEndpoint]) -> Culprit:
-        """Return the culprit for an address that the target has on a network which the source is not on.
+        """Return the culprit for a destination address on a network that the source is not on.
 
-        ``far`` is the target's endpoint on that network. ``shared`` are the target's endpoints on networks of the
+        ``far`` is the target's endpoint on this network. ``shared`` are the target's endpoints on networks of the
         source.
         """
         path, name = self._path, far.network.name
@@ -367,7 +367,7 @@ class Explanation:
         )
 
     def _of_remainder(self, seen: Observation, *, arrived: bool) -> Culprit | None:
-        """Return the culprit of a lost or refused probe for which no earlier check has proved a cause, or None.
+        """Return the culprit of a lost or refused probe if no earlier check has proved a cause, or None.
 
         nftables has reported no drop. ``arrived`` says whether the probe has reached the target.
         """
@@ -381,7 +381,7 @@ class Explanation:
                 "port-not-listening", f"port {path.service} of {path.target_name}", str(path.target), detail, fix
             )
         likely = next(self._obstacles.likely(seen), None)
-        if likely is not None and likely.kind == "stale-neighbour":  # a rule can drop the neighbour solicitations
+        if likely is not None and likely.kind == "stale-neighbour":  # a rule that drops ARP or NDP may be the cause
             return rules.dropping(path) or likely
         culprit = likely or rules.dropping(path) or next(self.soft_faults(sending=False), None)
         return culprit or (parent_link.beyond_router(path) if not arrived else None)

@@ -59,7 +59,7 @@ class Trace(Struct, frozen=True):
 class CulpritFound(Exception):
     """The exception that ends a trace early, because the culprit is proven.
 
-    ``reachable`` says whether the source reaches the target. It is None if this is unknown.
+    ``reachable`` says whether the source reaches the target; None means unknown.
     """
 
     def __init__(self, culprit: Culprit, *, reachable: bool | None = False) -> None:
@@ -83,8 +83,8 @@ class Log:
     def ended(self, reachable: bool | None, culprit: Culprit) -> Trace:
         """Add the culprit as the last hop, and return the result of the trace.
 
-        ``reachable`` says whether the source reaches the target. It is None if this is unknown. Earlier hops for the
-        culprit's object in the culprit's place are removed, unless the probe was seen at them.
+        ``reachable`` says whether the source reaches the target; None means unknown. Earlier hops for the culprit's
+        object in the culprit's place are removed, unless the probe was seen at them.
         """
         self.hops = [
             hop
@@ -95,10 +95,10 @@ class Log:
         return Trace(reachable, self.hops, culprit)
 
     def add_at(self, where: str, what: str, detail: str) -> None:
-        """Insert a hop that the probe was seen to pass, next to the other hops of the same place.
+        """Insert a hop at which the probe was seen, next to the other hops of the place ``where``.
 
-        ``where`` is the place, ``what`` the object, and ``detail`` the explanation. The new hop comes after the first
-        unbroken run of hops of this place. If the log has no hop of this place, the new hop is added at the end.
+        ``what`` is the object, and ``detail`` the explanation. The new hop comes after the first unbroken run of hops
+        of this place, or at the end of the log if no hop is of this place.
         """
         places = [number for number, hop in enumerate(self.hops) if hop.where == where]
         end = next((n for n in places if n + 1 not in places), len(self.hops) - 1)

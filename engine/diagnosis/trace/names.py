@@ -70,8 +70,8 @@ class Names:
     def _recorded(self, name: str, members: Sequence[JoinedEndpoint]) -> list[IPAddress]:
         """Return the addresses that the records have for a name; empty if they have none.
 
-        ``members`` are the source's endpoints. The addresses are those of endpoints on the source's networks. If none
-        has the name, they come from the source's legacy links (``--link``).
+        ``members`` are the source's endpoints. The name is searched among the endpoints on the source's networks, and
+        then among the source's legacy links (``--link``).
         """
         recorded: list[IPAddress] = []
         for member in members:
@@ -119,15 +119,18 @@ class Names:
     def _check(self, name: str, recorded: list[IPAddress], listed: list[IPAddress]) -> list[IPAddress]:
         """Return the addresses to which the source resolves ``name``: a part of ``recorded``, or all of it.
 
-        ``recorded`` are the addresses that the records have for the name. ``listed`` are those in the source's
-        /etc/hosts. If it has any, the source uses only these. Raises `CulpritFound` if none of them is recorded.
+        ``recorded`` are the name's addresses in the records. ``listed`` are the name's addresses in the source's
+        /etc/hosts.
 
-        If ``listed`` is empty, the source asks its DNS resolver, and this method asks it too. Raises `CulpritFound` if
-        the resolver does not answer, answers with no recorded address, or also answers with an address that no endpoint
-        has. In two cases no query is sent, and all ``recorded`` addresses are returned:
+        If ``listed`` is not empty, the source uses only these addresses. Raises `CulpritFound` if the records have none
+        of them.
+
+        If ``listed`` is empty, the source asks its DNS resolver, and this method sends the same query. Raises
+        `CulpritFound` if the resolver does not answer, answers with no recorded address, or also answers with an
+        address that no endpoint has. In two cases no query is sent, and all ``recorded`` addresses are returned:
 
         - The trace is a dry run. Raises `CulpritFound` if the resolver at 127.0.0.11 could not answer or is not used.
-        - All recorded addresses belong to hosts whose leases in the cluster have expired.
+        - All recorded addresses belong to endpoints on hosts without a lease in the cluster.
         """
         used = [a for a in recorded if a in listed] if listed else recorded
         if not used:
@@ -252,8 +255,8 @@ class Names:
     def _own_addresses(self) -> list[IPAddress]:
         """Return the host's addresses at which the source reaches a process in the host's namespace.
 
-        For a source outside, these are the addresses of the host's external interface, without link-local ones. For any
-        other source, or if that interface has no such address, they are loopback addresses.
+        For a source outside, these are the addresses of the host's external interface, without link-local addresses. If
+        the interface has none, or for any other source, loopback addresses are returned.
         """
         if self._source.kind != OUTSIDE:
             return [ip_address("127.0.0.1"), ip_address("::1")]
@@ -278,7 +281,7 @@ class Names:
         """Query the source's resolver for a name that no record has; return the addresses of the name.
 
         ``members`` are the source's endpoints. Only an upstream server can know such a name. Raises `CulpritFound` if
-        there is no address. With ``dry``, always raises it and sends no query.
+        the name has no address. In a dry run, sends no query and always raises `CulpritFound`.
         """
         fix = "check the spelling: hawse ps lists the names; containers on one network see each other's names"
         unknown = Culprit("name-unknown", f"name {name}", self._where, f"no container and no server knows {name}", fix)
@@ -324,8 +327,8 @@ class Names:
         """Return a name's addresses as the host resolves it; raises `CulpritFound` if no address can be found.
 
         The source is no container, or a container in the host's namespace. The name is searched in this order:
-        containers, aliases of endpoints, /etc/hosts, the host's DNS servers. Upper and lower case are the same. Only if
-        the names of several containers differ in case alone, the container with exactly this name is taken.
+        containers, aliases of endpoints, /etc/hosts, the host's DNS servers. The search ignores case, but prefers a
+        container with exactly this name.
         """
         for container in sorted(self._records.containers.values(), key=lambda c: c.name != name):
             if name.lower() in (container.name.lower(), container.id, container.id[:12]):
@@ -384,9 +387,9 @@ def not_same_network(
 
 
 def _redirection_faults() -> Sequence[Difference]:
-    """Return what is wrong with the redirection of DNS queries to the port of the resolver at 127.0.0.11.
+    """Compare the redirection of DNS queries to the resolver at 127.0.0.11 with the resolver's port.
 
-    Examines the network namespace of the calling thread.
+    Returns the differences. Examines the network namespace of the calling thread.
     """
     address = IPv4Address(ADDRESS)
     return resolver_redirect.compare(address, wire.PORT, resolver_redirect.serving_port(address))

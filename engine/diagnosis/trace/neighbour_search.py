@@ -50,9 +50,11 @@ def _between(
 ) -> Iterator[Step]:
     """Yield the hooks of a neighbour search between two containers of one network.
 
-    The container in ``place`` has the endpoint ``near`` and the address ``source``. It searches for the address
-    ``target`` of the container in ``other``, whose endpoint is ``far``. Each item has the same values as in `steps`,
-    such as the hook and the packet. Yields nothing if the searching container has a neighbour entry for ``target``.
+    - The searching container is in ``place``, with the endpoint ``near`` and the address ``source``.
+    - The other container is in ``other``, with the endpoint ``far`` and the address ``target``.
+
+    Each item has the same values as in `steps`. Yields nothing if the searching container has a neighbour entry for
+    ``target``.
     """
     if _has_entry(place, near.endpoint.interface, target):
         return

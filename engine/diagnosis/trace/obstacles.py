@@ -97,13 +97,13 @@ class Obstacles:
             yield from _changing_rules(seen)
 
     def _at(self, place: Place, interface: str) -> list[Obstacle]:
-        """Return the obstacles at an interface. The first call for a place reads those of all its interfaces."""
+        """Return the obstacles at an interface; the first call for a place reads those at all interfaces."""
         if place not in self._known:
             self._known[place] = place.inside(obstacles.everywhere)
         return self._known[place].get(interface, [])
 
     def _has_left(self, seen: Observation) -> bool:
-        """Return whether the probe has left the host, and no answer has come back to it."""
+        """Return whether the probe has left this host to an external machine, and no answer has come back."""
         outer = self._outer()
         return self._path.kind == EXTERNAL and seen.saw(HOST, outer) and not seen.saw(HOST, outer, reply=True)
 

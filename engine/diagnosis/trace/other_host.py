@@ -68,7 +68,7 @@ class Report(Struct, frozen=True):
     culprits: tuple[Culprit, ...]
 
     def first(self, *kinds: str) -> Culprit | None:
-        """Return the first culprit whose kind is in ``kinds``, or None."""
+        """Return the first culprit of one of the ``kinds``, or None."""
         return next((c for c in self.culprits if c.kind in kinds), None)
 
 

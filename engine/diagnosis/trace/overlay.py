@@ -240,7 +240,7 @@ class Overlay:
     def _tunnel_drop(self, path: PacketPath, other: IPAddress) -> Culprit | None:
         """Send the probe again; return the culprit if this host drops the network's packets to or from ``other``.
 
-        Returns None if it drops none. ``other`` is the underlay address of the target's host.
+        ``other`` is the underlay address of the target's host. Returns None if this host drops no packet.
         """
         if path.source_member is None:
             return None

@@ -56,8 +56,8 @@ class OverlaySide:
     def learn(self, overlays: Sequence[NetworkRecord]) -> None:
         """Add the endpoints of other hosts on the networks ``overlays`` to the records.
 
-        If the cluster's store does not answer, this host's saved copy of its records is used, and `store_down` returns
-        a culprit.
+        If the cluster's store does not answer, the endpoints come from this host's saved snapshot, and `store_down`
+        returns a culprit.
         """
         if not overlays or not self._host.is_clustered:
             return
@@ -101,8 +101,8 @@ class OverlaySide:
     def dropped_in_network(self, path: PacketPath, client: IPAddress | None) -> Culprit | None:
         """Return the culprit if a rule in the overlay network's own namespace drops packets of ``client``, or None.
 
-        The rules on this host are examined. ``client`` is the address from which the packets come; without one, the
-        result is None. The answers to these packets are checked too.
+        The rules on this host are examined, also for the answers to these packets. ``client`` is the source address of
+        the packets. If ``client`` is None, the result is None.
         """
         place = self.namespace(path)
         return rules.dropping_in_network(path, client, place) if place is not None and client is not None else None

@@ -72,7 +72,7 @@ def _in_range(first: str, last: str, path: PacketPath) -> bool:
     try:
         low, high = ip_address(first), ip_address(last)
     except ValueError:
-        return True  # another text, such as "the rules"
+        return True
     return any(a.version == low.version and int(low) <= int(a) <= int(high) for a in _addresses(path))
 
 

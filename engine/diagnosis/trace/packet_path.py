@@ -15,12 +15,13 @@ LOCAL, BRIDGED, ROUTED, REMOTE, EXTERNAL = "local", "bridged", "routed", "remote
 class PacketPath(Struct, frozen=True):
     """The path of a packet: its source, the endpoint by which it leaves, its destination address, and the target.
 
-    ``kind`` is ``local`` (within one namespace), ``bridged`` (within one network), ``routed`` (through the host's IP
-    layer), ``remote`` (an overlay endpoint on another host) or ``external``.
-
-    ``source_member`` and ``target_member`` are the endpoints of the source and of the target, or None. ``target`` is
-    None if the target is not on this host. ``inner_port`` is the port in the target's namespace. It differs from
-    ``port`` for a published port, whose record is ``binding``. Port 0 means ICMP.
+    - ``address`` and ``port``: the destination to which the source sends; port 0 means ICMP
+    - ``kind``: ``local`` (within one namespace), ``bridged`` (within one network), ``routed`` (through the host's IP
+      layer), ``remote`` (an overlay endpoint on another host) or ``external``
+    - ``source_member``, ``target_member``: the endpoints of the source and of the target, or None
+    - ``target``: the target's namespace, or None if the target is not on this host
+    - ``inner_port``: the port in the target's namespace; differs from ``port`` for a published port
+    - ``binding``: the record of the published port, or None
     """
 
     source: Place
@@ -54,12 +55,12 @@ class PacketPath(Struct, frozen=True):
 
     @property
     def members(self) -> list[JoinedEndpoint]:
-        """The endpoint of the source and that of the target; a missing endpoint is left out."""
+        """The endpoints of the source and of the target; a missing endpoint is left out."""
         return [member for member in (self.source_member, self.target_member) if member is not None]
 
     @property
     def ends(self) -> list[tuple[Place, JoinedEndpoint]]:
-        """The place and endpoint of the source, and those of the target.
+        """The place and endpoint of the source, then the place and endpoint of the target.
 
         A side that has no place or no endpoint is left out.
         """
@@ -68,7 +69,7 @@ class PacketPath(Struct, frozen=True):
 
     @property
     def places(self) -> list[Place]:
-        """The places on this host that the packet passes: that of the source, the host, and that of the target."""
+        """The places on this host that the packet passes: the source's place, the host, the target's place."""
         passed = (self.source, HOST, self.target)
         return list(dict.fromkeys(place for place in passed if place is not None and place.kind != OUTSIDE))
 

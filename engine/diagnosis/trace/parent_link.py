@@ -90,7 +90,8 @@ def _ends(path: PacketPath) -> tuple[NetworkRecord, str] | None:
 def _route(path: PacketPath) -> PacketRoute:
     """Return the route of the packets between the host and a macvlan or ipvlan endpoint.
 
-    The route is looked up in the source's namespace if the source has this endpoint, or else on the host.
+    If the source has this endpoint, the route is looked up in the source's namespace. If the target has this endpoint,
+    the route is looked up on the host.
     """
     near = path.source_member
     if near is not None and facts(near.network.driver).has_parent:

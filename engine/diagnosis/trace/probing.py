@@ -175,12 +175,15 @@ def _wait(
     send: Callable[[], object],
     probe_descriptors: list[int],
 ) -> None:
-    """Wait until the probe has a result or counts as lost; store what is observed meanwhile in ``watching.seen``.
+    """Wait until the probe has a result or counts as lost; store the observations in ``watching.seen``.
 
-    ``probe`` has the protocol, addresses and ports of the probe. ``probe_descriptors`` are the file descriptors of its
-    sockets. ``poll`` returns the result, or "" as long as there is none. ``send`` sends the probe again, which is done
-    while no answer comes, except for TCP. If a UDP probe has reached the target, an answer is sent in the target's name
-    (`_answer`). Blocks up to about `WAIT_SECONDS`.
+    Blocks up to about `WAIT_SECONDS`. Sends the probe again while no answer comes, except for TCP. If a UDP probe has
+    reached the target, sends an answer in the target's name (`_answer`).
+
+    - ``probe``: the protocol, addresses and ports of the probe
+    - ``poll``: returns the result of the probe, or "" without a result
+    - ``send``: sends the probe again
+    - ``probe_descriptors``: the file descriptors of the probe's sockets
     """
     began = time.monotonic()
     repeated, answered, dropped = began, 0.0, 0.0
@@ -266,8 +269,7 @@ def _result_outside(path: PacketPath, seen: Observation, probe: Tuple, *, late: 
     replies = [sight for sight in sights if is_right(sight.source, sight.source_port)]
     if replies:
         return "refused" if replies[0].reset else "open"
-    # If no machine has the client's address, the answer cannot leave. In this case, an answer seen on the host is
-    # accepted.
+    # If no machine has the client's address, the answer cannot leave the host.
     answers = [answer for answer in seen.answers if is_right(answer.source, answer.port)]
     if late and answers and not seen.drops():
         return "refused" if answers[0].reset and probe.protocol == "tcp" else "open"
@@ -277,10 +279,13 @@ def _result_outside(path: PacketPath, seen: Observation, probe: Tuple, *, late: 
 def neighbour_outside(interface: str, target: IPAddress) -> tuple[IPAddress | None, str, str]:
     """Return the address and MAC of a machine on an interface's network, and the interface's own MAC.
 
-    ``target`` chooses the IP version. A machine with a neighbour entry is preferred, because the host can then send the
-    answer to it. Otherwise, the default gateway or another address of the subnet is returned, with an invented MAC. If
-    the subnet has only one address, an address beside the subnet is returned. The address is None if the interface has
-    no address of this IP version; the first MAC is then "".
+    ``target`` chooses the IP version. The machine is the first that exists of these:
+
+    - a machine with a neighbour entry, because the host can send the answer to it
+    - the default gateway, with an invented MAC
+    - another address of the subnet, or beside a subnet of one address, with an invented MAC
+
+    If the interface has no address of this IP version, the address is None and the first MAC is "".
     """
     own_mac, held = features.mac_and_addresses(interface)
     subnets = [item for item in held if item.version == target.version and not item.ip.is_link_local]
