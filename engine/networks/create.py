@@ -97,7 +97,7 @@ def _reserve(host: Host, request: NetworkCreate) -> tuple[NetworkRecord, Network
             record = _new_record(request)
             if not request.config_only and not facts(request.driver).singleton:
                 for pool in allocate_pools(tx, request, host.config, host_id(tx), on_host):
-                    pools.append(pool)  # after an error, the list has the pools that were allocated before
+                    pools.append(pool)  # keep the pools that were allocated before an error
                 record = reserve_fixed(tx, replace(record, pools=tuple(ordered(pools))))
             else:
                 record = replace(record, pools=tuple(configured_pools(request)))
@@ -198,7 +198,7 @@ def allocate_pools(
 
 
 def _overlapping(tx: Transaction, subnet: IPNetwork) -> str:
-    """Return a hint that names a network with a subnet that overlaps ``subnet``, or "" if no network has one."""
+    """Return a hint with the name of a network that overlaps ``subnet``, or "" if no network overlaps."""
     for network in tx.networks():
         for pool in (ip_network(pool.subnet) for pool in network.pools if not pool.unused):
             if pool.version == subnet.version and pool.overlaps(subnet):
@@ -223,10 +223,10 @@ def configured_pools(request: NetworkCreate) -> list[PoolRecord]:
 
 
 def reserve_fixed(tx: Transaction, network: NetworkRecord) -> NetworkRecord:
-    """Reserve a network's gateways and auxiliary addresses; return the network's completed record.
+    """Reserve a network's gateways and auxiliary addresses; return the network's record with all gateways.
 
-    In this record, a subnet for which the user chose no gateway has an automatic gateway. Raises EngineError with
-    Docker's error text if an address is not available.
+    A subnet without a gateway gets an automatic gateway. Raises EngineError with Docker's error text if an address is
+    not available.
     """
     return replace(network, pools=tuple(_reserve_pool(tx, network, p) for p in network.pools))
 

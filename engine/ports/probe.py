@@ -38,10 +38,11 @@ _PROTOCOL_MISSING = {errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT}
 class HostProbe:
     """Implements `engine.ports.allocation.PortProbe` for one allocation.
 
-    ``read_ephemeral`` returns the kernel's port range, which the drivers read from sysctl. ``read_own`` returns the
-    inode number of each socket of the agent. A port that only the agent has bound is regarded as free, although the
-    bind fails. There are two cases. A container may just have released the port, and the agent still keeps it bound. Or
-    the port is that of the agent's proxy, which gets only the packets that the firewall redirects to it.
+    ``read_ephemeral`` returns the port ranges that `ephemeral` returns. ``read_own`` returns the inode number of each
+    socket of the agent. A port that only the agent has bound is regarded as free in two cases:
+
+    - A container has just released the port, and the agent still keeps the port bound.
+    - The port belongs to the agent's proxy, which gets only packets that the firewall redirects.
     """
 
     def __init__(

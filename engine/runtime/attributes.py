@@ -47,9 +47,9 @@ def become_service() -> None:
 
 
 def _reset_schedule() -> None:
-    """Change this process's scheduling as the kernel changes that of a child of a process with SCHED_RESET_ON_FORK.
+    """Remove a real-time policy, a negative nice value and the flag SCHED_RESET_ON_FORK from this process.
 
-    The child has neither a real-time policy nor a negative nice value nor this flag (sched(7)).
+    The kernel does the same for each child of a process that has this flag (sched(7)).
     """
     policy, parameter = os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK, os.sched_getparam(0)
     if policy in (os.SCHED_FIFO, os.SCHED_RR):

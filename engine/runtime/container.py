@@ -352,7 +352,7 @@ class Container:
 
     def _answer_waiters(self) -> None:
         """Send the end of the process to all clients that wait for it."""
-        for waiter in list(self.waiters):  # a reply to a client that has gone removes it from the list
+        for waiter in list(self.waiters):  # a copy, because a failed reply removes the waiter
             waiter.reply(self.ending)
 
     def _end_others(self) -> None:
