@@ -176,10 +176,13 @@ def allocate_pools(
 ) -> Iterator[PoolRecord]:
     """Yield the subnets of a new network, IPv4 first: the subnets that the user gave, and automatic subnets.
 
-    An automatic subnet is allocated for each IP version that the network needs and that has no subnet from the user.
-    Automatic IPv6 subnets are derived from ``host_id``, the host's random id. ``on_host`` maps each IP version to the
-    address ranges that the host uses (`used_ranges`). Automatic subnets do not overlap these ranges. Raises Forbidden
-    if a subnet that the user gave overlaps another network. Raises InvalidArgument if no automatic subnet is free.
+    An IP version of the network gets an automatic subnet if the user gave no subnet for the version.
+
+    - ``host_id``: the host's random id, from which automatic IPv6 subnets are derived
+    - ``on_host``: for each IP version, the address ranges that automatic subnets must not overlap (`used_ranges`)
+
+    Raises Forbidden if a subnet that the user gave overlaps another network. Raises InvalidArgument if no automatic
+    subnet is free.
     """
     requested = [_own_pool(c, request) for c in request.ipam_config if c.subnet and not _is_size_only(c)]
     sized = dict(map(_size, filter(_is_size_only, request.ipam_config)))

@@ -59,7 +59,7 @@ def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
 
 
 def _members(reader: Reader, record: NetworkRecord) -> Iterator[tuple[EndpointRecord, str]]:
-    """Yield those endpoints of a network that the command inspect lists, each with the name shown for it."""
+    """Yield the endpoints of a network that ``network inspect`` lists, each with the name that it shows."""
     known = reader.container_names(record.id)
     gone = {container.id for container in reader.containers(adopted=True) if not still_exists(container)}
     for endpoint in reader.endpoints(network_id=record.id):

@@ -99,7 +99,7 @@ class Flows:
             self._groups.setdefault(holder, {})[flow] = flow.last
 
     def _least_used(self, holder: Hashable) -> ProxyFlow:
-        """Return the flow of a client or group that was not used for the longest time, approximately (CLOCK algorithm).
+        """Return the least recently used flow of a client or group, approximately (CLOCK algorithm).
 
         ``holder`` is the client or group; None is the group of all flows. The flows are examined in their order in the
         group. A flow that was used since it got its place moves to the end. The first flow that was not used is

@@ -272,7 +272,7 @@ def come_back(host: Host, timeout: float) -> BootReport:
 
 
 def _start_late(host: Host, late: Sequence[ContainerRecord], deadline: float) -> dict[str, Failure]:
-    """Start the containers that need the cluster's store. While it is unavailable, try again until the deadline.
+    """Start the containers that need the cluster's store; try again until the deadline if the store is unavailable.
 
     ``deadline`` is a time of time.monotonic(). Returns the failures by container id.
     """
