@@ -105,9 +105,9 @@ class PortSpec(Struct, frozen=True, omit_defaults=True):
     One PortSpec may describe a port range. Docker's PortBindings would have one entry for each port of the range. The
     container ports are ``port`` to ``port_end``; if ``port_end`` is 0, ``port`` is the only container port.
 
-    ``host_port`` is "" (any port), "8080" or "8000-8010". For a single container port, hawse chooses the first free
-    host port of the range. Several container ports need a host port range of the same length; the first container port
-    gets the first host port, and so on. ``host_ip`` is "", or the address as the user typed it.
+    ``host_port`` is "" or "0" (any port), "8080" or "8000-8010". For a single container port, hawse chooses the first
+    free host port of the range. Several container ports need a host port range of the same length; the first container
+    port gets the first host port, and so on. ``host_ip`` is "", or the address as the user typed it.
     """
 
     protocol: str
@@ -134,7 +134,7 @@ class PortSpec(Struct, frozen=True, omit_defaults=True):
 
     @property
     def choices(self) -> float:
-        """The number of host ports among which hawse chooses for one container port; infinite without ``host_port``.
+        """The number of host ports among which hawse chooses for one container port; infinite for any port.
 
         hawse allocates the ports with the fewest choices first.
         """

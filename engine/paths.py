@@ -47,7 +47,7 @@ def check(path: Path, name: str) -> None:
 def make_private_directory(path: Path) -> None:
     """Create a directory and its missing parents with mode 0700; an existing directory is not changed.
 
-    Raises PermissionDenied if the existing directory belongs to another user, or if another user can write to it.
+    Raises PermissionDenied if another user owns or can write to the existing directory, or could replace the new one.
     Raises NotADirectoryError if a file is at the path.
     """
     if not _make_missing(path) and not is_own(os.stat(path)):

@@ -71,7 +71,8 @@ class HostProbe:
     def refusal(self, protocol: str, address: str, port: int) -> str | None:
         """Try to bind a port; return the error, such as ``address already in use``, or None if the port is free.
 
-        A port that only the agent has bound counts as free.
+        A port that only the agent has bound counts as free. After `BIND_LIMIT` calls, a port that no socket uses counts
+        as free without a bind if another port of the address could be bound.
         """
         self._asked += 1
         known = (protocol, address) in self._bindable
