@@ -2,12 +2,11 @@
 
 The module does no I/O and reads no clock.
 
-- Subnets: the module knows the default pools and the order in which Docker uses the pools. The search starts after the
-  subnet that was allocated last and wraps around, so that a freed subnet is not reused immediately. The caller passes
-  the address ranges that networks and host interfaces use.
-- Addresses: the caller passes a subnet, its used addresses in ascending order, and the range for automatic addresses if
-  the user gave one. The time for a search grows with the logarithm of the number of used addresses, and not with the
-  size of the subnet.
+- Subnets: the caller passes the address ranges that networks and host interfaces use. The pools are searched in
+  Docker's order. The search starts after the last allocated subnet and wraps around, so that a freed subnet is not
+  reused immediately.
+- Addresses: the caller passes a subnet, its used addresses in ascending order, and optionally the range for automatic
+  addresses. The time for a search grows only with the logarithm of the number of used addresses.
 """
 
 from __future__ import annotations
@@ -134,10 +133,13 @@ def allocate_pool(
 ) -> IPNetwork:
     """Return the next free subnet of IP version ``version`` after ``last``, the subnet that was allocated last.
 
-    ``last`` is None if no subnet was allocated before. ``defaults`` are the address pools to choose from. ``in_use``
-    has the first and the last address, as integers, of each used range of this IP version. ``size`` is a prefix length
-    that the user requested, as in ``0.0.0.0/24``. If ``size`` is None, each pool's own prefix length applies. A search
-    with ``size`` always begins with the first pool. Raises `PoolsExhausted` if there is no free subnet.
+    - ``defaults``: the address pools to choose from
+    - ``in_use``: the used ranges of this IP version, as (first address, last address) in integers
+    - ``last``: None if no subnet was allocated before
+    - ``size``: a prefix length that the user requested, as in ``0.0.0.0/24``; None means each pool's own prefix length.
+      A search with ``size`` always begins with the first pool.
+
+    Raises `PoolsExhausted` if there is no free subnet.
     """
     pools = [pool for pool in defaults if pool.base.version == version]
     if size is not None:
@@ -151,12 +153,15 @@ def allocate_pool(
 
 
 def _after(pools: Sequence[DefaultPool], last: IPNetwork | None) -> Iterator[tuple[IPNetwork, int, int]]:
-    """Yield the address ranges to search: first the addresses after the subnet ``last``, then the other pools in turn.
+    """Yield what to search for a free subnet, as tuples (range, prefix length, first address to try as an integer).
 
-    The search begins in the pool that contains ``last`` and allocates subnets of the same size. After the last pool, it
-    continues with the first pool. The pool of ``last`` is yielded again at the end, as a whole. If ``last`` is None or
-    in no such pool, the search begins with the first pool. Each yielded tuple is (range, prefix length, first address
-    to try); the address is an integer.
+    The pool of ``last`` is the pool that contains ``last`` and allocates subnets of the same size. The order is:
+
+    - the addresses after ``last`` in this pool,
+    - the pools that follow, then the pools from the first one on,
+    - this whole pool again.
+
+    If ``last`` is None or has no such pool, all pools are yielded in order.
     """
     home = next((i for i, p in enumerate(pools) if last and p.size == last.prefixlen and _holds(p, last)), None)
     if home is not None and last is not None:
@@ -288,7 +293,7 @@ def _first_gap(used: Sequence[int], start: int) -> int:
 
 
 def address_of(subnet: IPNetwork, value: int) -> IPAddress:
-    """Return the address whose integer is ``value``, in the subnet's IP version."""
+    """Convert the integer ``value`` to an address of the subnet's IP version."""
     return IPv4Address(value) if subnet.version == 4 else IPv6Address(value)
 
 

@@ -89,9 +89,9 @@ class EndpointSettings(Struct, frozen=True, omit_defaults=True):
 class Adoption(Struct, frozen=True):
     """The user's settings when a namespace that hawse did not create joins a network.
 
-    ``name`` is the container name, or "" for the default name. With the ``restart`` value "" or "unless-stopped", the
-    namespace is connected again after a boot; with "no", it is not. With ``force``, the namespace may be that of a host
-    (the namespace of PID 1).
+    - ``name``: the container name, or "" for the default name
+    - ``restart``: "" or "unless-stopped" to connect the namespace again after a boot, "no" to leave it unconnected
+    - ``force``: allow the namespace of PID 1, which is the network namespace of a host
     """
 
     name: str = ""
@@ -105,9 +105,9 @@ class PortSpec(Struct, frozen=True, omit_defaults=True):
     One PortSpec may describe a port range. Docker's PortBindings would have one entry for each port of the range. The
     container ports are ``port`` to ``port_end``; if ``port_end`` is 0, ``port`` is the only container port.
 
-    ``host_port`` is "" (any port), "8080" or "8000-8010". For a single container port, hawse chooses the first free
-    host port of the range. Several container ports need a host port range of the same length; the first container port
-    gets the first host port, and so on. ``host_ip`` is "", or the address as the user typed it.
+    ``host_port`` is "" or "0" (any port), "8080" or "8000-8010". For a single container port, hawse chooses the first
+    free host port of the range. Several container ports need a host port range of the same length; the first container
+    port gets the first host port, and so on. ``host_ip`` is "", or the address as the user typed it.
     """
 
     protocol: str
@@ -134,7 +134,7 @@ class PortSpec(Struct, frozen=True, omit_defaults=True):
 
     @property
     def choices(self) -> float:
-        """The number of host ports among which hawse chooses for one container port; infinite without ``host_port``.
+        """The number of host ports among which hawse chooses for one container port; infinite for any port.
 
         hawse allocates the ports with the fewest choices first.
         """
@@ -162,7 +162,7 @@ class RestartPolicy(Struct, frozen=True, omit_defaults=True):
 class ContainerConfig(Struct, frozen=True, omit_defaults=True):
     """The part ``Config`` of POST /containers/create; ``cmd`` and ``entrypoint`` are None if the user gave none.
 
-    ``stop_timeout`` is in seconds. ``exposed_ports`` has texts such as "80/tcp" or "8000-8010/udp".
+    ``stop_timeout`` is in seconds.
     """
 
     image: str
@@ -191,17 +191,12 @@ class HostConfig(Struct, frozen=True, omit_defaults=True):
 
     - ``empty_bindings``: the entries of PortBindings without a binding. A key is a container port such as "80/tcp". The
       value is None for null, and () for an empty list.
-    - ``system_paths``: True if Docker's lists of hidden and read-only kernel paths are not applied
     - ``console_size``: rows and columns of the terminal
-    - ``log_driver``: "" means the configured default in a request, and json-file in a record
-    - ``mounts``: Docker's Mounts entries as JSON. The last ``len(mounts)`` items of ``binds`` are the same mounts.
-    - ``null_fields``: keys that a client of the API did not send, and that Docker shows as null
     """
 
     network_mode: str = "default"
     binds: tuple[str, ...] | None = None
     port_bindings: tuple[PortSpec, ...] = ()
-    # The entries of PortBindings that have no binding: a key such as "80/tcp", with () for [] and None for null.
     empty_bindings: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     publish_all_ports: bool = False
     restart_policy: RestartPolicy = RestartPolicy()
@@ -233,8 +228,6 @@ class ContainerCreate(Struct, frozen=True):
 
     ``networks`` maps the name of each network, as the user typed it, to the settings for that network. The order is
     that of the command line. ``mounts`` are the entries of ``host.binds`` from ``--mount``: their sources must exist.
-    If ``name`` is "", the engine generates a name. ``platform`` is the platform that the image must have
-    (``[os/]architecture[/variant]``), or "" for any.
     """
 
     config: ContainerConfig
@@ -295,11 +288,6 @@ class PoolRecord(Struct, frozen=True, omit_defaults=True):
 
     ``gateway`` is an address without prefix length, or "" if the subnet has no gateway. If ``gateway_shown`` is false,
     inspect does not print the gateway. As in Docker, an automatic gateway is hidden if the user gave the subnet.
-    ``automatic`` is True if the subnet was allocated from the default pools. ``unused`` is True if only inspect shows
-    the subnet: an IPv6 subnet without --ipv6.
-
-    ``subnet_typed`` and ``gateway_typed`` are the texts that the user typed. They are "" if the value is automatic, or
-    if the text is equal to ``subnet`` or ``gateway``.
     """
 
     subnet: str
@@ -399,11 +387,8 @@ class EndpointRecord(Struct, frozen=True, omit_defaults=True):
 
     The record is deleted when the endpoint is released.
 
-    ``ipv4`` and ``ipv6`` have a prefix length, such as "172.18.0.2/16"; "" means no address. ``gateway4`` and
-    ``gateway6`` have no prefix length. ``interface`` is the interface's name in the sandbox. ``on_link`` is True if the
-    endpoint's default route has no gateway address. ``default_route`` is the user's setting
-    `EndpointSettings.default_route`. ``names`` are the DNS names on this network, container name first. ``granted`` is
-    True if the cluster has reserved the addresses.
+    ``ipv4`` and ``ipv6`` have a prefix length, ``gateway4`` and ``gateway6`` have none; "" means no address.
+    ``interface`` is the interface's name in the sandbox.
     """
 
     id: str
@@ -430,7 +415,7 @@ class EndpointRecord(Struct, frozen=True, omit_defaults=True):
 
 
 def live_by_container(endpoints: Iterable[EndpointRecord]) -> dict[str, list[EndpointRecord]]:
-    """Return the endpoints whose phase is "live", grouped by container id."""
+    """Return the endpoints in the phase "live", grouped by container id."""
     grouped: dict[str, list[EndpointRecord]] = {}
     for endpoint in endpoints:
         if endpoint.phase == "live":
@@ -457,14 +442,13 @@ class NetworkAttachment(Struct, frozen=True, omit_defaults=True):
 class ContainerRecord(Struct, frozen=True, omit_defaults=True):
     """A container: a sandbox and, optionally, the process that hawse runs in it.
 
-    ``kind`` is "process", or "adopted" for a network namespace that hawse did not create. ``status`` is created,
-    running, restarting, exited, removing or dead. ``path`` and ``args`` are the command and its arguments.
-    ``sandbox_path`` is the file that opens the network namespace while the container runs. ``sandbox_inode`` identifies
-    the namespace, because the same path may later open another namespace.
-
-    ``pid`` and ``pid_start`` (clock ticks since boot, /proc/PID/stat field 22) together identify the process, so that a
-    reused pid is detected. ``next_interfaces`` has the number of the next interface for each name prefix, such as
-    {"eth": 2}. ``next_interface`` is such a number for all prefixes; only older records have it.
+    - ``kind``: "process", or "adopted" for a network namespace that hawse did not create
+    - ``path`` and ``args``: the command and its arguments
+    - ``sandbox_path``: the file that opens the network namespace while the container runs
+    - ``sandbox_inode``: identifies the namespace, because the path may later open another namespace
+    - ``pid`` and ``pid_start`` (clock ticks since boot, /proc/PID/stat field 22): together identify the process, so
+      that a reused pid is detected
+    - ``next_interfaces``: the number of the next interface for each name prefix, such as {"eth": 2}
     """
 
     id: str
@@ -498,9 +482,7 @@ class ContainerRecord(Struct, frozen=True, omit_defaults=True):
 class ImageRecord(Struct, frozen=True, omit_defaults=True):
     """An imported root file system.
 
-    ``rootfs`` is the directory with the unpacked files. ``size`` is in bytes. Each of ``references`` is "name:tag", and
-    each of ``digests`` is "name@sha256:…", the manifest digest of a pull. ``verified`` is True if the unpacked files
-    match the digests in the image's configuration. The configuration fields of the record come from the image archive.
+    ``rootfs`` is the directory with the unpacked files. The configuration fields come from the image archive.
     """
 
     id: str  # sha256:<64 hex>
@@ -523,9 +505,8 @@ class ImageRecord(Struct, frozen=True, omit_defaults=True):
 class Event(Struct, frozen=True):
     """An event on this host, with the fields of Docker's events.Message.
 
-    ``type`` is the type of the object: container, network, image, daemon or node. ``action`` is what happened to the
-    object, such as "start" or "exec_create: ls /". ``time`` is in nanoseconds since 1970. ``number`` grows with each
-    event of a store and is 0 before the event is stored. ``actor`` is the full id of the object.
+    ``type`` is the type of the object, and ``actor`` its full id. ``action`` is what happened to the object. ``time``
+    is in nanoseconds since 1970. ``number`` grows with each event of a store, and is 0 before the event is stored.
     """
 
     type: str  # container, network, image, daemon or node
@@ -551,8 +532,9 @@ class EventOptions(Struct, frozen=True):
 class BootReport(Struct, frozen=True):
     """The result of the restoration after a boot: the numbers of restored objects, and what could not be restored.
 
-    ``namespaces`` counts the adopted namespaces, which hawse did not create. ``absent`` has the names of those that do
-    not exist yet. ``problems`` has one line for each failure.
+    - ``namespaces``: the number of adopted namespaces, which hawse did not create
+    - ``absent``: the container names of adopted namespaces that do not exist yet
+    - ``problems``: one line for each failure
     """
 
     networks: int

@@ -48,7 +48,7 @@ taylor thompson tomlinson turing varley volta wheatstone wheeler wilkes wirth
 
 
 def generate_container_name() -> str:
-    """Generate a random name ``adjective_surname``, which another container may already have."""
+    """Generate a random name ``adjective_surname``; it may be in use already."""
     return f"{_any_of(ADJECTIVES.split())}_{_any_of(SURNAMES.split())}"
 
 
@@ -161,10 +161,7 @@ def is_container_mode(mode: str) -> bool:
 
 
 def shared_container(mode: str) -> str:
-    """Return the name or id in the network mode ``container:NAME``, or "" for other modes.
-
-    It names the container whose sandbox the mode joins.
-    """
+    """Return the name or id of the container in the network mode ``container:NAME``, or "" for other modes."""
     return mode.removeprefix(CONTAINER_PREFIX) if is_container_mode(mode) else ""
 
 
@@ -179,7 +176,7 @@ def reaches_stub(mode: str) -> bool:
     This is true in two cases:
 
     - The mode is host: the container is in the host's network namespace.
-    - The mode names a user-defined network: hawse's internal resolver sends the queries from that namespace.
+    - The mode names a user-defined network: hawse's resolver sends the queries from the host's network namespace.
     """
     return mode == "host" or is_user_defined(mode)
 
@@ -272,18 +269,15 @@ def _number(digits: re.Match[bytes]) -> bytes:
 
 
 def interface_prefix(network: NetworkRecord) -> str:
-    """Return the first part of the names that a network's interfaces have in containers, such as "eth".
-
-    The network's option `INTERFACE_PREFIX` gives this prefix; by default, it is "eth".
-    """
+    """Return the name prefix of a network's interfaces in containers: the option `INTERFACE_PREFIX`, or "eth"."""
     return (network.options or {}).get(INTERFACE_PREFIX) or "eth"
 
 
 def interface_numbers(container: ContainerRecord) -> Mapping[str, int]:
     """Return the number of a container's next interface for each name prefix, such as {"eth": 2}.
 
-    A prefix that is no key has the number of the key "", or 0 without this key. Only a record of an older version of
-    hawse gives the key "". Such a record has only one number, for all prefixes.
+    A prefix without a key starts at 0. A record of an older version of hawse has one number for all prefixes. The
+    result then has this number under the key "", and a prefix without a key starts at this number.
     """
     if not container.next_interface:
         return container.next_interfaces
@@ -291,18 +285,18 @@ def interface_numbers(container: ContainerRecord) -> Mapping[str, int]:
 
 
 def count_interfaces(numbers: Mapping[str, int], *networks: NetworkRecord) -> Mapping[str, int]:
-    """Return the next interface number of each name prefix, after each of ``networks`` has got one more interface.
+    """Return ``numbers`` after each of ``networks`` has got one more interface.
 
-    ``numbers`` has the next numbers before, as `interface_numbers` returns them. Both mappings have the prefix as key.
-    Each prefix is counted separately, as in Docker. Example: ``numbers`` is {}, and two networks have the prefixes lan
-    and wan. The result is {"lan": 1, "wan": 1}. Networks of the driver null are not counted.
+    Both mappings have the form of `interface_numbers`. Each name prefix is counted separately, as in Docker. Example:
+    ``numbers`` is {}, and two networks have the prefixes lan and wan. The result is {"lan": 1, "wan": 1}. Networks of
+    the driver null are not counted.
     """
     taken = Counter(interface_prefix(network) for network in networks if network.driver != "null")
     return {**numbers, **{prefix: interface_number(numbers, prefix) + count for prefix, count in taken.items()}}
 
 
 def interface_number(numbers: Mapping[str, int], prefix: str) -> int:
-    """Return the number of the next interface whose name begins with ``prefix``.
+    """Return the number of the next interface with the name prefix ``prefix``.
 
     ``numbers`` has the next number of each prefix, as `interface_numbers` returns it.
     """

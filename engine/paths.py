@@ -24,7 +24,7 @@ from engine.errors import PermissionDenied
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS = "is a link, belongs to another user or can be written by one: refusing to use it"
 _LINKS_LIMIT = 40  # symbolic links in one path, as in the kernel (MAXSYMLINKS)
-_CREATIONS_LIMIT = 100  # attempts to create a directory that another user creates and removes in turns
+_CREATIONS_LIMIT = 100  # attempts to create a directory while another user creates and removes it
 _WHOLE_MAP = ["0", "0", "4294967295"]
 """The fields of /proc/self/uid_map in the initial user namespace, in which every user id is mapped to itself."""
 
@@ -47,7 +47,7 @@ def check(path: Path, name: str) -> None:
 def make_private_directory(path: Path) -> None:
     """Create a directory and its missing parents with mode 0700; an existing directory is not changed.
 
-    Raises PermissionDenied if the existing directory belongs to another user, or if another user can write to it.
+    Raises PermissionDenied if another user owns or can write to the existing directory, or could replace the new one.
     Raises NotADirectoryError if a file is at the path.
     """
     if not _make_missing(path) and not is_own(os.stat(path)):
@@ -155,8 +155,10 @@ def _parts(path: str) -> list[str]:
 def _check_directory(path: str, status: os.stat_result, *, in_sticky: bool, is_last: bool) -> bool:
     """Check that no other user can replace the contents of a directory; raises `_Untrusted`.
 
-    ``status`` is the stat result of the directory. A sticky directory is accepted, unless ``is_last`` says that it is
-    the last directory of the checked path. ``in_sticky`` says whether the directory is inside a sticky directory.
+    - ``status``: the directory's stat result
+    - ``in_sticky``: whether the directory is inside a sticky directory
+    - ``is_last``: whether it is the last directory of the checked path; a sticky directory is then refused
+
     Returns whether users other than root and the calling user can write to the directory.
     """
     _check_owner(path, status, in_sticky=in_sticky or is_last)

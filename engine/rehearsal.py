@@ -56,10 +56,10 @@ def open_libraries(until: Callable[[], bool]) -> None:
 
 @contextmanager
 def scratch_host(directory: str) -> Iterator[None]:
-    """Set the environment variables HAWSE_ROOT and HAWSE_RUN to directories below ``directory`` in the ``with`` block.
+    """Set HAWSE_ROOT, HAWSE_RUN and HAWSE_CONFIG to the paths of a scratch host in the ``with`` block.
 
-    HAWSE_CONFIG names an empty file meanwhile. At the end, the three environment variables get their previous values.
-    ``directory`` is the directory of a scratch host: it has the records of a host that does not exist.
+    ``directory`` is the directory of the scratch host: it has the records of a host that does not exist. HAWSE_CONFIG
+    names an empty file. At the end of the block, the environment variables get their previous values.
     """
     saved = {name: os.environ.get(name) for name in VARIABLES}
     os.environ.update(HAWSE_ROOT=f"{directory}/root", HAWSE_RUN=f"{directory}/run", HAWSE_CONFIG=os.devnull)

@@ -90,7 +90,7 @@ class ResolvConf(Struct, frozen=True):
     - ``source``: path of the host's file, or "" if the file is missing
     - ``upstreams``: the servers to which hawse's internal resolver sends queries
     - ``used_defaults``: True if ``servers`` or ``upstreams`` are Docker's default servers
-    - ``ndots_from``: origin of the option ndots: "host", "override" (the user) or "internal" (hawse); "" without it
+    - ``ndots_from``: origin of the option ndots: "host", "override" (the user) or "internal" (hawse); "" without ndots
     """
 
     servers: Sequence[str] = ()
@@ -144,12 +144,12 @@ def resolv_conf(
 ) -> ResolvConf:
     """Return a container's resolv.conf, made from the text of the host's resolv.conf and the user's settings.
 
-    ``source`` is the path of the host's file for the comment in the text, or "" if the file is missing.
+    Raises `EngineError` if a server that the user set is not an IP address.
 
-    ``ipv4`` and ``ipv6`` say whether the container's sandbox has addresses of this IP version. The transform
-    ``INTERNAL`` is for containers on a user-defined network, ``LEGACY`` for the predefined networks ``bridge`` and
-    ``none``. ``NONE`` is for the network ``host`` and for containers without any network. Raises `EngineError` if a
-    server that the user set is not an IP address.
+    - ``transform``: `INTERNAL` for containers on a user-defined network; `LEGACY` for the predefined networks bridge
+      and none; `NONE` for the network host, and for containers without any network
+    - ``source``: the path of the host's file for the comment in the text, or "" if the file is missing
+    - ``ipv4`` and ``ipv6``: whether the container's sandbox has addresses of this IP version
     """
     conf = replace(_override(parse_resolv_conf(host_text), overrides), source=source)
     if transform is Transform.LEGACY:
@@ -286,9 +286,9 @@ class HostFiles(Struct, frozen=True):
     def chosen(self, *, reaches_stub: bool) -> tuple[Path, str]:
         """Return the path and the text of the file that lists the DNS servers for a container or for the host itself.
 
-        This is /etc/resolv.conf, except if the only server in it is systemd-resolved's stub listener (127.0.0.53). As
-        in Docker, the result is then the file with the servers behind the stub listener. With ``reaches_stub``, the
-        container reaches the stub listener, and the result is always /etc/resolv.conf.
+        The file is /etc/resolv.conf if ``reaches_stub``, or if it has a server other than systemd-resolved's stub
+        listener (127.0.0.53). In all other cases, it is the file with the servers behind the stub listener, as in
+        Docker. ``reaches_stub`` is True if the container reaches the stub listener.
         """
         if reaches_stub or list(parse_resolv_conf(self.system).servers) != [STUB]:
             return SYSTEM, self.system

@@ -18,7 +18,7 @@ class _Buffer(ctypes.Structure):
 def is_frame(head: bytes) -> bool:
     """Return whether a stream is compressed with zstd; ``head`` is the first bytes of the stream.
 
-    The stream may also begin with a skippable frame, which has no content to decompress.
+    A stream that begins with a skippable frame counts as compressed too. Such a frame has no content to decompress.
     """
     return head.startswith(_MAGIC) or (head[1:4] == _SKIPPABLE and head[0] & 0xF0 == 0x50)
 

@@ -36,7 +36,7 @@ The number is small because the kernel's list of links is locked during the dele
 def destroy(host: Host, network_id: str) -> None:
     """Remove a network's kernel objects, its record and its intents (records of unfinished work); idempotent.
 
-    Also removes a network whose creation was interrupted. Raises EngineError if the driver fails; the record then
+    Also removes a network that was created only in part. Raises EngineError if the driver fails; the record then
     remains.
     """
     for error in destroy_all(host, [network_id]).values():
@@ -61,7 +61,7 @@ def destroy_all(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
     if gone:
         with host.store.write() as tx:
             for record in gone:
-                if record.phase != "creating" and tx.network(record.id) is not None:  # else another command was first
+                if record.phase != "creating" and tx.network(record.id) is not None:  # else never created, or removed
                     events.network(tx, record, "destroy")
                 tx.delete_network(record.id)
                 for kind in (IntentKind.NETWORK_CREATE, IntentKind.NETWORK_REMOVE):
@@ -70,10 +70,10 @@ def destroy_all(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
 
 
 def _retire(host: Host, type_name: str, records: Sequence[NetworkRecord]) -> bool:
-    """Disable the networks ``records``, but leave the slow part of their removal to `finish_retired`.
+    """Disable the networks ``records`` of one driver; return False if the driver ``type_name`` cannot do this.
 
-    ``type_name`` is the name of the networks' driver. Return False if the driver cannot do this. An intent (a record of
-    unfinished work) is begun for each network whose kernel objects remain. The caller deletes the networks' records.
+    `finish_retired` deletes the remaining kernel objects later. For each network that has such objects, an intent (a
+    record of unfinished work) is begun. The caller deletes the networks' records.
     """
     try:
         driver = host.driver(type_name)
@@ -92,8 +92,8 @@ def _retire(host: Host, type_name: str, records: Sequence[NetworkRecord]) -> boo
 def finish_retired(host: Host, retired: Sequence[str]) -> dict[str, EngineError]:
     """Delete the kernel objects of networks that `destroy_all` has only disabled; return the errors; idempotent.
 
-    Each item of ``retired`` has the form "driver:network id", as in the intents. The networks have no record any more.
-    The errors are by item. If the deletion of one network fails, all items of its batch (`BATCH_LIMIT`) have the error.
+    Each item of ``retired`` has the form "driver:network id", as in the intents. The returned keys are such items. The
+    networks have no record any more. If one deletion fails, each item of the same batch (`BATCH_LIMIT`) has the error.
     """
     errors: dict[str, EngineError] = {}
     for first in range(0, len(retired), BATCH_LIMIT):

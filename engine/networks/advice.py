@@ -19,8 +19,10 @@ DOCKERS_OPTIONS = "com.docker.network."
 def lines(host: Host, request: NetworkCreate) -> Strings:
     """Return one line of advice for each setting in ``request`` that the user perhaps does not want.
 
-    There are two kinds of such settings: an option that has no effect, and a subnet that overlaps another subnet of the
-    host. Packets to one of two overlapping subnets take the route of the other.
+    There are two kinds of such settings:
+
+    - an option without an effect
+    - a subnet that overlaps another subnet of the host, because packets to one of them take the route of the other
     """
     return [*_unknown_options(request), *_overlaps(host, request)]
 

@@ -97,7 +97,7 @@ def _reserve(host: Host, request: NetworkCreate) -> tuple[NetworkRecord, Network
             record = _new_record(request)
             if not request.config_only and not facts(request.driver).singleton:
                 for pool in allocate_pools(tx, request, host.config, host_id(tx), on_host):
-                    pools.append(pool)  # after an error, the list has the pools that were allocated before
+                    pools.append(pool)  # keep the pools that were allocated before an error
                 record = reserve_fixed(tx, replace(record, pools=tuple(ordered(pools))))
             else:
                 record = replace(record, pools=tuple(configured_pools(request)))
@@ -176,10 +176,13 @@ def allocate_pools(
 ) -> Iterator[PoolRecord]:
     """Yield the subnets of a new network, IPv4 first: the subnets that the user gave, and automatic subnets.
 
-    An automatic subnet is allocated for each IP version that the network needs and that has no subnet from the user.
-    Automatic IPv6 subnets are derived from ``host_id``, the host's random id. ``on_host`` maps each IP version to the
-    address ranges that the host uses (`used_ranges`). Automatic subnets do not overlap these ranges. Raises Forbidden
-    if a subnet that the user gave overlaps another network. Raises InvalidArgument if no automatic subnet is free.
+    An IP version of the network gets an automatic subnet if the user gave no subnet for the version.
+
+    - ``host_id``: the host's random id, from which automatic IPv6 subnets are derived
+    - ``on_host``: for each IP version, the address ranges that automatic subnets must not overlap (`used_ranges`)
+
+    Raises Forbidden if a subnet that the user gave overlaps another network. Raises InvalidArgument if no automatic
+    subnet is free.
     """
     requested = [_own_pool(c, request) for c in request.ipam_config if c.subnet and not _is_size_only(c)]
     sized = dict(map(_size, filter(_is_size_only, request.ipam_config)))
@@ -198,7 +201,7 @@ def allocate_pools(
 
 
 def _overlapping(tx: Transaction, subnet: IPNetwork) -> str:
-    """Return a hint that names a network with a subnet that overlaps ``subnet``, or "" if no network has one."""
+    """Return a hint with the name of a network that overlaps ``subnet``, or "" if no network overlaps."""
     for network in tx.networks():
         for pool in (ip_network(pool.subnet) for pool in network.pools if not pool.unused):
             if pool.version == subnet.version and pool.overlaps(subnet):
@@ -223,10 +226,10 @@ def configured_pools(request: NetworkCreate) -> list[PoolRecord]:
 
 
 def reserve_fixed(tx: Transaction, network: NetworkRecord) -> NetworkRecord:
-    """Reserve a network's gateways and auxiliary addresses; return the network's completed record.
+    """Reserve a network's gateways and auxiliary addresses; return the network's record with all gateways.
 
-    In this record, a subnet for which the user chose no gateway has an automatic gateway. Raises EngineError with
-    Docker's error text if an address is not available.
+    A subnet without a gateway gets an automatic gateway. Raises EngineError with Docker's error text if an address is
+    not available.
     """
     return replace(network, pools=tuple(_reserve_pool(tx, network, p) for p in network.pools))
 

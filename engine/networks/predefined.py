@@ -141,9 +141,8 @@ def _own_addresses(config: Config) -> tuple[str, str]:
 def signs_of_loss(host: Host) -> list[str]:
     """Return descriptions of hawse's containers and bridges on this host, such as "the bridge br-3f2a".
 
-    If the store is new, they show that an earlier store was deleted. At most one bridge is described. Bridges are
-    described only if an agent has run for this HAWSE_RUN. Without such an agent, the bridges belong to another
-    HAWSE_ROOT.
+    If the store is new, the descriptions show that an earlier store was deleted. At most one bridge is described, and
+    only if an agent has run for this HAWSE_RUN. If no agent has run, the bridges belong to another HAWSE_ROOT.
     """
     signs = []
     for directory, what in ((host.run, "running containers"), (host.root, "files of containers")):
@@ -286,6 +285,6 @@ def _bridge_ipam(config: Config) -> list[IPAMConfig]:
             entries.append(IPAMConfig(str(subnet.network), fixed, str(subnet.ip), _aux(config, version)))
         elif fixed:
             whole = str(ip_network(fixed))
-            ip_range = whole if version == 4 else ""  # as in Docker
+            ip_range = whole if version == 4 else ""  # as in Docker, an IPv6 subnet has no ip range
             entries.append(IPAMConfig(whole, ip_range, aux_addresses=_aux(config, version)))
     return entries

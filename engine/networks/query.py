@@ -47,7 +47,8 @@ def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
     """Return the NetworkResource document of one network, including its containers.
 
     ``reference`` is a name, an id or the beginning of an id. With ``verbose``, the document also has the numbers of
-    used and available addresses. Raises NotFound if no network matches, and InvalidArgument if several match.
+    used and available addresses, which Docker 26 does not show. Raises NotFound if no network matches, and
+    InvalidArgument if several match.
     """
     with host.store.read() as reader:
         record = pick_network(reader.find_networks(reference), reference, inspect=True)
@@ -58,7 +59,7 @@ def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
 
 
 def _members(reader: Reader, record: NetworkRecord) -> Iterator[tuple[EndpointRecord, str]]:
-    """Yield those endpoints of a network that the command inspect lists, each with the name shown for it."""
+    """Yield the endpoints of a network that ``network inspect`` lists, each with the name that it shows."""
     known = reader.container_names(record.id)
     gone = {container.id for container in reader.containers(adopted=True) if not still_exists(container)}
     for endpoint in reader.endpoints(network_id=record.id):
@@ -72,9 +73,8 @@ def _members(reader: Reader, record: NetworkRecord) -> Iterator[tuple[EndpointRe
 def _ipam_status(record: NetworkRecord, local: Mapping[str, Sequence[int]], shared: Collection[IPAddress]) -> Json:
     """Return the numbers of used and available addresses of each subnet, in the form of Engine API 1.52.
 
-    ``local`` maps each subnet, such as "172.18.0.0/16", to the addresses that this host uses, as integers. ``shared``
-    has the addresses that all hosts of a cluster network use. Docker 26's document has no key for these numbers, so
-    hawse adds the key only with ``--verbose``.
+    - ``local``: for each subnet, such as "172.18.0.0/16", the addresses that this host has reserved, as integers
+    - ``shared``: the addresses of a cluster network that any host of the cluster has reserved
     """
     subnets = {}
     for pool in record.pools:

@@ -10,10 +10,9 @@ group may have a limited number of connections and flows (`engine.eventloop.quot
 The limit of each group is twice the limit of the next smaller group. Therefore one member cannot use up the limit of
 its group.
 
-A new UDP flow is always admitted. If its client or one of the client's groups has reached its limit, an old flow of
-that client or group is removed. Only flows of the same listener can be removed. If the client or group has no flow on
-this listener, an old flow of another client is removed. Flows that were not used recently are removed first (CLOCK
-algorithm).
+A new UDP flow is always admitted. If its client or a group has reached the limit, an old flow of that client or group
+is removed. Only flows of the same listener can be removed. If the client or group has no flow on this listener, an old
+flow of another client is removed. Flows that were not used recently are removed first (CLOCK algorithm).
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ class Flows:
         """
 
     def get(self, key: Key) -> ProxyFlow | None:
-        """Return the flow with this key, or None if there is none.
+        """Return the flow of the key ``key``, or None if no flow has this key.
 
         ``key`` is the client's address and port, and the host address to which the client sent, as 16 bytes.
         """
@@ -100,7 +99,7 @@ class Flows:
             self._groups.setdefault(holder, {})[flow] = flow.last
 
     def _least_used(self, holder: Hashable) -> ProxyFlow:
-        """Return the flow of a client or group that was not used for the longest time, approximately (CLOCK algorithm).
+        """Return the least recently used flow of a client or group, approximately (CLOCK algorithm).
 
         ``holder`` is the client or group; None is the group of all flows. The flows are examined in their order in the
         group. A flow that was used since it got its place moves to the end. The first flow that was not used is

@@ -1,10 +1,10 @@
 """The agent's service that holds published host ports: it binds a socket to each port, so that no other program can.
 
-While the firewall's rules exist, no packet reaches such a socket, because the rules change the packet's destination
-first. While the rules are missing (`nft flush ruleset`, or before a command adds them), a filter of the socket drops
-all packets. The socket neither accepts nor refuses connections. Therefore a client sends its SYN again, and reaches the
-container as soon as the rules exist. The process that adds the rules deletes the first SYN's conntrack entry, which
-would otherwise keep the client from the container.
+No packet reaches such a socket while the firewall's rules exist, because the rules change the packet's destination. The
+rules may be missing: after ``nft flush ruleset``, or before a command adds them. A filter of the socket then drops all
+packets. Because the socket neither accepts nor refuses connections, a client sends its SYN again. It reaches the
+container as soon as the rules exist. The process that adds the rules deletes the conntrack entry of the first SYN,
+which would keep the client from the container.
 """
 
 from __future__ import annotations

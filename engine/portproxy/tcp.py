@@ -228,7 +228,7 @@ class StreamEnd:
             self.socket.recv_into(_buffer, taken, socket.MSG_TRUNC)  # MSG_TRUNC removes the sent bytes from the socket
 
     def requested_events(self) -> int:
-        """Return the epoll events for which this socket must be watched: readable, writable, both, or only failures."""
+        """Return the epoll events to wait for on this socket: readable, writable, both, or only failures."""
         reading = not (self.ended or self.other.full)
         return (READ if reading else 0) | (WRITE if self.full else 0) or FAILURE
 
@@ -238,7 +238,7 @@ class StreamEnd:
         self.relay.watcher.watch(self.socket.fileno(), self.ready, self.events)
 
     def wait(self) -> None:
-        """Change the events for which the socket is watched, if it now needs other events."""
+        """Watch the socket for the events that it needs now, if they have changed."""
         events = self.requested_events()
         if events != self.events:
             self.relay.watcher.change(self.socket.fileno(), events)
@@ -266,10 +266,9 @@ class StreamRelay:
             end.watch()
 
     def settle(self) -> None:
-        """Shut down sending on a socket if no more data will come from the opposite socket, which has ended.
+        """Shut down sending on each socket if the opposite socket has ended, because no more data will come.
 
-        If both directions have been shut down, close the connection. Otherwise, watch both sockets for the events that
-        they now need.
+        When both sockets are shut down, close the connection. Until then, watch both for the events that they need.
         """
         for end in self._ends:
             if end.other.ended and not (end.shut or end.connecting):

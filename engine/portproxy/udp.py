@@ -2,8 +2,8 @@
 
 Each active client has a separate socket to the container. All published ports share one listening socket, so the proxy
 gets a datagram's original destination from connection tracking. The proxy reuses the destination while datagrams pass
-in either direction. After a pause, the proxy asks connection tracking for the destination again. By then the kernel may
-have dropped the connection tracking entry. The client may also use the same port for another destination.
+in either direction. After a pause, the proxy asks connection tracking for the destination again, because the client may
+now use the same port for another destination.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class DatagramListener:
         self._sweep_later()
 
     def prune(self) -> None:
-        """Remove the flows whose port now has another target or is no longer published."""
+        """Remove the flows of ports that now have another target or are no longer published."""
         targets = {origin: self._target_of(origin) for origin in {flow.origin for flow in self._flows}}
         for flow in self._flows:
             if targets[flow.origin] != flow.target:

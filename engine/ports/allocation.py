@@ -88,12 +88,12 @@ class RangeCursor(Protocol):
 class HostAddressing(Struct, frozen=True):
     """What the host offers for the published ports of an endpoint: free ports, a default address, usable IP versions.
 
-    ``probe`` asks the kernel whether a host port is free. ``default_ip`` is the host address for ports that are
-    published without one: the network's option host_binding_ipv4, or else the daemon.json key ip; "" means all
-    addresses. ``ipv4`` and ``ipv6`` say whether the IP version is usable: the host can listen on it, and its packets
-    can be forwarded to an address of the endpoint. If an endpoint has no IPv6 address, IPv6 clients reach the endpoint
-    through its IPv4 address, as with Docker's proxy. ``untranslated`` are the IP versions (4, 6) whose gateway mode
-    uses no host port, such as "routed".
+    - ``probe`` asks the kernel whether a host port is free.
+    - ``default_ip`` is the host address for a port that is published without a host address: the network's option
+      host_binding_ipv4, or else the daemon.json key ip. "" means all addresses.
+    - ``ipv4`` and ``ipv6`` are True if the host can listen on the IP version, and can forward its packets to the
+      endpoint. An endpoint without an IPv6 address gets IPv6 clients at its IPv4 address, as with Docker's proxy.
+    - ``untranslated`` has the IP versions (4, 6) that use no host port because of the gateway mode, such as "routed".
     """
 
     probe: PortProbe
@@ -111,9 +111,8 @@ def family(address: str) -> int:
 def is_translated(network: NetworkRecord, version: int, *, has_ipv6: bool) -> bool:
     """Return whether an endpoint's published ports of an IP version get host ports, by the network's gateway modes.
 
-    A routed or isolated gateway mode gives no host ports. ``has_ipv6`` says whether the endpoint has an IPv6 address.
-    If it has none, IPv6 packets are forwarded to its IPv4 address. In this case, the gateway modes of both IP versions
-    must be NAT.
+    A routed or isolated gateway mode gives no host ports. If the endpoint has no IPv6 address (``has_ipv6``), IPv6
+    packets are forwarded to its IPv4 address. IPv6 host ports then require that both gateway modes are NAT.
     """
     options = network.options or {}
     versions = (6, 4) if version == 6 and not has_ipv6 else (version,)
@@ -125,10 +124,12 @@ def allocate_ports(
 ) -> list[PortRecord]:
     """Choose host addresses and host ports for ``specs``; raises `PortConflict` if no suitable host port is free.
 
-    Returns the port records in Docker's order. ``taken`` are the records of all other endpoints
-    (`engine.store.api.Reader.ports`). ``cursor`` knows the last port chosen from each range. Fixed ports are allocated
-    first, so that a random port never takes one of them. Consecutive host ports of consecutive container ports become
-    one record. Allocating a range takes as much time as allocating a single port.
+    Returns the port records in Docker's order. Fixed ports are allocated first, so that a random port never takes a
+    fixed one. Consecutive host ports of consecutive container ports become one record. Allocating a range takes as much
+    time as allocating a single port.
+
+    - ``taken``: the port records of all other endpoints (`engine.store.api.Reader.ports`)
+    - ``cursor``: knows the last port chosen from each range
     """
     parsed = (_port_request(spec, host) for spec in _in_dockers_order(specs))
     requests = [request for request in parsed if request.addresses or request.untranslated]
@@ -235,7 +236,7 @@ class _Taken:
             self._ranges[key].append((ports, address))
 
     def collision(self, protocol: str, address: str, port: int) -> str | None:
-        """Return an address that already has the port and conflicts with ``address``, or None if there is none.
+        """Return an address on which an endpoint uses the port and that conflicts with ``address``, or None.
 
         Two addresses conflict if they are equal, or if one of the two is a wildcard. ``protocol`` is tcp, udp or sctp.
         """
@@ -311,9 +312,11 @@ class _Allocation(Struct):
     def _first_of_range(self, request: _PortRequest) -> int:
         """Return the first port of the requested range that no endpoint uses.
 
-        As in Docker, the search starts after the last port that was chosen from the range. Raises `PortConflict` if
-        endpoints use all ports of the range. Also raises `PortConflict` if another program uses the port that was
-        found, because Docker tries no further port.
+        As in Docker, the search starts after the last port that was chosen from the range. Raises `PortConflict` in two
+        cases:
+
+        - Endpoints use all ports of the range.
+        - Another program uses the port. As in Docker, no further port is tried.
         """
         protocol, ports = request.spec.protocol, request.spec.host_ports
         last = self.cursor.last(protocol, request.addresses[0], ports)
@@ -369,11 +372,10 @@ def _from_anywhere(ranges: Sequence[range]) -> Iterator[int]:
 
 
 def _merge(records: Iterable[tuple[PortRecord, bool]]) -> list[PortRecord]:
-    """Join records of consecutive ports. A joined record takes the place of the first of its records.
+    """Join records of consecutive ports; a joined record takes the place of the first of its records.
 
-    ``records`` are pairs of a record and a flag. The flag is True if the record's container port has a single binding.
-    Only records whose flag is True are joined. For a container port with several bindings, ``inspect`` shows the
-    bindings in the order of their records, which joining would change.
+    Each item of ``records`` is a record and a flag, which is True if the container port has a single binding. Records
+    without the flag are not joined, because ``inspect`` shows several bindings of a port in the order of their records.
     """
     ranked = [(rank, record, single) for rank, (record, single) in enumerate(dict(records).items())]
     ranked.sort(key=lambda r: (r[1].protocol, r[1].host_ip, r[1].host_port - r[1].port, r[1].port))
@@ -411,8 +413,8 @@ def split_overlapping(specs: Iterable[PortSpec]) -> Iterator[PortSpec]:
 def _edges(spec: PortSpec) -> Iterable[int]:
     """Return the container ports at which overlapping ranges must be split because of ``spec``.
 
-    These are the first port of the range and the port after its last port. If the user gave no host ports, a host port
-    is chosen for each container port. Then all ports from the first to the one after the last are returned.
+    - The user gave host ports: the first port of the range, and the port after the last port.
+    - The user gave no host ports: also all ports in between, because each container port gets its own host port.
     """
     whole = spec.ports.start, spec.ports.stop
     return whole if 0 not in (spec.host_ports or (0,)) else range(whole[0], whole[1] + 1)

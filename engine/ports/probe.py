@@ -38,10 +38,11 @@ _PROTOCOL_MISSING = {errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT}
 class HostProbe:
     """Implements `engine.ports.allocation.PortProbe` for one allocation.
 
-    ``read_ephemeral`` returns the kernel's port range, which the drivers read from sysctl. ``read_own`` returns the
-    inode number of each socket of the agent. A port that only the agent has bound is regarded as free, although the
-    bind fails. There are two cases. A container may just have released the port, and the agent still keeps it bound. Or
-    the port is that of the agent's proxy, which gets only the packets that the firewall redirects to it.
+    ``read_ephemeral`` returns the port ranges that `ephemeral` returns. ``read_own`` returns the inode number of each
+    socket of the agent. A port that only the agent has bound is regarded as free in two cases:
+
+    - A container has just released the port, and the agent still keeps the port bound.
+    - The port belongs to the agent's proxy, which gets only packets that the firewall redirects.
     """
 
     def __init__(
@@ -70,7 +71,8 @@ class HostProbe:
     def refusal(self, protocol: str, address: str, port: int) -> str | None:
         """Try to bind a port; return the error, such as ``address already in use``, or None if the port is free.
 
-        A port that only the agent has bound counts as free.
+        A port that only the agent has bound counts as free. After `BIND_LIMIT` calls, a port that no socket uses counts
+        as free without a bind if another port of the address could be bound.
         """
         self._asked += 1
         known = (protocol, address) in self._bindable

@@ -35,12 +35,12 @@ class Origin(NamedTuple):
 
 
 class ProxiedPort(NamedTuple):
-    """A range of host ports whose packets the agent forwards to a container.
+    """A range of host ports that the agent forwards to a container.
 
-    The host ports are ``first`` to ``last``, both included, of all host addresses in ``prefix``. The prefix is always
-    IPv6, because the agent forwards no packets to IPv4 host addresses. ``target`` is the container's IPv4 or IPv6
-    address. The container port for the host port ``first`` is ``port``; the next host ports lead to the next container
-    ports.
+    - ``prefix``: the host addresses; always IPv6, because the agent forwards no packets to IPv4 host addresses
+    - ``first`` and ``last``: the host ports, both included
+    - ``target``: the container's IPv4 or IPv6 address
+    - ``port``: the container port for the host port ``first``; the next host ports lead to the next container ports
     """
 
     protocol: str
@@ -85,9 +85,9 @@ class Forwards:
 def publishing(
     networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointRecord]
 ) -> Iterator[tuple[EndpointRecord, NetworkRecord]]:
-    """Yield the endpoints with published ports whose packets the agent may have to forward, each with its network.
+    """Yield each endpoint for which the agent may have to forward published ports, with the endpoint's network.
 
-    These endpoints are in a sandbox (phase ``live``), on a network that is not internal.
+    Such an endpoint is in a sandbox (phase ``live``), on a network that is not internal.
     """
     by_id = {network.id: network for network in networks if not network.internal}
     for endpoint in endpoints:
@@ -123,10 +123,10 @@ class HostPort(NamedTuple):
 
 
 def held_ports(endpoint: EndpointRecord, network: NetworkRecord) -> Sequence[HostPort]:
-    """Return those published host ports of one endpoint to which the agent binds a socket.
+    """Return the published host ports of one endpoint that the agent holds with bound sockets.
 
-    Ranges of more than `RANGE_LIMIT` ports are left out. Networks whose gateway mode is routed or isolated publish no
-    port on the host.
+    Ranges of more than `RANGE_LIMIT` ports are left out. A network with the gateway mode routed or isolated publishes
+    no port on the host.
     """
     held: list[HostPort] = []
     for record in endpoint.ports:

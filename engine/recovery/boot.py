@@ -32,9 +32,10 @@ from engine.store.api import IntentKind, Reader, Transaction
 def begin(host: Host, *, again: bool = False) -> None:
     """Record that a reboot has ended all earlier runs, and which containers start now; idempotent.
 
-    Only the first call after a boot records the ends. Without ``again``, a later call changes nothing. With ``again``,
-    a later call also takes over the unfinished work of a killed process. Such a call also records the start of each
-    container that does not run although its restart policy requires it.
+    - The first call after a boot records the ends, and the containers to start.
+    - A later call without ``again`` changes nothing.
+    - A later call with ``again`` records the start of each container that does not run although its restart policy
+      requires it. It also takes over the starts that a killed process has not finished.
     """
     with host.store.write() as tx:
         booted = not boots.is_of_this_boot(tx)
@@ -89,8 +90,8 @@ def _is_waited_for(reader: Reader, record: ContainerRecord) -> bool:
 class Plan(Struct, frozen=True):
     """The objects to restore: networks that are not in the kernel yet, and containers.
 
-    Namespaces that hawse did not create count as containers. The containers in ``late`` need the cluster's store, or
-    another container that needs it. All other containers are in ``soon``.
+    Namespaces that hawse did not create count as containers. A container is in ``late`` if its start needs the
+    cluster's store, directly or because it needs another such container. All other containers are in ``soon``.
     """
 
     networks: Sequence[NetworkRecord]
@@ -141,14 +142,14 @@ def _is_ours(owner: str) -> bool:
 
 
 def _references(record: ContainerRecord) -> set[str]:
-    """Return the id of each network that a container is on; for a network whose id is not known yet, its name."""
+    """Return the id of each network that a container is on, or the network's name if the id is not known yet."""
     return {attachment.network_id or attachment.network for attachment in record.attachments}
 
 
 def _needed(reader: Reader, record: ContainerRecord) -> list[str]:
     """Return the ids of the containers that must run before ``record`` can start.
 
-    They are the container whose sandbox ``record`` shares, and the containers to which ``record`` links.
+    They are the owner of the sandbox that ``record`` shares, and the targets of its links.
     """
     names = [parse_link(text)[0] for text in record.host.links or ()]
     names += filter(None, [shared_container(record.host.network_mode)])
@@ -212,8 +213,8 @@ def give_up(host: Host, container_ids: Iterable[str]) -> None:
 def report(plan: Plan, failed: Mapping[str, Failure]) -> BootReport:
     """Return the numbers of restored objects, and a line for each object that was not restored.
 
-    ``failed`` maps the id of each object that was not restored to the reason. A namespace whose name does not exist yet
-    is not a failure. When its name exists, a later ``hawse system boot`` connects it.
+    ``failed`` has the reason for each object that was not restored, by id. A namespace that does not exist yet is not a
+    failure: a later ``hawse system boot`` connects it.
     """
     records = [*plan.soon, *plan.late]
     absent = [r for r in records if r.kind == "adopted" and r.id in failed and not os.path.exists(r.sandbox_path)]

@@ -105,10 +105,11 @@ def _build(host: Host, salvaged: Salvaged, new: Path) -> list[str]:
 def _settled(network: NetworkRecord, marked: set[str], begun: set[str]) -> NetworkRecord:
     """Return the network's record, with the phase "planned" if the network is not complete in the kernel.
 
-    hawse creates a planned network in the kernel at its next use. ``marked`` has the ids of the networks with links in
-    the kernel. ``begun`` has the ids of the objects that have an intent (a record of unfinished work). A network with
-    an intent is returned unchanged, because the next command finishes this work. A config-only network is returned
-    unchanged too.
+    hawse creates a planned network in the kernel at its next use. A config-only network is returned unchanged. A
+    network with an intent (a record of unfinished work) is also unchanged, because the next command finishes the work.
+
+    - ``marked``: the ids of the networks with links in the kernel
+    - ``begun``: the ids of the objects with an intent
     """
     if network.id in begun or network.config_only:
         return network

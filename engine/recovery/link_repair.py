@@ -3,10 +3,10 @@
 The agent uses this module after a notification of the kernel, and ``hawse doctor`` uses it for all objects at once. The
 kernel must agree with the records. Three kinds of objects are not repaired:
 
-- an object that a running command is creating or removing (this is visible in the object's record, or in a record of
-  the command's work: an intent)
+- an object that a running command is creating or removing, as the object's record or an intent says (an intent is the
+  record of a command's unfinished work)
 - an object that a reboot has ended
-- an object whose repair the user has disabled
+- an object that the user has excluded from repair
 """
 
 from __future__ import annotations
@@ -53,10 +53,11 @@ class Subject(NamedTuple):
 class Comparison(Struct, frozen=True):
     """The result of the comparison of a network or container with the kernel.
 
-    ``name`` describes the compared object. ``busy`` is True if a command is changing the object. ``has_peers`` is True
-    for a cluster network, whose tables a separate function (`Verify`) compares and repairs. ``members`` are the
-    containers of a damaged network. The caller compares them after the network's repair. ``failures`` are the errors of
-    comparisons and repairs.
+    - ``name`` describes the compared object.
+    - ``busy`` is True if a command is changing the object.
+    - ``has_peers`` is True for a cluster network. A separate function (`Verify`) compares and repairs its tables.
+    - ``members`` are the containers of a damaged network. The caller compares them after the network's repair.
+    - ``failures`` are the errors of comparisons and repairs.
     """
 
     name: str = ""
@@ -107,9 +108,9 @@ class LinkRepair:
     def put_right(self, subject: Subject, by: str = "") -> Comparison:
         """Compare a network or container (``subject``) with the kernel, repair the differences, and return the result.
 
-        For a network, the comparison and the repair run in one write transaction, except for a cluster network.
-        Therefore no command can create or remove the network meanwhile. An event reports the repair, and names ``by``:
-        the program that damaged the subject, or "" if that program is unknown.
+        A network that only this host has is repaired in a write transaction. No command can create or remove the
+        network during the transaction. An event reports the repair, and names ``by``: the program that damaged the
+        subject, or "" if that program is unknown.
         """
         with self._store.read() as reader:
             compared = self.compare(reader, subject)
@@ -136,9 +137,8 @@ class LinkRepair:
 
         An event reports the repair, and names ``by``: the program that damaged the container, or "" if it is unknown.
 
-        The repair may take seconds, because the container's root user can add very many addresses or routes, which the
-        comparison reads. Therefore it holds only the container lock. A write transaction would make all other commands
-        wait.
+        The comparison may take seconds, because the container's root user can add very many addresses or routes.
+        Therefore this function holds only the container lock. A write transaction would make all other commands wait.
         """
         try:
             with locked(self._run, "container", subject.id, timeout=0), self._store.read() as reader:
@@ -163,9 +163,10 @@ class LinkRepair:
     ) -> Comparison:
         """Compare a network or container with the kernel; the result is empty if the object has no record.
 
-        With ``tx``, the differences of a network are also repaired. ``tx`` is a write transaction, and ``reader`` is
-        then the same object. With ``repairing``, the differences of a container are also repaired; the caller then
-        holds the container lock. After a reboot, the result is empty until a command has recorded the reboot.
+        After a reboot, the result is empty until a command has recorded the reboot.
+
+        - ``tx``: a write transaction, to also repair a network; ``reader`` is then the same object
+        - ``repairing``: also repair a container; the caller then holds the container lock
         """
         if not boots.is_of_this_boot(reader):
             return NOTHING
@@ -245,7 +246,7 @@ class LinkRepair:
         try:
             lost = sandbox.lost_routes(container, members)
             if lost and any(sandboxes.is_taken_over(place, m.endpoint.interface) for m in members):
-                return (), ()  # the user's bond or bridge has the addresses now, and its routes
+                return (), ()  # the user has moved addresses and routes to a bond or bridge
             if lost and repairing:
                 sandbox.route(container, members)
         except Missing:
@@ -277,10 +278,11 @@ class LinkRepair:
             return (), [error]
 
     def _driver(self, network: NetworkRecord) -> LinkRepairer | None:
-        """Return the network's driver, or None if the network's links must not or cannot be repaired.
+        """Return the driver that can repair the network's links, or None in one of these cases:
 
-        They must not be repaired if the network is not complete in the kernel or the user has disabled the repair. They
-        cannot be repaired if the driver is missing or has no such operation.
+        - The network is not complete in the kernel.
+        - The user has disabled the repair.
+        - The driver is missing, or is no `LinkRepairer`.
         """
         if network.phase != "live" or network.config_only or not self._may_repair(network):
             return None

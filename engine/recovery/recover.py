@@ -1,8 +1,8 @@
 """Restore a consistent state of the host after a killed command, and after a reboot.
 
 The function `recover` runs before every command that changes something. On a host in a consistent state, it only makes
-fast checks: for abandoned intents, a reboot, a missing agent, damaged kernel state that networks share, and containers
-whose end is not recorded. An intent is the record of work that a command has begun; it is abandoned if the process of
+fast checks: for abandoned intents, a reboot, a missing agent, damaged kernel state that networks share, and unrecorded
+ends of containers. An intent is the record of work that a command has begun. The intent is abandoned if the process of
 the command no longer runs.
 
 The module also works after a command: `finish_in_background` deletes the kernel objects of many removed networks, and
@@ -91,8 +91,8 @@ STORE_PATIENCE_SECONDS = 15.0
 def recover(host: Host) -> None:
     """Finish or undo the work of killed commands, and restore the kernel objects that a reboot removed.
 
-    Also repairs kernel state that networks share, and finishes the run of each container whose process has ended
-    without a record of the end.
+    Also repairs kernel state that networks share, and finishes the runs of containers that ended without a record of
+    the end.
     """
     with host.store.read() as reader:
         begun, known, drivers = reader.intents(), reader.meta(BOOT), _drivers(reader)
@@ -140,11 +140,12 @@ def _drivers(reader: Reader) -> set[str]:
 def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = True, cause: str = "") -> None:
     """Repair the kernel state that all networks of a driver share, such as a flushed firewall table.
 
-    ``drivers`` are driver types; None means the types of all networks in the store. With ``whole``, a driver's state is
-    compared with the records and repaired only if the driver's quick check (`needs_repair`) reports damage. Without
-    ``whole``, the state of every driver is compared and repaired. Callers pass ``whole=False`` after a killed command,
-    because the quick check does not detect the partial changes of such a command. Starts the agent if it is missing.
-    ``cause`` is the cause that the repair's event names; "" means another program.
+    Also starts the agent if it is missing.
+
+    - ``drivers``: driver types; None means the types of all networks in the store
+    - ``whole``: compare a driver's state with the records only if the driver's quick check (`needs_repair`) reports
+      damage. After a killed command, callers pass False, because the quick check does not detect partial changes.
+    - ``cause``: the cause that the repair's event names; "" means another program
     """
     if drivers is None:
         with host.store.read() as reader:
@@ -152,8 +153,7 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
     for driver in map(host.driver, sorted(drivers)):
         keep_agent(host, driver)
         if isinstance(driver, Repairer) and (not whole or driver.needs_repair()):
-            # Hold a write transaction during the comparison and the repair. Meanwhile, no other command can create or
-            # remove a network or an endpoint.
+            # Hold a write transaction, so that no command creates or removes networks or endpoints during the repair.
             with host.store.write() as tx, translate_driver_errors():
                 desired = shared_state.of(tx, driver.type)
                 differences = driver.compare(desired)
@@ -167,8 +167,8 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
 def resolve_intents(host: Host, abandoned: Sequence[Intent]) -> None:
     """Finish or undo the work of processes that no longer run.
 
-    ``abandoned`` are the intents (records of unfinished work) of these processes. If this fails for an intent, the
-    intent stays in the store for the next command.
+    ``abandoned`` are the intents (records of unfinished work) of these processes. An intent that cannot be resolved
+    stays in the store for the next command.
     """
     for intent in (intent for intent in abandoned if intent.kind in RESOLVERS):
         with contextlib.suppress(EngineError), _locks(host, intent):
@@ -238,10 +238,11 @@ def _locks(host: Host, intent: Intent) -> Iterator[None]:
 def boot(host: Host, timeout: float) -> BootReport:
     """Restore networks and containers after a reboot of the host: ``hawse system boot``.
 
-    Namespaces that hawse did not create are connected again. A later call without another reboot continues the work of
-    a killed process. It also starts each container whose restart policy requires this. The objects that need the
-    cluster's store come last. The function waits up to ``timeout`` seconds for this store. If a shutdown of the host
-    was cancelled, the function starts the containers that the shutdown ended.
+    - Also connects the namespaces that hawse did not create to their networks again.
+    - The objects that need the cluster's store come last; waits up to ``timeout`` seconds for this store.
+    - After a cancelled shutdown of the host, starts the containers that the shutdown ended.
+    - A later call without another reboot continues the work of a killed process, and starts the containers that must
+      run by their restart policies.
     """
     shutdown.cancel(host)
     after_boot.begin(host, again=True)
@@ -270,7 +271,7 @@ def come_back(host: Host, timeout: float) -> BootReport:
 
 
 def _start_late(host: Host, late: Sequence[ContainerRecord], deadline: float) -> dict[str, Failure]:
-    """Start the containers that need the cluster's store. While it is unavailable, try again until the deadline.
+    """Start the containers that need the cluster's store; try again until the deadline if the store is unavailable.
 
     ``deadline`` is a time of time.monotonic(). Returns the failures by container id.
     """

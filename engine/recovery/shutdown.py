@@ -79,9 +79,10 @@ def _keep_end(host: Host, record: ContainerRecord) -> None:
 
 
 def cancel(host: Host) -> None:
-    """Record that the containers which `end_all` has ended in this boot have exited; idempotent.
+    """Record the containers that `end_all` has ended in this boot as exited; idempotent.
 
-    The records do not say that the user stopped the containers. Does nothing if `end_all` has not run in this boot.
+    The containers do not count as stopped by the user. Does nothing if `end_all` has not run in this boot.
+
     Containers that wait for an automatic restart are left to `engine.recovery.boot`, because a restart that was due
     during the shutdown has been dropped.
     """

@@ -1,7 +1,7 @@
 """Find bridges and running containers of hawse that have no record, and make records for them.
 
-The values come from the kernel and from the runtime's files. Therefore such a record lacks values that are stored in
-neither place, such as the name and the labels of a network.
+The values come from the kernel and from the runtime's files. A new record lacks all other values, such as the name and
+the labels of a network.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def _container(host: Host, container_id: str, known: Mapping[str, Any], spec: Ma
 
 
 def _endpoints(container: ContainerRecord, links: Mapping[int, FoundLink]) -> Iterator[EndpointRecord]:
-    """Yield the endpoints of a container: the interfaces in its sandbox whose other end is a port of hawse's bridge.
+    """Yield the endpoints of a container: the interfaces that a veth pair connects to a bridge of hawse.
 
     ``links`` maps interface indexes of the host to the links that hawse made.
     """

@@ -1,6 +1,6 @@
 """Convert records to the JSON documents of Docker's Engine API (v1.45).
 
-The functions change nothing. The fields of a document are in Docker's order. Maps whose keys the user chooses, such as
+The functions change nothing. The fields of a document are in Docker's order. Maps with keys of the user, such as
 labels, are sorted by key, because Go prints maps in this order.
 """
 

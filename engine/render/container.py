@@ -94,10 +94,12 @@ def container_summary(
 ) -> Json:
     """Render a container's entry in GET /containers/json.
 
-    ``endpoints`` are the container's live endpoints, and ``networks`` maps network ids to records. ``listed`` is the
-    value of NetworkSettings.Networks (`engine.render.endpoint.listed_networks_document`). ``link_names`` has the name
-    "parent/alias" for each legacy link to this container. ``now`` is in Unix seconds. If the client asks for the disk
-    usage, ``sizes`` has SizeRw and SizeRootFs in bytes, else it is empty.
+    - ``endpoints``: the container's live endpoints
+    - ``networks``: maps network ids to records
+    - ``listed``: the value of NetworkSettings.Networks (`engine.render.endpoint.listed_networks_document`)
+    - ``now``: in Unix seconds
+    - ``link_names``: the name "parent/alias" for each legacy link to this container
+    - ``sizes``: SizeRw and SizeRootFs in bytes if the client asks for the disk usage, else empty
     """
     return {
         "Id": record.id,
@@ -171,10 +173,10 @@ def _network_settings(
 
 
 def _sandbox_key(record: ContainerRecord) -> str:
-    """Return the path of a container's network namespace for the field SandboxKey, or "" if there is none.
+    """Return the field SandboxKey: the path of a container's network namespace, or "".
 
-    A container has no path before its first start, and none if it uses another container's sandbox. All containers in
-    host mode have the same path, which ends in "/default".
+    The result is "" before the container's first start, and for a container in another container's sandbox. In host
+    mode, all containers have the same path, which ends in "/default".
     """
     if is_container_mode(record.host.network_mode) or not record.sandbox_path:
         return ""

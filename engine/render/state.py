@@ -50,9 +50,9 @@ def status_text(record: ContainerRecord, now: float) -> str:
 
 
 def stats_after(before: Json, now: Json) -> Json:
-    """Return the statistics ``now``, with the earlier statistics' time and processor times as preread and precpu_stats.
+    """Return the document ``now`` with two more fields, from which clients compute CPU percentages.
 
-    ``before`` and ``now`` are an earlier and a later document with the statistics of one container. Clients compute CPU
-    percentages from the differences. The arguments are not changed.
+    ``before`` and ``now`` are an earlier and a later document with the statistics of one container. The new fields are
+    preread (the time of ``before``) and precpu_stats (its processor times). The arguments are not changed.
     """
     return {**now, "preread": before["read"], "precpu_stats": before["cpu_stats"]}

@@ -88,10 +88,12 @@ class ProcessSpec(Struct, frozen=True):
 class CreatedProcess(Struct, frozen=True):
     """A process in a container's namespaces, which `Runtime.create` or `Runtime.prepared` returns.
 
-    For a container of an image or a directory, `Runtime.create` returns the process that creates the container. Of the
-    container's namespaces, this process is only in the network namespace. `Runtime.prepared` returns the process that
-    will execute the command. ``pid_start`` is the start time of the process in clock ticks since boot. ``netns`` is a
-    path that opens the process's network namespace.
+    - `Runtime.prepared` returns the process that will execute the command.
+    - `Runtime.create` returns the same process for hostfs. For a container of an image or a directory, it returns the
+      process that creates the container, which is only in the container's network namespace.
+
+    ``pid_start`` is the start time of the process in clock ticks since boot. ``netns`` is a path that opens the
+    process's network namespace.
     """
 
     pid: int
@@ -196,9 +198,12 @@ class Runtime(Protocol):
     def stop(self, container_id: str, request: StopRequest, *, hold: bool) -> AbstractContextManager[None]:
         """Ask the supervisor to end the container's process; the ``with`` block runs after the process has ended.
 
-        The supervisor ends the process even if the caller is killed. Afterwards it runs the container's command
-        ``on_exit`` (`ProcessSpec`), which releases what the container used. With ``hold``, the caller itself does this
-        in the block. ``on_exit`` then runs only if the caller is killed or raises an error in the block.
+        The supervisor ends the process even if the caller is killed.
+
+        - Without ``hold``, the supervisor then runs the container's command ``on_exit`` (`ProcessSpec`), which releases
+          what the container used.
+        - With ``hold``, the caller releases it in the block. The supervisor runs ``on_exit`` only if the caller is
+          killed or raises an error in the block.
         """
 
     def restart_later(self, container_id: str, delay: float, argv: Sequence[str], env: Mapping[str, str]) -> str:
@@ -237,10 +242,9 @@ class Runtime(Protocol):
     def ending(self, container_id: str) -> AbstractContextManager[object]:
         """Return a context manager: in its block, the caller handles the container's end instead of ``on_exit``.
 
-        ``on_exit`` is the command that the supervisor otherwise runs after the container's end (`ProcessSpec`). In the
-        block, the caller itself must release what the container used, and then call `delete`. If the caller leaves the
-        block or is killed before it has called `delete`, the supervisor still runs ``on_exit`` after the container's
-        end.
+        Outside such a block, the supervisor runs the command ``on_exit`` (`ProcessSpec`) after the container's end. In
+        the block, the caller must release what the container used, and then call `delete`. If the caller leaves the
+        block or is killed before it calls `delete`, the supervisor still runs ``on_exit`` after the container's end.
         """
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> Attachment:
@@ -256,7 +260,7 @@ class Runtime(Protocol):
         """
 
     def watch_end(self, container_id: str, *, next_run: bool) -> EndWatch:
-        """Return an object whose file descriptor becomes readable at the end of the container's run.
+        """Return an object with a file descriptor that becomes readable at the end of the container's run.
 
         If the container has no process, the file descriptor is readable immediately. With ``next_run``, a container
         without a process is watched until the end of its next run.
@@ -280,9 +284,8 @@ class Runtime(Protocol):
     ) -> Iterator[LogLine]:
         """Yield the lines of a log file. With ``options.follow``, continue until the container's process has ended.
 
-        ``path`` is the path of the log file. ``wait`` gets file descriptors, waits until one of them is readable, and
-        returns the readable ones. It may raise an error to end the iteration. None means the standard function, which
-        waits without a limit.
+        ``path`` is the path of the log file. The function ``wait`` may raise an error to end the iteration. If ``wait``
+        is None, a standard function waits without a limit.
         """
 
 
@@ -331,7 +334,7 @@ class ContainerStreams(Protocol):
         """Return the file descriptor that is readable when output has arrived or the connection has ended."""
 
     def receive(self) -> Sequence[tuple[str, bytes]]:
-        """Return the output that has arrived, with its stream ("stdout" or "stderr"); blocks if there is none.
+        """Return the output that has arrived, with its stream ("stdout" or "stderr"); blocks until output arrives.
 
         At the end of the connection, the result is empty, and ``is_open`` becomes False.
         """

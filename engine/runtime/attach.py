@@ -34,7 +34,7 @@ class SupervisedStreams:
         return bool(self._unsent)
 
     def receive(self) -> Sequence[tuple[str, bytes]]:
-        """Return the output that has arrived, with its stream ("stdout" or "stderr"); blocks if there is none.
+        """Return the output that has arrived, with its stream ("stdout" or "stderr"); blocks until output arrives.
 
         After the end of the container's process or of its supervisor, the result is empty, and ``is_open`` becomes
         False.

@@ -47,7 +47,7 @@ def become_service() -> None:
 
 
 def _reset_schedule() -> None:
-    """Change this process's scheduling as the kernel changes that of a child of a process with SCHED_RESET_ON_FORK.
+    """Remove a real-time policy, a negative nice value and the flag SCHED_RESET_ON_FORK from this process.
 
     The child has neither a real-time policy nor a negative nice value nor this flag (sched(7)). In place of a real-time
     policy, the child has SCHED_OTHER and the nice value 0.

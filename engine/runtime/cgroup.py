@@ -1,12 +1,12 @@
 """Move hawse's resident processes, and each container with ``--pid host``, to control groups of their own.
 
-A resident process is a background process of hawse, such as the supervisor. It starts in the control group of the
-command that started it. The end of that command's session or systemd unit would kill it, with all its containers.
-Therefore it moves to ``/hawse/shared``, which is outside the groups of systemd, as Docker's ``/docker`` is. ``/hawse``
-itself has no processes, so that its subgroups can have controllers (cgroups(7)).
+A resident process is a background process of hawse, such as the supervisor. A command starts it in the command's own
+control group. The end of the command's session or systemd unit would kill all processes of this group. Therefore the
+resident process moves to ``/hawse/shared``, which is outside the groups of systemd, as Docker's ``/docker`` is.
+``/hawse`` itself has no processes, so that its subgroups can have controllers (cgroups(7)).
 
-A container with ``--pid host`` has its own group, so that the kernel can kill all its processes at once. This works
-even if they fork meanwhile. This module has few imports, because the supervisor uses it and must use little memory.
+A container with ``--pid host`` has its own group, so that the kernel can kill all its processes at once, even while
+they fork. This module has few imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations
@@ -63,9 +63,11 @@ def _move(kind: str, name: str) -> None:
 def enter(container: str, first: int = 0) -> None:
     """Move a process to a container's own control group, with all children that it forks later.
 
-    ``container`` is the path of the container's directory in HAWSE_RUN. If ``first`` is a pid, that process is the
-    container's first process, and the group is created for it. If ``first`` is 0, the calling process enters the
-    existing group. Does nothing if this process is not allowed to change control groups.
+    - ``container``: the path of the container's directory in HAWSE_RUN
+    - ``first``: the pid of the container's first process, to create the group and move this process; or 0, to move the
+      calling process to the existing group
+
+    Does nothing if the calling process is not allowed to change control groups.
     """
     with contextlib.suppress(OSError), _hierarchy("cgroup2", {}) as root:
         if first:
@@ -173,8 +175,8 @@ def _groups(root: int, path: str) -> Iterator[tuple[int, str]]:
     files. Therefore only one directory is open at a time. Raises OSError if the group is missing.
     """
     directory = os.open(os.path.dirname(path), _DIRECTORY, dir_fd=root)
-    names = list[str]()  # from the group at ``path`` to the group that is open
-    unvisited = [[os.path.basename(path)]]  # the subgroups that are left, of each directory that leads to the open one
+    names = list[str]()  # the path to the open group
+    unvisited = [[os.path.basename(path)]]  # for each directory on this path, its subgroups still to visit
     try:
         while unvisited:
             if unvisited[-1]:
@@ -197,9 +199,9 @@ def _groups(root: int, path: str) -> Iterator[tuple[int, str]]:
 
 
 def _changed(directory: int, name: str) -> int:
-    """Return a file descriptor of the directory ``name`` in ``directory``, which is closed.
+    """Open the directory ``name`` in ``directory``, close ``directory``, and return the new file descriptor.
 
-    If this fails, raises OSError, and ``directory`` stays open.
+    Raises OSError if ``name`` cannot be opened; ``directory`` then stays open.
     """
     opened = os.open(name, _DIRECTORY, dir_fd=directory)
     os.close(directory)

@@ -149,8 +149,8 @@ class Container:
     def adopt(self) -> bool:
         """Take over a container's process from an ended supervisor; return whether this supervisor now handles it.
 
-        - If the end of the process is recorded: returns False.
-        - If the process never executed the command: kills the process, and returns False.
+        - If no process is recorded, or its end is recorded: returns False.
+        - If the process never executed the command: kills the process if it still runs, and returns False.
         - If the process has ended, but its end is not recorded: records the exit code `LOST`, and returns True.
         - If the process runs: returns True.
 
@@ -352,7 +352,7 @@ class Container:
 
     def _answer_waiters(self) -> None:
         """Send the end of the process to all clients that wait for it."""
-        for waiter in list(self.waiters):  # a reply to a client that has gone removes it from the list
+        for waiter in list(self.waiters):  # a copy, because a failed reply removes the waiter
             waiter.reply(self.ending)
 
     def _end_others(self) -> None:

@@ -1,6 +1,6 @@
 """Find and assume the identity of the container's process: user, groups and capabilities.
 
-This module reads the files /etc/passwd and /etc/group of the container, whose content may be malicious.
+This module reads /etc/passwd and /etc/group of the container. Their content may be malicious.
 """
 
 from __future__ import annotations
@@ -143,10 +143,11 @@ def _checked_id(text: str) -> int:
 def capability_mask(add: Sequence[str], drop: Sequence[str], *, privileged: bool) -> int:
     """Return a container's capabilities as a bit mask; raises `SetupFailed` for an unknown name.
 
-    With ``privileged``, the mask has all capabilities of this process. Otherwise it has Docker's default capabilities
-    without ``drop`` (--cap-drop), and then ``add`` (--cap-add). Therefore a capability in both lists is in the mask.
-    The name ALL means all capabilities. If ``add`` contains ALL, ``drop`` is applied last. The mask has no capability
-    that this process lacks.
+    The mask has no capability that this process lacks. The name ALL means all capabilities.
+
+    - ``privileged``: all capabilities of this process
+    - ALL in ``add`` (--cap-add): all capabilities of this process, without ``drop`` (--cap-drop)
+    - otherwise: Docker's default capabilities without ``drop``, and with ``add``, even if both name the capability
     """
     known = syscalls.permitted_capabilities()
     if privileged:

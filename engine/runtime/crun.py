@@ -87,10 +87,12 @@ _STATE = ("status", "config.json", "seccomp.bpf")
 
 
 def create_arguments(run: str, container_id: str, *, bundle: str, log: str, pid_file: str, console: str) -> list[str]:
-    """Return the crun command line that creates a container whose first process waits for ``crun start``.
+    """Return the crun command line that creates a container; its first process then waits for ``crun start``.
 
-    ``run`` is HAWSE_RUN. ``bundle`` is the directory with crun's input. ``log`` and ``pid_file`` are files that crun
-    writes. ``console`` is the socket to which crun sends the terminal, or "" without a terminal.
+    - ``run``: the directory HAWSE_RUN
+    - ``bundle``: the directory with crun's input
+    - ``log`` and ``pid_file``: files that crun writes
+    - ``console``: the socket that gets the terminal from crun, or "" without a terminal
     """
     terminal = ["--console-socket", console] if console else []
     return [*_begin(run, log), "create", "--bundle", bundle, "--pid-file", pid_file, *terminal, container_id]
@@ -104,9 +106,11 @@ def start_arguments(run: str, container_id: str) -> list[str]:
 def exec_arguments(run: str, container_id: str, *, process: str, log: str, console: str, detach: bool) -> list[str]:
     """Return the crun command line that executes another process in a container.
 
-    ``run`` is HAWSE_RUN. The file ``process`` describes the process to execute. crun writes its own errors to the file
-    ``log``. ``console`` is the socket to which crun sends the terminal, or "" without a terminal. With ``detach``, crun
-    does not wait for the end of the process.
+    - ``run``: the directory HAWSE_RUN
+    - ``process``: the file that describes the process to execute
+    - ``log``: the file for crun's own errors
+    - ``console``: the socket that gets the terminal from crun, or "" without a terminal
+    - ``detach``: crun does not wait for the end of the process
     """
     terminal = ["--console-socket", console] if console else []
     leave = ["--detach"] if detach else []

@@ -1,5 +1,4 @@
-"""A container's files under HAWSE_RUN. Commands read the state of the container's process from these files, without the
-supervisor.
+"""A container's files under HAWSE_RUN, from which commands read the state of the container without the supervisor.
 
 - ``spec`` is the description of the requested process, ``process`` has the pid of the process.
 - ``started`` and ``exit`` hold the times of the start and the end; ``exit`` also has the exit code.
@@ -38,7 +37,7 @@ _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345
 
 
 def crun_root(run: str) -> str:
-    """Return the directory in which crun keeps its state of all containers whose files are in ``run``."""
+    """Return crun's own directory, with the state of all containers; ``run`` is the directory HAWSE_RUN."""
     return os.path.join(run, "crun")
 
 

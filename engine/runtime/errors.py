@@ -46,7 +46,7 @@ def describe(error: Exception) -> str:
 
 
 def hook_error(text: str) -> str:
-    """Return the error message that dockerd prints if the runc hook that configures the sandbox fails with ``text``."""
+    """Return dockerd's error message for a sandbox that runc's hook cannot configure; ``text`` is the reason."""
     hook = "error during container init: error running hook #0: error running hook: exit status 1, stdout: , stderr: "
     return message(SetupFailed(OTHER, hook + text), CREATE)
 

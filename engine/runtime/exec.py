@@ -45,10 +45,13 @@ def execute_in(
 ) -> int:
     """Run ``request`` in a container, and return the exit code of the command.
 
-    ``pidfd`` refers to the container's first process. ``stdio`` has the caller's own standard streams. Returns 0
-    immediately if the request is to run detached. Returns the constant `LEFT` if the user types the detach keys (ctrl-p
-    ctrl-q) later; the exit code is then passed to ``ended``. Raises `RuntimeFailure` if the command cannot be executed.
-    ``spec`` is the container's description (`ProcessSpec`) as JSON values.
+    ``pidfd`` refers to the container's first process. ``stdio`` has the caller's own standard streams. ``spec`` is the
+    container's description (`ProcessSpec`) as JSON values. Raises `RuntimeFailure` if the command cannot be executed.
+    In two cases, the function returns before the command's end:
+
+    - The request is to run detached: returns 0 immediately.
+    - The user types the detach keys (ctrl-p ctrl-q): returns `LEFT`. At the command's end, another process calls
+      ``ended`` with the exit code.
     """
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     streams = [null if request.detach else fd for fd in (stdio.stdin, stdio.stdout, stdio.stderr)]
@@ -116,7 +119,7 @@ def _enter(
         if inner == 0:
             close_all_but([channel.fileno(), *streams])
             _become_command(channel, spec, request, streams)
-        os.closerange(0, 1 << 20)  # also the terminal: its reader gets end-of-file when nobody has it open
+        os.closerange(0, 1 << 20)  # else the reader of the terminal would never get end-of-file
         code = 0 if request.detach else process.exit_code(os.waitpid(inner, 0)[1])
         os._exit(code)
     except Exception as error:

@@ -2,7 +2,7 @@
 
 Agent and supervisor start the guard (`engine.runtime.guarded`). The guard also replaces an agent or supervisor that
 SIGSTOP has stopped or that hangs. The guard ends when neither process is needed. Without the guard, nobody would detect
-two cases: both processes are killed at once, or the agent of a host without containers is killed.
+a kill of both processes at once, or a kill of the agent on a host without containers.
 
 The guard holds a connection to each process, so it detects an end immediately. It has no code for networks or
 containers, and imports only what the supervisor imports. It uses 5 MB.

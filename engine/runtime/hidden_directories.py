@@ -46,9 +46,11 @@ def hide(directories: Sequence[str]) -> set[tuple[int, int]]:
 def uncover(source: int, target: str, hidden: set[tuple[int, int]]) -> None:
     """Show a hidden directory at ``target``, where the user has bind-mounted the directory into the container.
 
-    ``source`` is a file descriptor of the directory. ``hidden`` is the result of `hide`, which has mounted an empty
-    directory over each hidden directory. The user's bind mount has also copied the mount of the empty directory to
-    ``target``. This copy is unmounted. Nothing happens if ``source`` is not hidden.
+    The bind mount has also copied the empty directory that covers the hidden one. This function unmounts the copy. Does
+    nothing if the directory is not hidden.
+
+    - ``source``: a file descriptor of the directory
+    - ``hidden``: the result of `hide`, which has covered the hidden directories
     """
     status = os.stat(source)
     if (status.st_dev, status.st_ino) in hidden:

@@ -39,10 +39,13 @@ def execute_in_image(
 ) -> int:
     """Run ``request`` in the container, and return the exit code of its command.
 
-    ``stdio`` has the caller's own standard streams. Returns 0 immediately if the request is to run detached. Returns
-    the constant `LEFT` if the user types the detach keys (ctrl-p ctrl-q) later; the exit code is then passed to
-    ``ended``. Raises `RuntimeFailure` if the command cannot be executed. ``spec`` is the container's description
-    (`ProcessSpec`) as JSON values.
+    ``stdio`` has the caller's own standard streams. ``spec`` is the container's description (`ProcessSpec`) as JSON
+    values. Raises `RuntimeFailure` if the command cannot be executed. In two cases, the function returns before the
+    command's end:
+
+    - The request is to run detached: returns 0 immediately.
+    - The user types the detach keys (ctrl-p ctrl-q): returns `LEFT`. At the command's end, another process calls
+      ``ended`` with the exit code.
     """
     try:
         cwd = working_directory(spec, request)
@@ -108,9 +111,8 @@ def _execute(
 ) -> int:
     """Run crun with the process description ``document``, and return the exit code of the command.
 
-    Returns 0 immediately if the request is to run detached. Returns the constant `LEFT` if the user types the detach
-    keys; the exit code is then passed to ``ended`` later. Raises `SetupFailed` if crun cannot execute the command.
-    ``spec`` is the container's description (`ProcessSpec`) as JSON values.
+    Returns early as `execute_in_image` does. Raises `SetupFailed` if crun cannot execute the command. ``spec`` is the
+    container's description (`ProcessSpec`) as JSON values.
     """
     with ExitStack() as stack:
         log, order = (_memory(stack, name) for name in ("log", "process"))

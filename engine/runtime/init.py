@@ -40,7 +40,7 @@ class ChildSetup:
     - ``channel`` is a socket to the supervisor.
     - ``mounts`` and ``network`` are the mount and network namespaces of the client.
     - ``stdio`` are the standard input, output and error of the container.
-    - ``program`` is a sealed (unchangeable) copy of crun for a container of an image or a directory, or -1 without it.
+    - ``program`` is a sealed (unchangeable) copy of crun for a container of an image or a directory, or -1 if none.
     """
 
     def __init__(
