@@ -133,7 +133,7 @@ def populate(spec: Mapping[str, Any], sources: Sources) -> None:
 def shows_devices(status: os.stat_result, devices: int) -> bool:
     """Return whether the container can use device files in a bind mount.
 
-    The source of the mount must be a device itself or be on the host's /dev. ``status`` is the source's status, and
+    It can if the mount's source is itself a device or is on the host's /dev. ``status`` is the source's status, and
     ``devices`` is a file descriptor of the host's /dev.
     """
     return status.st_dev == os.stat(devices).st_dev or stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)

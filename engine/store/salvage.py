@@ -218,7 +218,7 @@ def _mend_first_page(copy: Path, scratch: Path) -> bool:
         return False
     empty = scratch / "empty.db"
     store_file.write_new(empty)
-    if len(data) <= PAGE:  # use an empty store, because the log has all changes since the creation
+    if len(data) <= PAGE:  # begin with an empty store, because the log has all changes since the creation
         data = bytearray(empty.read_bytes())
     if page is None:
         page = empty.read_bytes()[:PAGE]

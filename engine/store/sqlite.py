@@ -68,7 +68,7 @@ def version_of(connection: sqlite3.Connection) -> int:
 def check_schema(connection: sqlite3.Connection) -> bool:
     """Check the schema version of a store file; return False if the file must be upgraded, else True.
 
-    Raises `NewerSchema` if its version is higher than this program's, and `NoSchema` if the file has no tables.
+    Raises `NewerSchema` for a higher version than this program's, and `NoSchema` if the file has no tables.
     """
     version = version_of(connection)
     if version > schema.VERSION:
