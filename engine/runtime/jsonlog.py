@@ -131,7 +131,7 @@ class LogWriter:
     # -------------------------------------------------------------------------------------------- rotation
 
     def _write_rotating(self, entries: list[bytes]) -> None:
-        """Write entries to the log; rotate the log before each entry for which the file has reached ``max_size``.
+        """Write entries to the log; before each entry, rotate the log if the file has reached ``max_size``.
 
         Each of ``entries`` is a line of the log file.
         """

@@ -45,7 +45,7 @@ from engine.runtime.image_exec import execute_in_image
 _DEATH_SECONDS = 10.0  # seconds to wait until a killed process has vanished
 _ANSWER_SECONDS = 5.0  # seconds to wait for the supervisor's reply to a request that needs no other process
 _CREATION_SECONDS = 60.0  # seconds to wait for the supervisor's reply while it creates a process on a busy host
-RESTORE_SECONDS = 1.0  # seconds in which a supervisor writes the files of a running container again
+RESTORE_SECONDS = 1.0  # seconds to wait until a supervisor has written the files of a running container again
 _RECORD_SECONDS = 2.0  # seconds to wait until the supervisor has recorded the end of a process
 _ATTEMPTS = 2
 

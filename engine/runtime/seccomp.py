@@ -1,7 +1,7 @@
 """Make the system call filter of a container from Docker's default profile, or from a profile of the user.
 
 A profile in Docker's form has rules with conditions: capabilities, architectures or kernel versions. The result has the
-form of the OCI runtime specification, and contains only the rules whose conditions are true.
+form of the OCI runtime specification, and contains only the rules with true conditions.
 """
 
 from __future__ import annotations

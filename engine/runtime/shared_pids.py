@@ -28,7 +28,7 @@ class MountNamespace:
         self._fd = -1
 
     def take(self, fd: int) -> None:
-        """Hold the container's mount namespace, to which the file descriptor ``fd`` refers; `close` closes ``fd``.
+        """Hold the container's mount namespace, given as the file descriptor ``fd``; `close` closes ``fd``.
 
         If the supervisor or process 1 is in this namespace, ``fd`` is closed at once and nothing is held, because `end`
         would kill the supervisor or process 1.

@@ -118,7 +118,7 @@ class Reader(Protocol):
         """Return all containers; with one of the two arguments, only some of them.
 
         - ``with_links``: only containers with legacy links (``--link``)
-        - ``adopted``: only containers whose network namespace was not created by hawse
+        - ``adopted``: only containers in network namespaces that hawse did not create
 
         If both are True, ``adopted`` has no effect.
         """

@@ -110,7 +110,7 @@ def _copied(store: Path, scratch: Path, opened: ExitStack) -> Path:
 
 
 def read_file(path: Path) -> Salvaged:
-    """Return the readable records of a store's file in one snapshot; other processes may use the file meanwhile."""
+    """Return the readable records of a store's file in one snapshot, even while other processes use the file."""
     salvaged = Salvaged()
     if not path.is_file():
         return _unreadable(salvaged, "it is no file" if path.exists() else "the file is missing")

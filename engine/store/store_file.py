@@ -1,4 +1,4 @@
-"""Create the file of a store, and find the remaining files of a store whose main file was deleted.
+"""Create the file of a store, and find what remains of a store after its main file was deleted.
 
 A new file gets all its tables before it is renamed to its path. Therefore a file that is empty or has no tables is
 damaged.

@@ -138,7 +138,7 @@ class SqliteReader:
         """Return all containers; with one of the two arguments, only some of them.
 
         - ``with_links``: only containers with legacy links (``--link``)
-        - ``adopted``: only containers whose network namespace was not created by hawse
+        - ``adopted``: only containers in network namespaces that hawse did not create
 
         If both are True, ``adopted`` has no effect.
         """
@@ -297,7 +297,7 @@ class SqliteTransaction(SqliteReader):
         """Delete the network, its subnets, and the reservations of addresses in these subnets."""
         self._delete("networks", network_id)
         self._execute("DELETE FROM subnets WHERE network_id = ?", network_id)
-        # Delete the reserved addresses of all subnets whose key begins with "<network id>/". The upper limit is
+        # Delete the reserved addresses of all subnets with keys that begin with "<network id>/". The upper limit is
         # "<network id>0", because "0" follows "/" in ASCII.
         self._execute("DELETE FROM addresses WHERE pool > ? AND pool < ?", f"{network_id}/", f"{network_id}0")
 

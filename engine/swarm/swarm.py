@@ -340,7 +340,7 @@ def leave(host: Host, *, force: bool) -> None:
         local_networks.delete_all_copies(host)
         gateway_bridge.release_ingress_address(host)
         _abandon(host)
-        local_networks.delete_all_copies(host)  # delete again, because the agent may have copied networks meanwhile
+        local_networks.delete_all_copies(host)  # delete again what the agent has copied since the first deletion
         _tell_agent(host)
 
 
