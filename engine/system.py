@@ -170,7 +170,7 @@ class SystemVerbs:
         """Answer another host's question about this host's side of a traced path; changes nothing.
 
         The question and the answer are JSON texts. Returns "" if this host does not have the overlay network in the
-        question, or if the other host does not have the question's endpoint on this network.
+        question, or if the question's source is not an endpoint of the other host on this network.
         """
         from engine.diagnosis.trace import answering
 
@@ -180,10 +180,8 @@ class SystemVerbs:
     def events(self, options: EventOptions, client: int = -1) -> EventStream:
         """Return the events since ``options.since`` (default: now); the stream then waits for new events.
 
-        The stream ends at the time ``options.until``, if it is given.
-
-        ``client`` is the file descriptor of the connection to a client, or -1. The stream also ends when the client has
-        closed this connection.
+        The stream ends at the time ``options.until``, if it is given, or when a client has closed its connection.
+        ``client`` is the file descriptor of this connection, or -1.
         """
         return EventStream(self.host.store, self._event_watch, options, client)
 

@@ -140,9 +140,9 @@ class Jobs:
     def _fail(self, job: Job) -> None:
         """Schedule another execution of a failed job's program, unless the job was replaced or removed.
 
-        If the container's files were deleted, the program is executed again at most `_ATTEMPTS_WITHOUT_FILES` times.
-        These attempts are needed, because the program itself deletes the files. It may have been killed after this
-        step, but before it scheduled the container's restart.
+        If the container's files are missing, a job that is not durable gets at most `_ATTEMPTS_WITHOUT_FILES` more
+        executions. The program itself deletes these files, but may have been killed before it scheduled the container's
+        restart.
         """
         if self._jobs.get(job.container_id) is not job:
             return

@@ -131,7 +131,7 @@ class LogWriter:
     # -------------------------------------------------------------------------------------------- rotation
 
     def _write_rotating(self, entries: list[bytes]) -> None:
-        """Write entries to the log; rotate the log before each entry for which the file has reached ``max_size``.
+        """Write entries to the log; before each entry, rotate the log if the file has reached ``max_size``.
 
         Each of ``entries`` is a line of the log file.
         """
@@ -149,7 +149,7 @@ class LogWriter:
             group, size, fits = [entry], len(entry), False
 
     def _rotate(self, data: bytes) -> None:
-        """Write ``data``, the next entries, to a new file and replace the current log by the new file.
+        """Rotate the log, and write ``data``, the next entries, to the new log file.
 
         The new file is written before any file is renamed. Therefore no log data is lost if the supervisor is killed
         during the rotation. If the new file cannot be created, the current log is emptied and gets ``data``.

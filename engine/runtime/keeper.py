@@ -19,9 +19,10 @@ from engine.runtime.init import close_all_but, silence
 def fork(become: Callable[[], NoReturn], ended: Callable[[int], object] | None, stack: ExitStack) -> int:
     """Start a command in a new process; return the pid of a child process that ends with the command's exit code.
 
-    ``become`` turns the new process into the command. If ``ended`` is None, the child process is the command itself.
-    Otherwise the child process is a keeper, which waits for the command. If the caller closes the exit stack ``stack``,
-    or ends, before the command's end, the keeper calls ``ended`` with the exit code.
+    - ``become``: turns the new process into the command.
+    - ``ended``: None if the child process is the command itself. Otherwise, the child process is a keeper, which waits
+      for the command. If the caller has left the command, the keeper calls ``ended`` with the exit code.
+    - ``stack``: the caller leaves the command when it closes this exit stack, or when it ends.
     """
     if ended is None:
         child = os.fork()

@@ -45,7 +45,7 @@ from engine.runtime.image_exec import execute_in_image
 _DEATH_SECONDS = 10.0  # seconds to wait until a killed process has vanished
 _ANSWER_SECONDS = 5.0  # seconds to wait for the supervisor's reply to a request that needs no other process
 _CREATION_SECONDS = 60.0  # seconds to wait for the supervisor's reply while it creates a process on a busy host
-RESTORE_SECONDS = 1.0  # seconds in which a supervisor writes the files of a running container again
+RESTORE_SECONDS = 1.0  # seconds to wait until a supervisor has written the files of a running container again
 _RECORD_SECONDS = 2.0  # seconds to wait until the supervisor has recorded the end of a process
 _ATTEMPTS = 2
 
@@ -58,7 +58,7 @@ class LocalRuntime(Struct, eq=False):
 
     root: Path
     run: Path
-    _answers: bool = True  # False after a supervisor did not answer
+    _answers: bool = True
 
     def create(self, spec: ProcessSpec) -> CreatedProcess:
         """Create the container's namespaces, and a process that waits for `start`; raises `RuntimeFailure`.
@@ -130,8 +130,8 @@ class LocalRuntime(Struct, eq=False):
     def knows(self, container_id: str) -> bool:
         """Return whether the supervisor has a running process of the container.
 
-        If the container's files were deleted, the supervisor writes them again. This call waits up to `RESTORE_SECONDS`
-        for it. Raises `RuntimeFailure` if no supervisor answers within 20 s.
+        If the container's files were deleted, this call waits up to `RESTORE_SECONDS` until the supervisor has written
+        them again. Raises `RuntimeFailure` if no supervisor answers within 20 s.
         """
         self._await_files(self._directory(container_id))
         return self.state(container_id).running
@@ -169,9 +169,9 @@ class LocalRuntime(Struct, eq=False):
     def stop(self, container_id: str, request: StopRequest, *, hold: bool) -> Iterator[None]:
         """Ask the supervisor to end the container's process, and yield after its end; raises `RuntimeFailure`.
 
-        With ``hold``, the caller itself releases in the ``with`` block what the container used. The container's command
-        ``on_exit``, which normally does this, runs only if the caller is killed in the block or leaves the block with
-        an error.
+        - Without ``hold``: the container's command ``on_exit`` releases what the container used.
+        - With ``hold``: the caller does so in the ``with`` block. ``on_exit`` runs only if the caller is killed in the
+          block, or leaves the block with an error.
         """
         connection, answer = self._converse({"op": "stop", "id": container_id, "hold": hold, **asdict(request)})
         with connection:
@@ -185,8 +185,8 @@ class LocalRuntime(Struct, eq=False):
     def _await_end(self, connection: socket.socket, container_id: str, seconds: float | None) -> None:
         """Wait until the supervisor reports the container's end on ``connection``.
 
-        The supervisor must send SIGKILL after ``seconds`` (None: never). If no report arrives some seconds after this
-        time, this process sends SIGKILL instead.
+        The supervisor sends SIGKILL after ``seconds`` (None: never). If no report has arrived some seconds later, this
+        process itself sends SIGKILL.
         """
         limit = None if seconds is None else seconds + _ANSWER_SECONDS
         if not select.select([connection], [], [], limit)[0]:
@@ -263,8 +263,8 @@ class LocalRuntime(Struct, eq=False):
     def _has_begun(self, directory: ContainerDirectory) -> bool:
         """Return whether crun has started the container.
 
-        Also returns True for a hostfs container (a container on the host's own files), which does not use crun. Also
-        returns True if the container's file ``spec`` is missing.
+        The result is also True for a hostfs container (a container on the host's own files), which does not use crun,
+        and for a container without the file ``spec``.
         """
         spec = directory.read("spec")
         return directory.read("started") is not None or spec is None or spec["rootfs"] == "/"
@@ -324,8 +324,10 @@ class LocalRuntime(Struct, eq=False):
     ) -> int:
         """Run another command in the container's namespaces, and return its exit code.
 
-        Returns 0 immediately if the request is to run detached. Returns the constant `LEFT` if the user types the
-        detach keys (ctrl-p ctrl-q) later; the exit code is then passed to ``ended`` in another process.
+        - A detached request: returns 0 immediately.
+        - The user types the detach keys (ctrl-p ctrl-q): returns the constant `LEFT`. When the command ends, another
+          process calls ``ended`` with the exit code.
+
         Raises `RuntimeFailure`.
         """
         directory = self._directory(container_id)

@@ -58,8 +58,8 @@ class Compressor:
         """Rename the compressed file to the name of its original plus ``.gz``, and start with the next file.
 
         ``status`` is the wait status of the compressing process. After a failure, the compressed file is deleted
-        instead. The original may have been rotated again meanwhile, so it is found by its inode. ``source`` is an open
-        file descriptor of the original, so no other file can have its inode.
+        instead. Another rotation may have renamed the original, so the original is found by its inode. While its file
+        descriptor ``source`` is open, no other file can get this inode.
         """
         self._busy, inode = False, os.fstat(source).st_ino
         name = next((name for n in self._uncompressed() if _inode(name := f"{self._path}.{n}") == inode), "")

@@ -23,8 +23,8 @@ from engine.runtime.jsonlog import COMPRESSED, NEXT
 from engine.runtime.logcompress import HEADER, HEADER_START
 
 _BLOCK = 65536
-_MANY_FILES = 200  # rotated files
-_ATTEMPTS = 100  # maximum attempts to open all files of a log; if the log is rotated meanwhile, an attempt fails
+_MANY_FILES = 200  # rotated files; above this number, the limit of open files is raised
+_ATTEMPTS = 100  # maximum attempts to open all files of a log; a rotation during an attempt makes it fail
 
 
 def wait_readable(descriptors: Sequence[int]) -> Sequence[int]:
@@ -40,9 +40,10 @@ def read(
 ) -> Iterator[LogLine]:
     """Yield the entries of the log at ``path``, the oldest first; yield nothing if the file is missing.
 
-    ``ask_to_wait`` is called only if the caller also wants new lines (as ``logs --follow``). ``ask_to_wait`` returns a
-    connection that becomes readable when the container has ended and its log is complete. While no new line is present,
-    ``wait`` is called with file descriptors. It returns those that are readable.
+    The last two arguments are used only to wait for new lines (``options.follow``):
+
+    - ``ask_to_wait``: returns a connection that becomes readable when the container has ended and its log is complete.
+    - ``wait``: gets file descriptors, waits until one of them is readable, and returns the readable ones.
     """
     lines = _follow(path, options.tail, ask_to_wait, wait) if options.follow else _present(path, options.tail)
     for line in lines:
@@ -105,10 +106,10 @@ class _File:
             yield from lines
 
     def skip(self, count: int) -> tuple[int, int]:
-        """Seek to the last ``count`` lines of the file; return two numbers.
+        """Seek to the last ``count`` lines; return how many of these lines the file has, and a number of lines to omit.
 
-        The first number says how many of these lines the file has. The second number is the argument ``skipped`` for
-        the next call of `lines`. It is 0 except for a compressed file, which can only be read from its start.
+        The second number is the argument ``skipped`` for the next call of `lines`. It is 0 except for a compressed
+        file, which can only be read from its start.
         """
         if self.compressed:
             total = sum(1 for _ in self._decompressed())

@@ -53,9 +53,12 @@ def configuration(
 ) -> Json:
     """Return the whole OCI configuration of a container.
 
-    ``root`` is the container's root directory. ``dev`` holds the directory that is mounted at /dev, and the canonical
-    path of /dev in ``root``. ``cwd`` is the working directory, ``identity`` is the user of the command. ``mounts`` are
-    the bind mounts. ``spec`` is the container's description (`ProcessSpec`) as JSON values.
+    - ``spec``: the container's description (`ProcessSpec`) as JSON values
+    - ``root``: the container's root directory
+    - ``dev``: the directory that is mounted at /dev, and the canonical path of /dev in ``root``
+    - ``cwd``: the working directory
+    - ``identity``: the user of the command
+    - ``mounts``: the bind mounts
     """
     capabilities = capability_mask(spec["cap_add"], spec["cap_drop"], privileged=spec["privileged"])
     namespaces = ["ipc", "uts", "mount", "cgroup", *([] if spec["pid_host"] else ["pid"])]

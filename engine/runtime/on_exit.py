@@ -43,10 +43,11 @@ class OnExit:
         self._holders += 1
 
     def release(self) -> None:
-        """Undo one call of `hold`; run the registered command ``on_exit`` if the container's end is not handled.
+        """Undo one call of `hold`; run the registered command ``on_exit`` unless the container's end has been handled.
 
-        While another client handles the end, nothing runs. The end has been handled if the container's files have been
-        deleted and no restart is due. The command is then cancelled.
+        - Another client still handles the end: nothing runs.
+        - The container's files are deleted and no restart is due: the end has been handled, so ``on_exit`` is
+          cancelled.
         """
         self._holders -= 1
         if self._holders:

@@ -212,8 +212,8 @@ def await_answer(connection: socket.socket, seconds: float | None) -> bool:
     """Wait for the server's answer or the end of the connection; return False if neither comes within ``seconds``.
 
     A server that a signal has stopped (SIGSTOP) is killed. The connection then ends, and the caller can start another
-    server. If the server was stopped before this call, the kill comes after `STOPPED_SECONDS`. A server that is only
-    slow is not killed.
+    server. A server that is already stopped at the call is killed after `STOPPED_SECONDS`. A server that is only slow
+    is not killed.
     """
     end, pause, stopped = time.monotonic() + (math.inf if seconds is None else seconds), STOPPED_SECONDS / 2, False
     readable = select.poll()

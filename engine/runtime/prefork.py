@@ -79,10 +79,10 @@ def has_work(channel: socket.socket) -> bool:
 
 
 def receive(channel: socket.socket) -> int:
-    """Wait in an idle child until the parent sends a file descriptor from which the child reads its work; return it.
+    """Wait in an idle child until the parent sends a file descriptor; return the file descriptor.
 
-    Exits the process if the parent has ended or no longer needs the child. ``channel`` is the child's end of the socket
-    pair to the parent.
+    The child then reads its work from this descriptor. Exits the process if the parent has ended or no longer needs the
+    child. ``channel`` is the child's end of the socket pair to the parent.
     """
     _, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
     if not descriptors:

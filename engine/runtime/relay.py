@@ -17,10 +17,11 @@ _CHUNK = 32768
 def relay(master: int, child: int, stdio: Stdio, request: ExecCreate) -> bool:
     """Copy between the user's terminal and the terminal of a command that runs in a container.
 
-    ``master`` is a file descriptor of the master of the command's terminal; it is closed in all cases. ``child`` is the
-    pid of the process that ends with the command. Returns False after this process has ended and all output was read.
-    Returns True if the user has detached, or if the command was started detached. The command then continues and keeps
-    its terminal.
+    - ``master``: a file descriptor of the master of the command's terminal; closed in all cases
+    - ``child``: the pid of the process that ends with the command
+
+    Returns False after the process ``child`` has ended and all output was read. Returns True if the user has detached,
+    or if the command was started detached. The command then continues and keeps its terminal.
     """
     with ExitStack() as stack:
         stack.callback(os.close, master)
@@ -66,9 +67,11 @@ def _leave_reader(master: int, *, own_session: bool) -> None:
     """Fork a process that reads the output of the command's terminal until no process has the terminal open.
 
     Without this reader, the kernel would send SIGHUP to the command when ``master``, the file descriptor of the
-    terminal's master, is closed. With ``own_session``, the reader gets a new session, outside the session of the user's
-    terminal. Otherwise the reader stays in the session of its parent. `engine.containers.detached_exec` can then tell
-    the reader from a detached command, which has a session of its own.
+    terminal's master, is closed.
+
+    - With ``own_session``: the reader gets a new session, outside the session of the user's terminal.
+    - Without ``own_session``: the reader stays in its parent's session. `engine.containers.detached_exec` can then tell
+      the reader from a detached command, which has a session of its own.
     """
     if os.fork():
         return
@@ -85,7 +88,7 @@ def _leave_reader(master: int, *, own_session: bool) -> None:
 def _copy_output(master: int, stdout: int) -> bool:
     """Copy the available output of a terminal to ``stdout``; return False if no process has the terminal open.
 
-    Both arguments are file descriptors. ``master`` is that of the master of the command's terminal.
+    Both arguments are file descriptors; ``master`` refers to the terminal's master.
     """
     try:
         data = os.read(master, _CHUNK)

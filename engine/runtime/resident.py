@@ -168,9 +168,9 @@ def claim(run: str, name: str) -> socket.socket | None:
     for ``run``. A lock file alone cannot: another program may delete the file. Nothing can delete the address, and
     closing the socket releases it.
 
-    Returns None if another process of hawse with the same ``run`` has the address already. If the address cannot be
-    bound for another reason (for example, a program that is not hawse's has it), returns an unbound socket. The process
-    then starts without the reservation.
+    - Another process of hawse with the same ``run`` has the address already: returns None.
+    - The address cannot be bound for another reason, such as a foreign program that has the address: returns an unbound
+      socket. The process then starts without the reservation.
     """
     holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     address = f"\0hawse/{name}/{zlib.crc32(os.fsencode(run)):08x}{run[-64:]}".encode("utf-8", "surrogateescape")[:107]

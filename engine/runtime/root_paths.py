@@ -53,9 +53,9 @@ def is_blocked(directory: str, path: str) -> bool:
 def read_lines(root: int, path: str) -> Iterator[str]:
     """Yield the lines of a regular file in a container's root directory; yield nothing if the file cannot be opened.
 
-    Only a newline ends a line, as in Docker. Other characters at which Python splits text belong to the line.
-    ``root`` is a file descriptor of the root directory, which symbolic links in ``path`` cannot leave. Only the first
-    `FILE_LIMIT_BYTES` bytes of the file are read.
+    Only a newline ends a line, as in Docker. Python's other line separators belong to the line. ``root`` is a file
+    descriptor of the root directory, which symbolic links in ``path`` cannot leave. Only the first `FILE_LIMIT_BYTES`
+    bytes of the file are read.
     """
     try:
         handle = syscalls.open_in_root(root, path, os.O_PATH)

@@ -1,8 +1,8 @@
 """Build the mount tree of a hostfs container, and the root and devices of other containers for crun.
 
-A hostfs container runs on the host's own files. All these files are trusted. For images, whose paths are not trusted,
-see `root_paths`. All functions run in a new mount namespace that this process has already entered. They do not change
-the host's mounts.
+A hostfs container runs on the host's own files, which are trusted. The paths of images are not trusted (see
+`root_paths`). All functions run in a new mount namespace that this process has already entered. They do not change the
+host's mounts.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def populate(spec: Mapping[str, Any], sources: Sources) -> None:
 def shows_devices(status: os.stat_result, devices: int) -> bool:
     """Return whether the container can use device files in a bind mount.
 
-    The source of the mount must be a device itself or be on the host's /dev. ``status`` is the source's status, and
+    It can if the mount's source is itself a device or is on the host's /dev. ``status`` is the source's status, and
     ``devices`` is a file descriptor of the host's /dev.
     """
     return status.st_dev == os.stat(devices).st_dev or stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)
@@ -148,7 +148,7 @@ def _mount_sysfs(*, privileged: bool) -> None:
     try:
         _mount_fresh("sysfs", "/sys", "sysfs", _STRICT)
     except OSError as error:
-        if error.errno != errno.EBUSY:  # EBUSY means that this is the host's network namespace, whose /sys is mounted
+        if error.errno != errno.EBUSY:  # EBUSY: the /sys of the host's network namespace is mounted already
             raise
     if not privileged:
         syscalls.make_read_only("/sys")
@@ -219,7 +219,7 @@ def own_null(fd: int) -> int:
 
 
 def new_null(directory: str) -> int:
-    """Open a new null device, whose file is on a temporary mount at ``directory``; return its file descriptor.
+    """Open a new null device on a temporary mount at ``directory``; return its file descriptor.
 
     This process is in a mount namespace of its own. Opens the host's /dev/null if this process may not make devices.
     """
@@ -267,7 +267,7 @@ def bind_files(sources: Sources, *, read_only: bool) -> None:
 
 
 def _shadow(directory: str, without: str) -> None:
-    """Mount a tmpfs over ``directory``, in which the entry ``without`` can be created without a change on the host.
+    """Mount a tmpfs over ``directory``, so that the entry ``without`` can be created without a change on the host.
 
     All other entries of the directory stay visible: symbolic links are copied to the tmpfs, and files and directories
     are bound into it.

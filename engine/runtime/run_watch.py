@@ -20,8 +20,8 @@ LOOKS_LIMIT = 2  # maximum number of checks that wait for the end of a change
 class RunWatch:
     """Detects that entries of some directories are created or deleted.
 
-    The directories are ``run`` (HAWSE_RUN) and those of its subdirectories that the argument ``names`` lists. The class
-    compares their inodes and modification times with those that `accept` has saved.
+    The directories are ``run`` (HAWSE_RUN) and its subdirectories ``names``. The class compares the directories' inodes
+    and modification times with the values that `accept` has saved.
     """
 
     def __init__(self, run: str, names: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """Make the system call filter of a container from Docker's default profile, or from a profile of the user.
 
 A profile in Docker's form has rules with conditions: capabilities, architectures or kernel versions. The result has the
-form of the OCI runtime specification, and contains only the rules whose conditions are true.
+form of the OCI runtime specification, and contains only the rules with true conditions.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _MACHINES = {
 
 
 class _KernelVersion(json_types.GoType):
-    """A kernel version such as "4.8". The empty text stands for 0.0, or for an earlier value of the same key."""
+    """A kernel version such as "4.8". An empty text stands for the key's earlier value in the document, or for 0.0."""
 
     name = "seccomp.KernelVersion"
 
@@ -63,7 +63,10 @@ class _KernelVersion(json_types.GoType):
     def _converted(
         self, value: Any, place: json_types.Place, errors: list[json_types.Mismatch], before: str | None
     ) -> str:
-        """Return the version as text; raises Mismatch at once, so that Docker's text precedes those in ``errors``."""
+        """Return the version as text; raises Mismatch if it is invalid.
+
+        The error is not added to ``errors``, because Docker reports it even if ``errors`` has earlier errors.
+        """
         invalid = f'invalid kernel version: {json_types.compact(value)}, expected "<kernel>.<major>"'
         if not isinstance(value, str):
             mismatch = json_types.Place().mismatch(json_types.kind(value), "string")
@@ -152,9 +155,11 @@ def filter_for(profile: str, capabilities: Collection[str]) -> dict[str, Any] | 
 def translate(profile: Mapping[str, Any], capabilities: Collection[str]) -> dict[str, Any] | None:
     """Return a seccomp profile in OCI form, with only the rules that apply on this host, as in Docker.
 
-    ``capabilities`` are the names ("CAP_…") in the process's bounding set. Raises `SetupFailed` for an unknown action,
-    and for a profile that gives the same thing twice. Returns None for an empty profile, which means no filter. The
-    values in the profile have the right types.
+    ``capabilities`` are the names ("CAP_…") in the process's bounding set. The caller has checked the types of the
+    profile's values. Returns None for an empty profile, which means no filter. Raises `SetupFailed` in two cases:
+
+    - An action, an architecture or an operator is unknown.
+    - Two alternative keys have values: ``architectures`` and ``archMap``, or ``name`` and ``names``.
     """
     if not profile.get("defaultAction") and not profile.get("syscalls"):
         return None
@@ -203,7 +208,10 @@ def _check_known(kind: str, name: str) -> None:
 
 
 def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a rule in OCI form. As runc does, ignore an error number that the action does not use; crun refuses it."""
+    """Return a rule in OCI form, without an error number that the rule's action does not use.
+
+    runc ignores such a number, but crun would refuse the rule.
+    """
     action, number = rule.get("action") or "", rule.get("errnoRet")
     names = rule.get("names") or ([rule["name"]] if rule.get("name") else [])
     arguments = [

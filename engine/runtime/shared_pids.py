@@ -1,10 +1,13 @@
 """End all processes of a ``--pid host`` container after the end of its first process.
 
 If a container has its own pid namespace, the kernel ends all its processes together with the first one. With ``--pid
-host``, the other processes continue to run. The kernel ends those in the container's own control group
-(`engine.runtime.cgroup`). Other processes are recognized by the container's mount namespace. These are processes that
-have left the group, and all processes if hawse cannot change control groups. This module has few imports, because the
-supervisor uses it and must use little memory.
+host``, the other processes continue to run, and are ended in two ways:
+
+- The kernel ends the processes in the container's own control group (`engine.runtime.cgroup`).
+- This module ends the processes in the container's mount namespace, for two cases: a process has left the control
+  group, or hawse cannot change control groups.
+
+This module has few imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations
@@ -25,10 +28,10 @@ class MountNamespace:
         self._fd = -1
 
     def take(self, fd: int) -> None:
-        """Hold the container's mount namespace, to which the file descriptor ``fd`` refers; `close` closes ``fd``.
+        """Hold the container's mount namespace, given as the file descriptor ``fd``; `close` closes ``fd``.
 
-        If the supervisor or process 1 is in this namespace, ``fd`` is closed at once and nothing is held. Otherwise
-        `end` would kill them.
+        If the supervisor or process 1 is in this namespace, ``fd`` is closed at once and nothing is held, because `end`
+        would kill the supervisor or process 1.
         """
         self.close()
         self._fd = fd

@@ -101,10 +101,7 @@ class StdioProxy:
         terminal.write_all(target, data)
 
     def release(self, data: bytes) -> None:
-        """Write the output that was kept in ``held`` to the caller's error stream, or a text in its place.
-
-        ``data`` is this output or this text.
-        """
+        """Write ``data`` to the caller's error stream: the output in ``held``, or a text that replaces this output."""
         terminal.write_all(self._error_target, data)
 
     def _read_input(self) -> None:

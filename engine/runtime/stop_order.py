@@ -53,14 +53,14 @@ class StopOrder:
     def resume(self) -> None:
         """Continue the request to stop that an earlier supervisor has written to the file ``stop``.
 
-        If the file has a deadline, SIGKILL is sent at this time. If the clock has been set back, SIGKILL is sent at the
-        end of the grace period in the file, counted from now. Without the file, nothing happens.
+        SIGKILL is sent at the deadline in the file, if there is a deadline. Because the clock may have been set back,
+        the wait is limited to the seconds that were left when the file was written. Without the file, nothing happens.
         """
         document = self._directory.read("stop")
         if document is not None:
             self._requested, self.restart = True, document["restart"]
             self._stopping = document.get("stopping", False)
-            # The clock may have been set back. A file of an older hawse has no "left".
+            # A file of an older hawse has no "left".
             left = min(document["deadline"] - time.time(), document.get("left", float("inf")))
             self._arm(max(0.0, left))
 

@@ -203,8 +203,8 @@ class Streams:
     def _copy(self, fd: int, kind: int) -> int:
         """Copy the available data of the stream ``fd`` to the log and the clients; return the number of bytes copied.
 
-        Returns 0 at the end of the stream or if no data is available. ``kind`` is the type of the frames in which
-        clients get the data, such as `protocol.STDOUT`.
+        Returns 0 at the end of the stream or if no data is available. ``kind`` is the type of the frames that
+        carry the data to the clients, such as `protocol.STDOUT`.
         """
         try:
             data = os.read(fd, _CHUNK)
@@ -221,8 +221,8 @@ class Streams:
     def _first_words(self, data: bytes, kind: int) -> bytes:
         """Return ``data``, but translate crun's message that the command cannot be executed into the message of runc.
 
-        Only the first output of a container can be crun's message. ``kind`` is the type of the frames in which clients
-        get the data, such as `protocol.STDERR`.
+        Only the first output of a container can be crun's message. ``kind`` is the type of the frames that carry
+        the data to the clients, such as `protocol.STDERR`.
         """
         fresh, self._fresh = self._fresh, False
         if not fresh or self._spec["rootfs"] == "/" or (kind == protocol.STDOUT and not self._spec["tty"]):

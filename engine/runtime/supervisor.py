@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 LOCK, SOCKET, IDLE_VARIABLE = "supervisor.lock", "supervisor.sock", "HAWSE_SUPERVISOR_IDLE"
 IDLE_SECONDS = 10.0
 
-_REMEMBERED = 1024  # ended containers
+_REMEMBERED = 1024  # maximum number of ended containers in `Supervisor._endings`
 _ADOPTION_RETRY_SECONDS = 2.0
 _DIRECTORIES = (CONTAINERS, "netns", "crun")
 
@@ -137,7 +137,7 @@ class Supervisor:
     def _adopt_container(self, container_id: str) -> None:
         """Adopt a container of an earlier supervisor; after an error, such as too many open files, try again later.
 
-        A container with a damaged file is not adopted, and neither is a directory whose name is no container id.
+        A container with a damaged file is not adopted. A directory with another name than a container id is ignored.
         """
         if container_id in self._containers:
             return  # a client has created the container again before this attempt
@@ -174,9 +174,9 @@ class Supervisor:
     def _refuse(self, client: Connection, objection: str) -> None:
         """Refuse to act for a client: send it the reason ``objection``, and close the connection.
 
-        A client of another user gets no reply. If a client is in another network namespace, an idle supervisor ends
-        without a reply. Such a client belongs to a host whose network namespace was deleted and created again with the
-        same directories. That host needs a new supervisor.
+        - A client of another user gets no reply.
+        - If the client is in another network namespace, an idle supervisor ends without a reply. The host's network
+          namespace was deleted and created again with the same directories, so the host needs a new supervisor.
         """
         if objection == peer.OTHER_NETWORK and not self._is_needed():
             self._leaving = True
@@ -309,8 +309,8 @@ class Supervisor:
     def _schedule(self, client: Connection, request: dict[str, Any]) -> None:
         """Execute the program ``argv`` of the request for a container, after the request's ``delay`` in seconds.
 
-        A program that fails is executed again. The reply tells the client which process has taken over the work: its
-        key ``owner`` is the supervisor's identity, a text with its pid and start time.
+        A program that fails is executed again. The reply's key ``owner`` is the identity of this supervisor, which has
+        taken over the work: a text with its pid and start time.
         """
         job = Job(request["id"], request["argv"], request["env"])
         self._jobs.add(job, durable=True, delay=request["delay"])
@@ -401,8 +401,8 @@ def main(run: str) -> None:
     os.chdir("/")
     os.umask(0o077)
     lock = resident.open_lock(run, LOCK)
-    # Claim the address before the lock. If another program has deleted the lock file, the running supervisor creates
-    # and locks a new file. It could not do this while a second supervisor holds the lock, even for a moment.
+    # Claim the address before the lock. If another program has deleted the lock file, the running supervisor locks a
+    # new file. A second supervisor must not hold the lock of the new file at that moment.
     claimed = resident.claim(run, SOCKET)
     if claimed is None or not resident.try_lock(lock):
         return

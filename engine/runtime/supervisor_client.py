@@ -63,9 +63,8 @@ def connect(run: Path) -> socket.socket:
 def _start(run: Path) -> None:
     """Start a supervisor, and wait up to 10 s until it listens or ends; raises OSError.
 
-    A program that does neither in time is killed. The supervisor ends at once if another supervisor runs. The
-    supervisor runs without site packages and without the user's PYTHON… variables, because it needs only the standard
-    library.
+    A supervisor that does not listen by then is killed. If another supervisor runs, the new supervisor ends at once. It
+    runs without site packages and without the user's PYTHON… variables, because it needs only the standard library.
     """
     make_private_directory(run)
     with suppress(subprocess.TimeoutExpired):

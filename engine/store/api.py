@@ -105,32 +105,32 @@ class Reader(Protocol):
         """Return the first and last address, as integers, of each subnet of IP ``version`` that a network uses."""
 
     def network(self, network_id: str) -> NetworkRecord | None:
-        """Return the network with this full id, or None if there is none."""
+        """Return the network with this full id, or None if no network has this id."""
 
     def find_networks(self, reference: str) -> list[NetworkRecord]:
         """Return the networks that ``reference`` means, sorted by creation.
 
-        These are the networks with this id. If there are none, they are the networks with this name. If there are none
-        either, they are the networks with this id prefix.
+        The reference is tried as an id, then as a name, then as an id prefix. The first of the three that fits any
+        network determines the result. The reference "" means no network.
         """
 
     def containers(self, *, with_links: bool = False, adopted: bool = False) -> list[ContainerRecord]:
         """Return all containers; with one of the two arguments, only some of them.
 
         - ``with_links``: only containers with legacy links (``--link``)
-        - ``adopted``: only containers whose network namespace was not created by hawse
+        - ``adopted``: only containers in network namespaces that hawse did not create
 
         If both are True, ``adopted`` has no effect.
         """
 
     def container(self, container_id: str) -> ContainerRecord | None:
-        """Return the container with this full id, or None if there is none."""
+        """Return the container with this full id, or None if no container has this id."""
 
     def find_containers(self, reference: str) -> list[ContainerRecord]:
         """Return the containers that ``reference`` means, sorted by creation.
 
-        These are the containers with this id. If there are none, they are the containers with this name; a leading
-        slash is ignored. If there are none either, they are the containers with this id prefix.
+        The reference is tried as an id, then as a name (without a leading slash), then as an id prefix. The first of
+        the three that fits any container determines the result. The reference "" means no container.
         """
 
     def endpoints(self, *, network_id: str = "", container_id: str = "") -> list[EndpointRecord]:
@@ -149,7 +149,7 @@ class Reader(Protocol):
         """Yield the endpoints that have published host ports. Each record is read only when it is needed."""
 
     def endpoint(self, endpoint_id: str) -> EndpointRecord | None:
-        """Return the endpoint with this full id, or None if there is none."""
+        """Return the endpoint with this full id, or None if no endpoint has this id."""
 
     def ports(self, *, except_endpoint: str = "") -> list[PortRecord]:
         """Return the host ports of all endpoints except the one with the id ``except_endpoint``; "" excludes none."""
@@ -182,7 +182,7 @@ class Reader(Protocol):
         """
 
     def last_event(self) -> int:
-        """Return the number of the newest event, or 0 if there is none."""
+        """Return the number of the newest event, or 0 if there are no events."""
 
 
 class Transaction(Reader, Protocol):
@@ -200,7 +200,7 @@ class Transaction(Reader, Protocol):
         """Insert or replace a container by id; raises `Taken` if another container has the same name.
 
         The legacy links (``--link``) of a stored container are replaced only with ``relink``. Without ``relink``, the
-        stored links are kept, because a rename of another container may have changed them meanwhile.
+        stored links are kept, because a rename of another container may have changed them since the caller read them.
         """
 
     def delete_container(self, container_id: str) -> None:
@@ -234,7 +234,7 @@ class Transaction(Reader, Protocol):
         """Delete the image."""
 
     def put_intent(self, intent: Intent) -> None:
-        """Record an intent (that work has begun on an object); replaces an intent of the same kind for this object."""
+        """Store an intent (a record of unfinished work); replaces an intent of the same kind for the same object."""
 
     def delete_intent(self, kind: str, object_id: str) -> None:
         """Delete an intent (the record of unfinished work on an object), because the work is finished or undone.

@@ -37,7 +37,7 @@ def make(store: Path) -> bool:
     directory too long.
     """
     if not store.stat().st_size:
-        return False  # do not open an empty file: SQLite would delete its log, from which a repair can read records
+        return False  # do not open an empty file: SQLite would delete its log, which a repair reads
     with (
         store_file.locked(store),
         closing(sqlite3.connect(f"file:{quote(str(store))}?mode=ro", uri=True)) as source,

@@ -1,10 +1,14 @@
-"""Locks on single objects, which commands hold while they change the kernel, and the wait for a lock.
+"""Locks that commands hold while they change the kernel, and the wait for a lock.
 
-The kernel releases a lock when the process that holds the lock ends. The store's transactions keep the records
-consistent. The locks prevent two commands from changing the same container at the same time. Each lock protects one
-object, except three locks. Every command that changes the host holds the host lock in shared mode. NETWORKS_LOCK
-protects this host's copies of all cluster networks. MEMBERSHIP_LOCK protects this host's membership of a cluster.
-`engine.containers.remove` holds the locks of several containers. It never waits for one of them while it holds another.
+The store's transactions keep the records consistent. The locks prevent two commands from changing the same container at
+the same time. The kernel releases a lock when the process that holds the lock ends. Each lock protects one object, with
+three exceptions:
+
+- The host lock: every command that changes the host holds it in shared mode.
+- NETWORKS_LOCK protects this host's copies of all cluster networks.
+- MEMBERSHIP_LOCK protects this host's membership of a cluster.
+
+`engine.containers.remove` holds the locks of several containers, but never waits for a lock while it holds another.
 
 A waiting command checks whether the holder of the lock is stopped. On a terminal, the command line sets a function (the
 notice), which names the holder of the lock to the user. Without a notice, nothing is shown.

@@ -95,10 +95,10 @@ def new_store(path: Path, sequences: Mapping[str, int] = MappingProxyType({})) -
 
 @contextmanager
 def _no_writers(store: Path) -> Iterator[None]:
-    """Prevent writes of commands while the ``with`` block runs; no effect for a store that SQLite cannot lock.
+    """Prevent commands from writing to the store during the ``with`` block, if SQLite can lock the store.
 
-    For example, SQLite cannot lock a missing file, or a file without SQLite's header. Raises Unavailable if a command
-    locks the store for longer than `LOCK_SECONDS`.
+    SQLite cannot lock a missing file, or a file without SQLite's header. Raises Unavailable if a command locks the
+    store for longer than `LOCK_SECONDS`.
     """
     if not _has_magic(store):
         yield
@@ -182,10 +182,10 @@ def _replace(store: Path, repaired: Path, aside: str) -> list[str]:
 
 
 def _started_name(store: Path, repaired: Path) -> str:
-    """Return the path under which a killed repair kept the old file, if it had no time to move the file's log, else "".
+    """Return the path to which a killed repair has moved the old file, but not yet the file's log, else "".
 
-    ``repaired`` is the complete file that the killed repair has written. An old file that an earlier repair has kept is
-    not returned: its ctime, the time of its rename, is before the ctime of ``repaired``.
+    ``repaired`` is the complete file that the killed repair has written. An old file of an earlier repair is not
+    returned: its ctime (the time of its rename) is before the ctime of ``repaired``.
     """
     renamed = {os.stat(kept).st_ctime_ns: kept for kept in store.parent.glob(f"{store.name}{DAMAGED}*[0-9]")}
     last = max(renamed, default=0)

@@ -110,7 +110,7 @@ def _copied(store: Path, scratch: Path, opened: ExitStack) -> Path:
 
 
 def read_file(path: Path) -> Salvaged:
-    """Return the readable records of a store's file in one snapshot; other processes may use the file meanwhile."""
+    """Return the readable records of a store's file in one snapshot, even while other processes use the file."""
     salvaged = Salvaged()
     if not path.is_file():
         return _unreadable(salvaged, "it is no file" if path.exists() else "the file is missing")
@@ -218,7 +218,7 @@ def _mend_first_page(copy: Path, scratch: Path) -> bool:
         return False
     empty = scratch / "empty.db"
     store_file.write_new(empty)
-    if len(data) <= PAGE:  # use an empty store, because the log has all changes since the creation
+    if len(data) <= PAGE:  # begin with an empty store, because the log has all changes since the creation
         data = bytearray(empty.read_bytes())
     if page is None:
         page = empty.read_bytes()[:PAGE]

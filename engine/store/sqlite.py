@@ -68,7 +68,7 @@ def version_of(connection: sqlite3.Connection) -> int:
 def check_schema(connection: sqlite3.Connection) -> bool:
     """Check the schema version of a store file; return False if the file must be upgraded, else True.
 
-    Raises `NewerSchema` if its version is higher than this program's, and `NoSchema` if the file has no tables.
+    Raises `NewerSchema` for a higher version than this program's, and `NoSchema` if the file has no tables.
     """
     version = version_of(connection)
     if version > schema.VERSION:
@@ -81,7 +81,7 @@ def check_schema(connection: sqlite3.Connection) -> bool:
 class ConnectionKey(NamedTuple):
     """The values that a connection must have to be used again: the store's path, and the busy timeout in seconds.
 
-    ``device`` and ``inode`` are those of the store's file. They differ if another file is now at the path.
+    ``device`` and ``inode`` identify the store's file. They differ if another file is now at the path.
     """
 
     path: Path
@@ -99,9 +99,9 @@ connection from this queue, and then checks the connection's key. Therefore two 
 def connection_key(path: Path, busy_seconds: float) -> ConnectionKey:
     """Return the key for connections to the store's file. The key contains the file's current device and inode.
 
-    ``busy_seconds`` is the time for which a connection with this key waits for a lock. Raises FileNotFoundError if the
-    file does not exist, and `Damaged` if it is empty or not a regular file. Raises PermissionDenied if the file belongs
-    to another user, or if another user can write to it.
+    A connection with this key waits up to ``busy_seconds`` for a lock. Raises FileNotFoundError if the file does not
+    exist, and `Damaged` if it is empty or not a regular file. Raises PermissionDenied if the file belongs to another
+    user, or if another user can write to it.
     """
     file = os.lstat(path)
     require_own_file(path, file)
@@ -111,7 +111,7 @@ def connection_key(path: Path, busy_seconds: float) -> ConnectionKey:
 
 
 def take_idle(key: ConnectionKey) -> sqlite3.Connection | None:
-    """Remove a connection with this key from the kept connections and return it, or None if none is kept."""
+    """Remove a connection with this key from the kept connections and return it; None if no such connection is kept."""
     for _ in range(len(_idle)):
         with suppress(IndexError):  # another thread may have taken the last connection
             kept, connection = _idle.popleft()
@@ -247,7 +247,7 @@ class SqliteStore:
             except BaseException:
                 connection.close()
                 raise
-            connection.close()  # a repair has replaced the file meanwhile
+            connection.close()  # a repair has replaced the file since the connection was opened
 
     def _wait_for_lock(self, connection: sqlite3.Connection, begin: str) -> None:
         """Begin a transaction with the SQL statement ``begin``, and wait for the store's lock if necessary.

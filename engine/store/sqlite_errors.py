@@ -1,4 +1,4 @@
-"""The errors of SQLite and of a store's file, as the errors of the engine that the user gets."""
+"""Translate the errors of SQLite and of a store's file into errors of the engine, which the user gets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Create the file of a store, and find the remaining files of a store whose main file was deleted.
+"""Create the file of a store, and find what remains of a store after its main file was deleted.
 
 A new file gets all its tables before it is renamed to its path. Therefore a file that is empty or has no tables is
 damaged.
@@ -89,10 +89,9 @@ def has_log(path: Path) -> bool:
 
 
 def blocked_log(path: Path) -> str:
-    """Return the name of a file that SQLite needs but cannot create, or "" if there is none.
+    """Return the name of a file (`SUFFIXES`) that SQLite needs next to the store's file but cannot create, or "".
 
-    The files are those next to the store's file (`SUFFIXES`). SQLite cannot create a file if a directory, a link or a
-    device has its name.
+    SQLite cannot create the file if a directory, a link or a device has the file's name.
     """
     blocking = (Path(f"{path}{suffix}") for suffix in SUFFIXES)
     return next((log.name for log in blocking if log.is_symlink() or (log.exists() and not log.is_file())), "")

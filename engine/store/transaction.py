@@ -1,4 +1,4 @@
-"""The methods of a snapshot and of a transaction in SQL, including the checks that values are unique."""
+"""Implement the store's snapshots and transactions in SQL, including the checks that values are unique."""
 
 from __future__ import annotations
 
@@ -123,14 +123,14 @@ class SqliteReader:
         return [(int.from_bytes(first), int.from_bytes(last)) for first, last in rows]
 
     def network(self, network_id: str) -> NetworkRecord | None:
-        """Return the network with this full id, or None if there is none."""
+        """Return the network with this full id, or None if no network has this id."""
         return self._one(NetworkRecord, "networks", network_id)
 
     def find_networks(self, reference: str) -> list[NetworkRecord]:
         """Return the networks that ``reference`` means, sorted by creation.
 
-        These are the networks with this id. If there are none, they are the networks with this name. If there are none
-        either, they are the networks with this id prefix.
+        The reference is tried as an id, then as a name, then as an id prefix. The first of the three that fits any
+        network determines the result. The reference "" means no network.
         """
         return self._find(NetworkRecord, "networks", reference, reference)
 
@@ -138,7 +138,7 @@ class SqliteReader:
         """Return all containers; with one of the two arguments, only some of them.
 
         - ``with_links``: only containers with legacy links (``--link``)
-        - ``adopted``: only containers whose network namespace was not created by hawse
+        - ``adopted``: only containers in network namespaces that hawse did not create
 
         If both are True, ``adopted`` has no effect.
         """
@@ -147,7 +147,7 @@ class SqliteReader:
         )
 
     def container(self, container_id: str) -> ContainerRecord | None:
-        """Return the container with this full id, or None if there is none."""
+        """Return the container with this full id, or None if no container has this id."""
         return self._one(ContainerRecord, "containers", container_id)
 
     def has_containers(self) -> bool:
@@ -157,8 +157,8 @@ class SqliteReader:
     def find_containers(self, reference: str) -> list[ContainerRecord]:
         """Return the containers that ``reference`` means, sorted by creation.
 
-        These are the containers with this id. If there are none, they are the containers with this name; a leading
-        slash is ignored. If there are none either, they are the containers with this id prefix.
+        The reference is tried as an id, then as a name (without a leading slash), then as an id prefix. The first of
+        the three that fits any container determines the result. The reference "" means no container.
         """
         return self._find(ContainerRecord, "containers", reference, reference.removeprefix("/"))
 
@@ -190,7 +190,7 @@ class SqliteReader:
         return (decode(EndpointRecord, body) for (body,) in rows)
 
     def endpoint(self, endpoint_id: str) -> EndpointRecord | None:
-        """Return the endpoint with this full id, or None if there is none."""
+        """Return the endpoint with this full id, or None if no endpoint has this id."""
         return self._one(EndpointRecord, "endpoints", endpoint_id)
 
     def ports(self, *, except_endpoint: str = "") -> list[PortRecord]:
@@ -240,7 +240,7 @@ class SqliteReader:
         return [Event(kind, action, actor, _attributes(text), *rest) for kind, action, actor, text, *rest in rows]
 
     def last_event(self) -> int:
-        """Return the number of the newest event, or 0 if there is none."""
+        """Return the number of the newest event, or 0 if there are no events."""
         return self._value("SELECT max(seq) FROM events") or 0
 
     def _select(self, kind: type[T], table: str, where: str = "1", *values: str) -> list[T]:
@@ -264,8 +264,7 @@ class SqliteReader:
     def _value(self, query: str, *values: Any, **named: Any) -> Any:
         """Run a query and return the first column of its first row, or None if the result has no row.
 
-        ``values`` are the values for the placeholders ``?`` in the query, ``named`` are those for the placeholders
-        ``:NAME``. A query uses only one of both forms.
+        The caller passes either ``values`` for the query's placeholders ``?``, or ``named`` for placeholders ``:NAME``.
         """
         row = self._connection.execute(query, named or values).fetchone()
         return row and row[0]
@@ -298,7 +297,7 @@ class SqliteTransaction(SqliteReader):
         """Delete the network, its subnets, and the reservations of addresses in these subnets."""
         self._delete("networks", network_id)
         self._execute("DELETE FROM subnets WHERE network_id = ?", network_id)
-        # Delete the reserved addresses of all subnets whose key begins with "<network id>/". The upper limit is
+        # Delete the reserved addresses of all subnets with keys that begin with "<network id>/". The upper limit is
         # "<network id>0", because "0" follows "/" in ASCII.
         self._execute("DELETE FROM addresses WHERE pool > ? AND pool < ?", f"{network_id}/", f"{network_id}0")
 
@@ -306,7 +305,7 @@ class SqliteTransaction(SqliteReader):
         """Insert or replace a container by id; raises `Taken` if another container has the same name.
 
         The legacy links (``--link``) of a stored container are replaced only with ``relink``. Without ``relink``, the
-        stored links are kept, because a rename of another container may have changed them meanwhile.
+        stored links are kept, because a rename of another container may have changed them since the caller read them.
         """
         stored = self.container(record.id) if record.host.links and not relink else None
         if stored is not None:
@@ -362,7 +361,7 @@ class SqliteTransaction(SqliteReader):
         self._delete("images", image_id)
 
     def put_intent(self, intent: Intent) -> None:
-        """Record an intent (that work has begun on an object); replaces an intent of the same kind for this object."""
+        """Store an intent (a record of unfinished work); replaces an intent of the same kind for the same object."""
         self._execute(
             "INSERT INTO intents (kind, object_id, owner) VALUES (?, ?, ?) "
             "ON CONFLICT (kind, object_id) DO UPDATE SET owner = excluded.owner",
@@ -456,7 +455,7 @@ class SqliteTransaction(SqliteReader):
 def _revision() -> int:
     """Return a random number of 56 bits, by which a reader recognises that a record has been written again.
 
-    Because forked processes would get equal numbers from a generator of their parent, the number is from the kernel.
+    The number is from the kernel, because forked processes would get equal numbers from their parent's generator.
     """
     return int.from_bytes(os.urandom(7))
 

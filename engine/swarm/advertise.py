@@ -29,7 +29,8 @@ def advertise_address(text: str) -> tuple[str, int]:
 def data_path(text: str) -> str:
     """Return the IP address for ``text``, an IP address or the name of an interface.
 
-    For an interface, it is the address that `of_interface` returns. Raises InvalidArgument for any other text.
+    For an interface, it is the address that `of_interface` returns. Raises InvalidArgument for any other text, and for
+    0.0.0.0 and ``::``.
     """
     return _resolved(text, BAD_DATA_PATH)
 
@@ -37,7 +38,7 @@ def data_path(text: str) -> str:
 def _resolved(host: str, refusal: str) -> str:
     """Return the address for ``host``, an IP address or the name of an interface.
 
-    Raises InvalidArgument with the message ``refusal`` for anything else.
+    Raises InvalidArgument with the message ``refusal`` for any other text, and for 0.0.0.0 and ``::``.
     """
     try:
         ip = ip_address(host)
@@ -112,7 +113,7 @@ def source_address_for(host: str, port: int) -> str:
         with socket.socket(family, kind, protocol) as probe:
             probe.connect(target)
             return str(probe.getsockname()[0])
-    except UnicodeError as error:  # a name of which DNS cannot have a record: with an empty or too long label
+    except UnicodeError as error:  # no DNS name: a label is empty or too long
         raise InvalidArgument(f"could not find local IP address: dial udp: lookup {host}: no such host") from error
     except OSError as error:
         problem = f"dial udp {socket_text(host, port)}: connect: {reason_of(error)}"

@@ -1,5 +1,6 @@
-"""This host's certificates. The file of a certificate also contains the private key. The agent renews a certificate
-after half of its lifetime.
+"""Issue and renew this host's certificates, and sign the certificates of other hosts.
+
+The file of a certificate also contains the private key. The agent renews a certificate after half of its lifetime.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ def of_node(root: Path, request: str, node: str) -> str:
 
 
 def of_manager(root: Path, request: str, address: str) -> str:
-    """Sign the request (PEM) of another manager for its server's certificate; return the certificate (PEM).
+    """Sign another manager's request for a manager certificate; return the certificate (both in PEM).
 
-    ``root`` is HAWSE_ROOT. ``address`` is the other manager's address. The certificate is valid for this address and
-    for 127.0.0.1, and is also used by the manager's etcd member.
+    ``root`` is HAWSE_ROOT. The certificate is valid for ``address``, the other manager's address, and for 127.0.0.1.
+    The other manager uses it for its server and for its etcd member.
     """
     return pki.issue(authority(root), _authority_key(root), request, MANAGER_NAME, [address, LOCALHOST])
 

@@ -1,4 +1,4 @@
-"""A host's request to a manager's server to join the cluster, over TLS on port 2377.
+"""Ask a manager's server to admit this host to the cluster, over TLS on port 2377 by default.
 
 First the host fetches the authority's certificate over an unverified connection, and compares it with the digest in the
 token. Then the host opens a second connection, and verifies the manager with this certificate. The host sends the
@@ -54,9 +54,9 @@ def parse_manager(text: str) -> Manager:
 def enroll(manager: Manager, token: JoinToken, request: Mapping[str, Any]) -> dict[str, Any]:
     """Ask a manager for admission to the cluster; return the manager's answer.
 
-    ``request`` has the host's address, its certificate requests and the role that it asks for. The answer also has the
-    CA's certificate as ``authority``. Raises EngineError if this certificate does not match the token. Raises
-    InvalidArgument if the manager refuses the token.
+    ``request`` has this host's address, certificate requests and wanted role. The CA's certificate is added to the
+    answer as ``authority``. Raises EngineError if this certificate does not match the token. Raises InvalidArgument if
+    the manager refuses the token.
     """
     unverified = ssl._create_unverified_context()
     authority = str(_ask(manager, unverified, "/hawse/authority", {}).get("authority", ""))

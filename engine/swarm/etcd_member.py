@@ -153,9 +153,10 @@ def add(client: Client, name: str, address: str) -> list[str]:
 def _add_learner(client: Client, peer: str) -> dict[str, Any]:
     """Add a learner (a member without a vote) with the URL ``peer``, and return etcd's answer.
 
-    etcd allows only one learner. If there is an earlier one, the function waits up to `LEARNING_SECONDS` until the
-    earlier learner becomes a voting member. After this time, the earlier learner is removed. An earlier learner with
-    the URL ``peer`` is removed at once, because it is from a failed attempt of the same host.
+    etcd allows only one learner at a time:
+
+    - An earlier learner with the URL ``peer`` is removed at once, because it is from a failed attempt of the same host.
+    - Any other earlier learner has up to `LEARNING_SECONDS` to become a voting member, and is then removed.
     """
     deadline = time.monotonic() + LEARNING_SECONDS
     while True:

@@ -1,4 +1,4 @@
-"""The operations of Docker's API for nodes (/nodes); the operations return Docker's JSON documents."""
+"""List, inspect and remove the nodes of a cluster, as Docker's API does (/nodes)."""
 
 from __future__ import annotations
 
@@ -122,11 +122,14 @@ def pick(documents: Documents, reference: str) -> Json:
 
 
 def remove(host: Host, reference: str, *, force: bool) -> None:
-    """Remove a node that is down, with all its endpoints and addresses.
+    """Remove a node that is down, with all its endpoints and addresses; with ``force``, also a worker that is up.
 
-    ``reference`` is an id, a host name or the start of an id. With ``force``, a worker is removed even if it is not
-    down. Otherwise, raises Forbidden for a node that is not down. Also raises Forbidden for a manager, unless the
-    manager is down and ``force`` is True. As the first step, managers stop accepting the node's certificate.
+    ``reference`` is an id, a host name or the start of an id. Raises Forbidden in two cases:
+
+    - The node is up, unless it is a worker and ``force`` is True.
+    - The node is a manager, unless it is down and ``force`` is True.
+
+    As the first step, managers stop accepting the node's certificate.
     """
     with managing(host) as (client, membership):
         document = pick(_documents(host, client, membership), reference)

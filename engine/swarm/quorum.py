@@ -1,4 +1,4 @@
-"""Docker's warnings to a manager that leaves its cluster, about the loss of managers and of the quorum."""
+"""Docker's error message for a manager that leaves its cluster: the cluster may lose its quorum."""
 
 from __future__ import annotations
 

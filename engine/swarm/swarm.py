@@ -100,7 +100,8 @@ def init(host: Host, request: SwarmInit) -> str:
 def _parse_pools(pools: Sequence[str], size: int) -> tuple[str, ...]:
     """Return the address ranges ``pools`` in canonical form, without host bits.
 
-    Raises InvalidArgument unless each is an IPv4 range with room for subnets of the prefix length ``size``.
+    Raises InvalidArgument if ``size``, the prefix length of the subnets, is above `LONGEST_SUBNET`, or if any of
+    ``pools`` is not an IPv4 range with room for such a subnet.
     """
     if size > LONGEST_SUBNET:
         raise InvalidArgument(f"subnet size is out of range: {size}")
@@ -162,7 +163,7 @@ def _with_store(host: Host, where: Path, membership: ClusterMembership, cluster:
             etcd_member.wait_until_ready(host.run, client)
         elif client.get(keys.CLUSTER) is not None:
             raise InvalidArgument(HELD)
-        else:  # the store answers, so that it may have this host's records from now on
+        else:  # from now on, the store may have records that a failed init must delete
             _write(memberships.directory(host.root), {CREATING: encode(membership)})
         return _write_first_records(client, cluster, membership)
 
@@ -247,9 +248,9 @@ def _take_place(
 ) -> ClusterMembership:
     """Write this host's own node record to the etcd store; return the membership with this host's WireGuard key.
 
-    A new manager first starts its etcd member; ``members`` then lists all etcd members as ``name=peer URL``. Otherwise,
-    ``members`` is None. ``where`` is the new directory of the cluster's files, which is first renamed to
-    `membership.directory`.
+    - ``where``: the new directory of the cluster's files, which is first renamed to `membership.directory`.
+    - ``members``: for a new manager, which first starts its own etcd member, all etcd members as ``name=peer URL``.
+      None for a worker, or with an external etcd store.
     """
     membership, public = _with_tunnel_key(membership)
     _publish_directory(host, where)
@@ -265,14 +266,13 @@ def _take_place(
 
 
 def _withdraw(host: Host) -> None:
-    """Undo in the etcd store what an incomplete init or join of this host has done; do nothing if there is none.
+    """Undo in the etcd store what an incomplete init or join of this host has done.
 
-    For an init, hawse's records are deleted from an external etcd store. Raises Unavailable if the store refuses this
-    or does not answer. Only the files that `_abandon` deletes give access to the records.
-
-    For a join, the host leaves the cluster, and its etcd member is removed: the member may already have a vote, and the
-    caller deletes the member's data next (`_abandon`). Without the removal, the cluster could lose its quorum. Errors
-    are ignored.
+    - After an init: hawse's records are deleted from the external etcd store. Raises Unavailable if the store refuses
+      the deletion or does not answer, because only the files that `_abandon` deletes give access to the records.
+    - After a join: the host leaves the cluster, and its etcd member is removed. Errors are ignored. The member may
+      already have a vote, and the caller deletes the member's data next (`_abandon`). Without the removal, the cluster
+      could lose its quorum.
     """
     where = memberships.directory(host.root)
     created, joined = _incomplete(where / CREATING), _incomplete(where / JOINING)
@@ -325,8 +325,11 @@ def _empty_external_store(host: Host, membership: ClusterMembership) -> None:
 def leave(host: Host, *, force: bool) -> None:
     """Leave the cluster: disconnect containers from cluster networks and mark this host's record as down.
 
-    Raises Unavailable if this host is in no cluster. Without ``force``, also raises Unavailable if this host is a
-    manager, or if a container cannot be disconnected.
+    Raises Unavailable if this host is in no cluster. Without ``force``, raises Unavailable also in these cases:
+
+    - This host is a manager.
+    - A running container cannot be disconnected.
+    - Another version of hawse wrote the membership record.
     """
     with locked(host.run, *MEMBERSHIP_LOCK):
         membership = _leaving(host, force=force)
@@ -337,7 +340,7 @@ def leave(host: Host, *, force: bool) -> None:
         local_networks.delete_all_copies(host)
         gateway_bridge.release_ingress_address(host)
         _abandon(host)
-        local_networks.delete_all_copies(host)  # delete again, because the agent may have copied networks meanwhile
+        local_networks.delete_all_copies(host)  # delete again what the agent has copied since the first deletion
         _tell_agent(host)
 
 
@@ -439,9 +442,9 @@ def _require_outside(host: Host) -> None:
 def _workplace(host: Host) -> Iterator[Path]:
     """Yield a new directory for the cluster's files; `MEMBERSHIP_LOCK` is held during the ``with`` block.
 
-    If the block fails, this host is removed from the cluster and the files are deleted. If an external etcd store then
-    does not answer, the files of an incomplete init stay for the next init or join, which deletes the store's records.
-    Raises Unavailable if another command has made this host a member, or if such records cannot be deleted.
+    If the block fails, this host is removed from the cluster and the files are deleted. After a failed init, an
+    external etcd store may not answer. The files then stay, and the next init or join deletes the store's records.
+    Raises Unavailable if another command has made this host a member, or if such records cannot be deleted now.
     """
     with locked(host.run, *MEMBERSHIP_LOCK):
         _require_outside(host)
@@ -499,7 +502,7 @@ def _abandon(host: Host) -> None:
     Sends no request to the etcd store. The files include the data of this host's own etcd member.
     """
     where = memberships.directory(host.root)
-    for file in (CREATING, JOINING):  # first, because a complete cluster's records must not be deleted after a kill
+    for file in (CREATING, JOINING):  # first, because after a kill, the next init or join undoes what these files name
         with suppress(FileNotFoundError, NotADirectoryError):
             (where / file).unlink()
     _end_membership(host)

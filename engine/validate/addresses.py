@@ -1,4 +1,7 @@
-"""Parse IP addresses as Go does. A netmask, a missing prefix length and a leading zero are errors, unlike in Python."""
+"""Parse IP addresses as Go does.
+
+Unlike Python, Go refuses a netmask, a missing prefix length, and a leading zero of the prefix length.
+"""
 
 from __future__ import annotations
 

@@ -114,9 +114,10 @@ def check_config(config: ContainerConfig) -> None:
 
 
 def check_name(request: ContainerCreate) -> str:
-    """Check the container name in the request; return it without the leading slash, or "" if there is none.
+    """Check the container name in the request; return the name without the leading slash.
 
-    The caller generates a name if the result is "". Raises InvalidArgument for an invalid name.
+    The result is "" for a request without a name; the caller then generates a name. Raises InvalidArgument for an
+    invalid name.
     """
     return check_container_name(request.name) if request.name else ""
 
@@ -373,8 +374,8 @@ def parse_security_options(options: Sequence[str]) -> Security:
 def link_target(matches: Sequence[ContainerRecord], name: str) -> ContainerRecord:
     """Return the only container in ``matches``, the target of a legacy link on the default bridge.
 
-    ``matches`` are the containers that the link's ``name`` may mean. Raises `InvalidArgument` unless there is exactly
-    one.
+    ``matches`` are the containers that the link's ``name`` may mean. Raises `InvalidArgument` if ``name`` is "", or if
+    the number of containers is not one.
     """
     if len(matches) == 1 and name:
         return matches[0]

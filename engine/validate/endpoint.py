@@ -111,13 +111,16 @@ def check_connect(
 ) -> None:
     """Check whether dockerd would connect the container to the network; raises dockerd's error if not.
 
-    ``joined`` has the networks of a running container; it is empty for a stopped container. The checks are in dockerd's
-    order: shared sandbox, settings, host and none networks, configuration-only network, links, already connected. For a
-    stopped container, only the settings and the host and none networks are checked.
+    ``joined`` has the networks of a running container; it is empty for a stopped container. The checks, in dockerd's
+    order:
 
-    A stopped container can be connected to a configuration-only network, but then its next start fails. dockerd checks
-    for a shared sandbox before it looks up the network. Therefore the caller also calls `check_own_sandbox` before its
-    own look-up.
+    - Running container: shared sandbox, settings, host and none networks, configuration-only network, links, already
+      connected.
+    - Stopped container: settings, host and none networks. A connection to a configuration-only network is allowed, but
+      the container's next start fails.
+
+    dockerd checks for a shared sandbox before it looks up the network. Therefore the caller also calls
+    `check_own_sandbox` before its own look-up.
     """
     running = record.status == "running"
     if running:
@@ -168,8 +171,10 @@ def check_no_adoption(record: ContainerRecord, adoption: Adoption) -> None:
 def check_disconnect(record: ContainerRecord, network: NetworkRecord, *, connected: bool) -> None:
     """Check whether dockerd would disconnect the container from the network; raises dockerd's error if not.
 
-    dockerd refuses for the network ``host`` of a running container, and for a network to which the container is not
-    connected. The error's text depends on whether the container is running.
+    dockerd refuses in two cases:
+
+    - The container is running in host mode, and the network is ``host``.
+    - The container is not connected to the network. The text then depends on whether the container is running.
     """
     running = record.status == "running"
     if running and record.host.network_mode == "host" and network.driver == "host":

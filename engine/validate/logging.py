@@ -53,9 +53,11 @@ class Rotation(Struct, frozen=True):
 def choose_driver(driver: str, options: Options, default: str, default_options: Options) -> tuple[str, Options]:
     """Return the logging driver and options of a new container; raises `InvalidArgument` as Docker does.
 
-    ``default`` and ``default_options`` are the driver and options of daemon.json. If the container's ``driver`` is "",
-    it is replaced by ``default``. For this driver, ``default_options`` are added to ``options``, which take precedence.
-    A driver that hawse lacks (`OTHER_DRIVERS`) is replaced by json-file, and its options are dropped.
+    ``default`` and ``default_options`` are the driver and options of daemon.json.
+
+    - A ``driver`` of "" is replaced by ``default``.
+    - A driver that hawse lacks (`OTHER_DRIVERS`) is replaced by json-file, and its options are dropped.
+    - If the driver is the default driver, ``default_options`` that ``options`` do not set are added.
     """
     if default in OTHER_DRIVERS:
         default, default_options = JSON_FILE, {}
@@ -101,10 +103,12 @@ def check_default_options(driver: str, options: Options) -> None:
 def rotation(driver: str, options: Options, limit: int) -> Rotation:
     """Return the size limits of a log; raises ValueError with Docker's message.
 
-    ``limit`` is in bytes, and 0 means no limit. It applies to a log without the option ``max-size``: all files of the
-    log together have at most ``limit`` bytes. Without the option ``max-file``, such a log has up to 5 files, so that a
-    rotation does not empty the log. Each of several files has at least 1 MB. A ``limit`` below 2 MB therefore gives
-    only one file. ``limit`` does not apply to the driver "local", which has limits of its own.
+    ``limit`` (bytes; 0: no limit) applies to a log without the option ``max-size``. It does not apply to the driver
+    "local", which has limits of its own.
+
+    - All files of the log together have at most ``limit`` bytes.
+    - Without the option ``max-file``, the log has up to 5 files, so that a rotation does not empty the log.
+    - Each of several files has at least 1 MB. A ``limit`` below 2 MB therefore gives only one file.
     """
     if driver == LOCAL:
         return _local_rotation(options)
@@ -129,10 +133,10 @@ def rotation(driver: str, options: Options, limit: int) -> Rotation:
 
 
 def default_options(driver: str, options: Options, limit: int) -> Options:
-    """Return the logging options of daemon.json, with ``limit`` (bytes) as size limit if they set none.
+    """Return the logging options of daemon.json; if they have no ``max-size``, add the size limit ``limit`` (bytes).
 
-    The added options are ``max-size`` and ``max-file``. If an option has an invalid value, ``options`` are returned
-    unchanged.
+    The added options are ``max-size`` and ``max-file``. ``options`` are returned unchanged for the driver ``none``, and
+    if an option has an invalid value.
     """
     try:
         bound = rotation(driver, options, limit)

@@ -6,11 +6,13 @@ from collections.abc import Iterable
 
 
 def nearest(word: str, names: Iterable[str]) -> str:
-    """Return the name that is most similar to ``word``, or "" if no name is similar.
+    """Return the name in ``names`` that a user probably meant by ``word``, or "" if no name fits.
 
-    A name is similar if at most two letters differ (one letter if the word has at most three). If no name is similar in
-    this way, a name that begins with the word is returned, unless the word has only one letter. Hyphens at the
-    beginning of the word do not count as letters.
+    - The name that is most similar to the word fits, if at most two letters differ (one letter if the word has at most
+      three letters).
+    - Without such a name, a name that begins with the word fits, unless the word has only one letter.
+
+    Hyphens at the beginning do not count for the length of the word.
     """
     limit = 1 if len(word.lstrip("-")) <= 3 else 2
     ranked = sorted((distance(word, name), name) for name in names)

@@ -74,9 +74,13 @@ def check_network_remove(
 ) -> None:
     """Check that a network may be removed, by Docker's rules; raises Forbidden.
 
-    A network may not be removed if it is predefined, has endpoints (``endpoints``), or holds the settings of other
-    networks (configuration-only). To find these other networks, ``existing`` has all networks. It may be empty if the
-    network is not configuration-only.
+    A network may not be removed in three cases:
+
+    - It is predefined.
+    - It is configuration-only, and another network in ``existing`` uses its settings.
+    - It has endpoints (``endpoints``).
+
+    ``existing`` may be empty if the network is not configuration-only.
     """
     if network.predefined:
         raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
@@ -170,10 +174,10 @@ def _check_ipam_driver(request: NetworkCreate, driver: DriverFacts, *, clustered
 
 
 def _null_ipam_error(request: NetworkCreate) -> str:
-    """Return Docker's text for the refusal of the IPAM driver ``null``, which allocates no addresses; never "".
+    """Return Docker's text for the refusal of the IPAM driver ``null``, which allocates no addresses.
 
-    Docker refuses it for all network drivers except host and null. The caller has checked the network driver; the text
-    depends on the subnets and on IPv6.
+    The text depends on the subnets and on IPv6. Docker refuses this IPAM driver for all network drivers except host and
+    null. The caller has checked the network driver.
     """
     subnets = [config.subnet for config in request.ipam_config if config.subnet]
     if any(request.enable_ipv6 or ":" not in subnet for subnet in subnets):

@@ -1,7 +1,7 @@
 """``python -m engine.swarm.server``: run a manager's server, which serves the other hosts of the cluster.
 
-HAWSE_ROOT is the directory with the manager's state. The server runs until the process is killed. The exit code is 1,
-at once, if this host is in no cluster.
+HAWSE_ROOT is the directory with the manager's state. The server runs until the process is killed. If this host is in no
+cluster, the process ends at once with the exit code 1.
 """
 
 from __future__ import annotations

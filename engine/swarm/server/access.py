@@ -1,4 +1,4 @@
-"""Finds the node that a certificate names, and refuses requests for which the node has no right."""
+"""Find the node that a certificate names, and run the requests that the node's role allows."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ OTHER_LAYOUT = "the manager's hawse keeps the cluster's records in another way t
 
 
 def node_of(certificate: Mapping[str, Any] | None) -> str:
-    """Return the id of the node that a verified certificate names, or "" if it names none or is None.
+    """Return the id of the node that a verified certificate names, or "" if the certificate names no node.
 
-    ``certificate`` is the result of `ssl.SSLSocket.getpeercert`.
+    ``certificate`` is the result of `ssl.SSLSocket.getpeercert`; None also gives "".
     """
     subject = (certificate or {}).get("subject", ())
     return next((str(value) for part in subject for name, value in part if name == "serialNumber"), "")
@@ -43,7 +43,7 @@ def expiry_of(certificate: Mapping[str, Any] | None) -> float:
 
 
 def member_of(client: Client, node: str) -> AdmittedHost:
-    """Return the record with which a manager admitted the node with the id ``node``.
+    """Return the admission record of the node with the id ``node``.
 
     Raises Unavailable if the node was removed, even if its certificate is still valid.
     """
@@ -65,9 +65,9 @@ def check_layout(layout: str) -> None:
 def answer(root: Path, client: Client, member: AdmittedHost, path: str, body: Json) -> bytes:
     """Run the request ``body`` of a cluster host; return the answer as JSON bytes.
 
-    ``root`` is HAWSE_ROOT. ``path`` is the request's URL path. ``member`` is the record of the host, whose role decides
-    what it may do. Raises InvalidArgument for a malformed request, and Forbidden for a request that workers are not
-    allowed to make.
+    ``root`` is HAWSE_ROOT. ``path`` is the request's URL path. ``member`` is the host's admission record, which has the
+    host's role. Raises InvalidArgument for a malformed request, and Forbidden for a request that the role does not
+    allow.
     """
     act = (
         node_operations.ACTS.get(path.removeprefix(node_operations.PATH))

@@ -1,5 +1,7 @@
-"""Admission of a host to the cluster by a manager. The secret in the host's join token decides the host's role. The
-tokens are read from the etcd store for each request, so a new token is valid immediately.
+"""Admit hosts to the cluster, and sign their certificates.
+
+The secret in a host's join token decides the host's role. The tokens are read from the etcd store for each request, so
+a new token is valid immediately.
 """
 
 from __future__ import annotations
@@ -40,8 +42,8 @@ def role_of(tokens: Tokens, secret: str) -> str:
 def admitted_role(client: Client, request: Json) -> str:
     """Return the role ("worker" or "manager") that a joining host gets, or "" if the host must be refused.
 
-    ``request`` is the JSON body of the host's request. The token in it decides the role. A host is refused if its token
-    is invalid, or if it asks for another role than the token gives.
+    ``request`` is the JSON body of the host's request; its token decides the role. A host is refused if the token is
+    invalid, or if the request asks for another role than the token gives.
     """
     entry = client.get(keys.TOKENS)
     role = role_of(decode(Tokens, entry.value), str(request.get("secret", ""))) if entry else ""

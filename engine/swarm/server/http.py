@@ -1,7 +1,7 @@
 """Reads HTTP requests of hosts and builds the answers.
 
-A request is a POST with JSON over HTTP/1.1. A connection may have several requests, one after another. The module
-refuses any other kind of request.
+A request is a POST with a JSON object over HTTP/1; other requests are refused. A connection may have several requests,
+one after another.
 """
 
 from __future__ import annotations

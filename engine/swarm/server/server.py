@@ -1,4 +1,4 @@
-"""The manager's server: accepts connections, finds the node of each connection, and answers its requests."""
+"""The manager's server: accepts connections, finds the node of each connection, and answers the node's requests."""
 
 from __future__ import annotations
 
@@ -40,10 +40,7 @@ STACK = 1024 * 1024
 
 
 class ManagerServer:
-    """The server of a manager; the server answers the other hosts of the cluster.
-
-    ``root`` is the manager's HAWSE_ROOT.
-    """
+    """A manager's server, which answers the other hosts of the cluster; ``root`` is the manager's HAWSE_ROOT."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.visits, self._budgets = root, Visits(), Budgets()
@@ -107,8 +104,8 @@ class ManagerServer:
     def _linger(self, visit: Visit) -> None:
         """Close the sending side of a connection, and wait up to `CLOSE_DELAY_SECONDS` until the other side closes too.
 
-        Data that arrives meanwhile is dropped. Without this wait, the kernel would drop the last answer if the other
-        side has sent data that is still unread.
+        Data that arrives during the wait is dropped. Without the wait, the kernel would drop the last answer if the
+        other side has sent data that is still unread.
         """
         visit.allow(CLOSE_DELAY_SECONDS)
         with suppress(OSError):
@@ -214,10 +211,9 @@ class ManagerServer:
         time.sleep(wait)
 
     def _admitted(self, visit: Visit, client: Client, node: str, expires: float) -> AdmittedHost:
-        """Return the current record with which a manager admitted the node ``node``.
+        """Return the current admission record of the node ``node``; count ``visit`` among the node's connections.
 
-        Also counts the connection ``visit`` as one of the node's connections. Raises Unavailable if the node was
-        removed or has too many connections.
+        Raises Unavailable if the node was removed or has too many connections.
         """
         try:
             member = access.member_of(client, node)

@@ -55,13 +55,13 @@ def _check_span(body: dict[str, Any]) -> None:
 def watch(visit: Visit, client: Client, body: dict[str, Any]) -> None:
     """Start a watch in etcd, and forward its data to a host until etcd or the host closes the connection.
 
-    ``visit`` is the host's connection, ``body`` the watch request for etcd. The connection gets no deadline any more.
+    ``visit`` is the host's connection, ``body`` the watch request for etcd. The connection's deadline is removed.
     """
     connection = client.take()
     try:
         visit.socket.settimeout(SENDING_SECONDS)
         connection.send(WATCH, body)
-        visit.until = float("inf")  # no deadline: the watch ends when the node is removed or its certificate expires
+        visit.until = float("inf")  # the watch ends when the node is removed or its certificate expires
         for piece in connection.pieces(CHUNK, until=visit.socket):
             visit.socket.sendall(piece)
             if visit.closed:
