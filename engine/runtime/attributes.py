@@ -49,8 +49,8 @@ def become_service() -> None:
 def _reset_schedule() -> None:
     """Remove a real-time policy, a negative nice value and the flag SCHED_RESET_ON_FORK from this process.
 
-    The child has neither a real-time policy nor a negative nice value nor this flag (sched(7)). In place of a real-time
-    policy, the child has SCHED_OTHER and the nice value 0.
+    The kernel does the same for each child of a process that has this flag (sched(7)). In place of a real-time policy,
+    the process gets SCHED_OTHER and the nice value 0.
     """
     policy, priority = os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK, os.getpriority(os.PRIO_PROCESS, 0)
     if policy in (os.SCHED_FIFO, os.SCHED_RR):
