@@ -26,14 +26,14 @@ GROUP_LIMIT = 5
 @flag("--format", kind=STRING, usage='"json": one JSON document')
 @click.pass_obj
 def doctor(app: App, fix: bool, format: str) -> None:
-    """Print the results of all checks, as a table or as one JSON document (``--format json``).
+    """Check this host, and print the results as a table or as one JSON document (``--format json``).
 
-    The table has one line for each result: ok, warning or fault, the object, the finding, its cause and the remedy. On
-    a terminal, the cause and the remedy are on lines of their own. At least `GROUP_LIMIT` good results with the same
-    finding about one kind of object share one line.
+    The table shows the status (ok, warning or fault), the object, the finding, the cause and the remedy. On a terminal,
+    the cause and the remedy are on lines of their own. Each result has its own line, with one exception: `GROUP_LIMIT`
+    or more good results share one line if they have the same finding about one kind of object.
 
-    With ``fix``, also print the repairs; the results then show the state after the repair. The exit code is 1 if there
-    is a fault.
+    With ``fix``, the faults of hawse's own objects are repaired. The repairs are printed too, and the results show the
+    state after the repair. The exit code is 1 if there is a fault.
     """
     if format not in ("", "table", "json"):
         raise StatusError(f"unknown format {format}: use json, or none for a table")

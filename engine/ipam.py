@@ -115,9 +115,10 @@ length 20.
 
 
 def ula_pool(host_id: str) -> DefaultPool:
-    """Return the IPv6 range from which this host allocates subnets: a /48 in fd00::/8 (RFC 4193) in /64 subnets.
+    """Return the pool from which this host allocates IPv6 subnets.
 
-    The /48 is computed only from ``host_id``, so the /48 never changes.
+    The pool is a /48 in fd00::/8 (RFC 4193), which is split into /64 subnets. The /48 is computed only from
+    ``host_id``. Therefore it never changes.
     """
     global_id = int.from_bytes(sha256(host_id.encode()).digest()[3:8])
     return DefaultPool(IPv6Network((0xFD << 120 | global_id << 80, 48)), 64)

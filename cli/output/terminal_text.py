@@ -14,7 +14,8 @@ DEEP = 8  # columns of indentation in a narrow terminal
 HEADING = re.compile(r"([A-Z][\w ]*:)( *)(?=$|  )")
 COLUMN = re.compile(r" +\S+(?: \S+)*?(  +)(?=\S)")  # a name, followed by at least two spaces and its text
 NAMES = re.compile(r"( {2,6})((?:-\w, )?--[\w.-]+|[a-z][\w:/\[\].-]*(?=  ))", re.ASCII)
-PROSE = re.compile(r"  [A-Za-z](?!.*\S  )(?!.*, hawse )")  # a line of a paragraph, which has no second column
+PROSE = re.compile(r"  [A-Za-z](?!.*\S  )(?!.*, hawse )")
+"""A line of a paragraph. It has no second column, and is no list of aliases ("hawse node rm, hawse node remove")."""
 FIRST_WORD = re.compile(r"\"[^\"\n]*\"|[^\s\"]\S*")
 KEY = re.compile(r"( +)([^:\n]+:)(?= |$)")
 

@@ -79,10 +79,11 @@ def fold_map(pairs: dict[str, str], text: str) -> dict[str, str]:
 
 
 def fold_filter(filters: dict[str, tuple[str, ...]], text: str) -> dict[str, tuple[str, ...]]:
-    """Return ``filters`` with the ``name=value`` of ``text`` added, for one more use of ``--filter`` (FilterOpt).
+    """Return ``filters`` with one more ``--filter`` option added, as in Docker's FilterOpt.
 
-    The name becomes lower case. Spaces around the name and the value are removed. An empty text is ignored. A value
-    that was already given for this name is ignored too. Raises ValueError without ``=``.
+    ``text`` is the option's argument, ``name=value``. The name becomes lower case. Spaces around the name and the value
+    are removed. An empty text is ignored. A value that the name already has is ignored too. Raises ValueError if a text
+    that is not empty has no ``=``.
     """
     if not text:
         return filters

@@ -40,8 +40,9 @@ LOOPBACK = "lo"
 class DroppingRule(NamedTuple):
     """A rule that drops packets.
 
-    ``chain`` is family, table and name of the chain. ``networks`` are the bridges of the networks that the rule names.
-    If the rule compares only protocols and ports, ``networks`` is empty.
+    - ``chain``: family, table and name of the rule's chain, as text
+    - ``networks``: the bridges of the affected networks. The rule compares these bridges or their networks' addresses.
+      The list is empty if the rule compares only protocols and ports.
     """
 
     chain: str

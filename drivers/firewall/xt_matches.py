@@ -14,7 +14,7 @@ from drivers.linux import echo, path_lookup
 from drivers.model import IPAddress
 
 STATES = {"established": 2, "new": 8}  # bits of XT_CONNTRACK_STATE_BIT
-OTHER_STATES = 0xF0  # bits for SNAT and DNAT, which do not depend on the state
+OTHER_STATES = 0xF0  # SNAT (0x40), DNAT (0x80) and two unused bits: conditions that are no connection tracking states
 TCP_FLAGS = {"new": 0x02, "established": 0x12}  # SYN; SYN and ACK
 ANY_PORTS, ANY_TYPE = (0, 65535), 0xFF
 CONNTRACK_FLAGS, BY_STATE, ALIAS = 146, 1, 1 << 13

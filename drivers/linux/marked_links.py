@@ -16,10 +16,12 @@ from drivers.model import IPInterface
 class FoundLink(NamedTuple):
     """A link with its addresses, except link-local addresses.
 
-    - ``network_id``, ``endpoint_id``: the id that hawse's mark contains; both are "" without a mark
+    - ``network_id``: the network's id if hawse's mark names a network, else ""
+    - ``endpoint_id``: the endpoint's id if hawse's mark names an endpoint, else ""
     - ``number``: the link's index
     - ``master``: the index of the bridge that has the link as a port, or 0
-    - ``peer``: the index of the link's other end or parent, in the namespace of that end or parent, or 0
+    - ``peer``: the index of the link's other end (veth) or parent, or 0 if it has neither. The index is valid in the
+      namespace of that other end or parent.
     """
 
     name: str

@@ -1,8 +1,12 @@
-"""Announcements of addresses to the neighbours on a link. The neighbours then use the present MAC immediately.
+"""Announce to the neighbours on a link which MAC an address has now. The neighbours then use this MAC immediately.
 
-Without an announcement, a neighbour sends to an old MAC for half a minute. A neighbour without an answer to its last
-request repeats the request only after a second. An announcement is a gratuitous ARP request (RFC 5227, 3) or an
-unsolicited neighbour advertisement (RFC 4861, 7.2.6). It updates existing neighbour entries and creates no new entries.
+Without an announcement, two kinds of neighbours reach the address late:
+
+- A neighbour that knows the address's old MAC sends to this MAC for about half a minute.
+- A neighbour that got no answer to its last request repeats the request only after a second.
+
+An announcement is a gratuitous ARP request (RFC 5227, 3) or an unsolicited neighbour advertisement (RFC 4861, 7.2.6).
+It updates existing neighbour entries and creates no new entries.
 """
 
 from __future__ import annotations

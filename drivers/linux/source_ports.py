@@ -18,12 +18,12 @@ TIME_WAIT = "06"  # socket state in /proc/net/tcp
 
 
 class Use(NamedTuple):
-    """The number of source ports that the kernel may choose, and how many of them sockets use.
+    """The number of source ports that the kernel may choose, and the numbers of those that are in use.
 
     - ``available``: the number of ports that the kernel may choose
-    - ``udp``: the number of ports of UDP sockets
-    - ``tcp``: the number of ports of TCP connections to ``target``
-    - ``target``: address and port as text, or "" if no target was given and no TCP connection exists
+    - ``udp``: the number of these ports that UDP sockets use
+    - ``tcp``: the number of these ports that TCP connections to ``target`` use
+    - ``target``: address and port as text; "" if the caller gave no target and no TCP connection uses such a port
     """
 
     available: int

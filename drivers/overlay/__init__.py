@@ -74,9 +74,13 @@ class OverlayDriver:
         return OverlayNamespace(network, self.settings.run)
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
-        """Check the network's options; raises `BadOption` for a wrong option, or if the network can get no subnet.
+        """Check a network's options and IP versions; raises `BadOption` in three cases.
 
-        The cluster chooses IPv4 subnets only. As in Docker, another network may have the same VNI (VXLAN id) or subnet.
+        - An option is wrong.
+        - Both IPv4 and IPv6 are disabled.
+        - IPv4 is disabled and the user gives no subnet. The cluster can choose IPv4 subnets only.
+
+        Another network may have the same VNI (VXLAN id) or subnet, as in Docker.
         """
         overlay_options.parse(network)
         if not network.ipv4 and not network.ipv6:
@@ -157,7 +161,8 @@ class OverlayDriver:
     ) -> Sequence[Difference]:
         """Return how the endpoint's bridge port and its interface differ from the required state.
 
-        The list is empty if the network's bridge is missing, because `verify` must run first.
+        The list is empty if the network's namespace or bridge is missing. `verify` reports and repairs that loss. The
+        endpoint can be compared only after this repair.
         """
         namespace = self.namespace(network)
 

@@ -65,7 +65,10 @@ class ResultCache(Generic[T]):
 
     @contextmanager
     def emptied_on_error(self) -> Iterator[None]:
-        """Forget all results if the ``with`` block raises an exception; the next `update` then returns all results."""
+        """Forget all results if the ``with`` block raises an exception.
+
+        The next `update` then calls the function for every record again, and returns all results as changed.
+        """
         try:
             yield
         except BaseException:

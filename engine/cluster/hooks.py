@@ -208,12 +208,14 @@ def after_activate(host: Host, record: NetworkRecord) -> None:
 
 
 def add_cluster_fields(host: Host, record: NetworkRecord, document: Json) -> Json:
-    """Return a network's inspect document with the fields that only cluster networks have.
+    """Return ``document``, a network's inspect document, with the fields of a cluster network.
 
-    ``document`` is the inspect document. The ``document`` of any other network is returned unchanged. The fields are:
+    For a network that is not a cluster network, ``document`` is returned unchanged. A used network gets two additions:
 
-    - ``Peers``: the hosts that use the network
-    - an entry in ``Containers``: the address that this host itself has on the network
+    - ``Peers`` lists the hosts that use the network.
+    - ``Containers`` gets an entry for this host itself, with the host's own address on the network.
+
+    `completed` describes the exceptions and the other changes.
     """
     if record.scope != SWARM:
         return document

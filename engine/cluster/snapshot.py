@@ -96,9 +96,9 @@ class View(Struct, frozen=True, dict=True):
         return list(self._endpoints.get(network_id, {}).values())
 
     def addresses(self, network_id: str) -> list[IPAddress]:
-        """Return the addresses of a network's endpoints, and the addresses that hosts themselves have on the network.
+        """Return all addresses that are in use on a network, also those on hosts without a lease (`alive`).
 
-        Hosts without a lease are included.
+        These are the addresses of the network's endpoints, and each host's own address on the network (`balancers`).
         """
         texts = [text for e in self.all_endpoints(network_id) for text in (e.ipv4, e.ipv6) if text]
         texts += [text for (network, _), text in self.balancers.items() if network == network_id]

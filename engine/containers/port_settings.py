@@ -147,9 +147,10 @@ def _rank(spec: PortSpec) -> tuple[bool, bool, float]:
 def _share(spec: PortSpec, published: Iterable[PortRecord]) -> tuple[list[PortRecord], list[PortRecord]]:
     """Split published port ranges into the ports that the setting ``spec`` published and the other ports.
 
-    If ``spec`` allows several host ports, hawse has chosen one host port for each container port, the same at all host
-    addresses. Of several published host ports that ``spec`` allows, the lowest of those with the most host addresses
-    counts as chosen.
+    If ``spec`` allows several host ports, hawse chose one host port for each container port. It used this host port at
+    all host addresses. Other settings may also have published host ports that ``spec`` allows. Therefore the function
+    must decide which host port hawse chose for ``spec``. It takes the host port that is published at the most host
+    addresses. Of several such host ports, it takes the lowest. Ports without a host port always count for ``spec``.
     """
     if spec.is_fixed:
         return split(published, spec)

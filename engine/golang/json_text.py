@@ -41,8 +41,8 @@ def decode(data: bytes, *, whole: bool = False) -> Any:
     characters become int. All other numbers become `Literal`, which keeps the number as written. Bytes that are not
     UTF-8, and halves of surrogate pairs, become U+FFFD.
 
-    Text after the value raises `MoreContent`. As in Go's Decoder, text that begins with a closing bracket is ignored,
-    except with ``whole``.
+    White space after the value is allowed. Any other text after it raises `MoreContent`, with one exception. As in Go's
+    Decoder, this text is ignored if it begins with ``]`` or ``}``. With ``whole``, there is no such exception.
     """
     text = data.decode("utf-8", "replace")
     try:

@@ -196,7 +196,9 @@ class ListOf(GoType):
 
     def _converted(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
         zero, given = self.item.zero, value[: self._length]
-        memory = before.memory if before else []  # is changed, because a copy for each array of a key takes too long
+        # If the document repeats a key, the later array is merged into the earlier one, which is changed in place.
+        # Copies would take too long for thousands of repetitions.
+        memory = before.memory if before else []
         memory += [zero] * (len(given) - len(memory))
         for index, each in enumerate(given):
             if each is not None:
@@ -231,7 +233,8 @@ class MapOf(GoType):
         return isinstance(value, Pairs)
 
     def _converted(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
-        result = {} if before is None else before  # is changed, because a copy for each object of a key takes too long
+        # If the document repeats a key, the later object is merged into the earlier one, which is changed in place.
+        result = {} if before is None else before
         for key, each in value:
             zero = self.item.zero
             result[key] = zero if each is None else self.item.decode(each, place, errors, zero)

@@ -246,8 +246,8 @@ def _keeps_pools(before: NetworkRecord, request: NetworkCreate) -> bool:
     It keeps them if all of these are true:
 
     - All its subnets are automatic.
-    - The configuration file names no subnet.
-    - IPv6 was neither enabled nor disabled.
+    - Neither the configuration file nor the user's own bridge gives a subnet.
+    - The setting that enables IPv6 has not changed.
     """
     automatic = all(pool.automatic for pool in before.pools)
     return automatic and not request.ipam_config and before.enable_ipv6 == request.enable_ipv6

@@ -86,11 +86,12 @@ class ProcessSpec(Struct, frozen=True):
 
 
 class CreatedProcess(Struct, frozen=True):
-    """A process in a container's namespaces, which `Runtime.create` or `Runtime.prepared` returns.
+    """A process that `Runtime.create` or `Runtime.prepared` returns; it is in the container's network namespace.
 
-    - `Runtime.prepared` returns the process that will execute the command.
-    - `Runtime.create` returns the same process for hostfs. For a container of an image or a directory, it returns the
-      process that creates the container, which is only in the container's network namespace.
+    - `Runtime.prepared` returns the process that will execute the container's command.
+    - For hostfs (a container on the host's own files), `Runtime.create` returns this process too.
+    - For a container of an image or a directory, `Runtime.create` returns the process that creates the container. This
+      process is in no other namespace of the container.
 
     ``pid_start`` is the start time of the process in clock ticks since boot. ``netns`` is a path that opens the
     process's network namespace.

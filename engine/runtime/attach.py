@@ -151,8 +151,8 @@ class SupervisedAttachment:
     def _copy_once(self) -> None:
         """Copy the available data once in each direction.
 
-        New input is read only after all earlier input was sent. Therefore output is copied even if the container reads
-        no input.
+        Sending input never blocks. Input that could not be sent is kept. No new input is read until the kept input is
+        sent. So output is still copied while the container reads no input.
         """
         sources, unsent = [self._streams.fileno()], self._streams.has_unsent
         if self._stdin_open and not unsent:

@@ -25,7 +25,8 @@ RESTARTS = "restarts"
 """The subdirectory of HAWSE_RUN that holds one file for each job that must survive the supervisor."""
 
 _RUNNING_LIMIT = 8  # programs that run at the same time
-_ATTEMPTS_WITHOUT_FILES = 8  # about two minutes
+_ATTEMPTS_WITHOUT_FILES = 8
+"""Maximum repetitions of a failed job that is not durable and whose container has no files; they take two minutes."""
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 60.0  # seconds after a failure; the pause doubles with each failure
 
 

@@ -269,7 +269,8 @@ def _pidfd(connection: socket.socket, pid: int) -> int:
     try:
         return connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
     except OSError as error:
-        if error.errno != errno.ENOPROTOOPT:  # Linux before 6.5; other errors mean that the peer has ended
+        # ENOPROTOOPT: Linux before 6.5 does not have SO_PEERPIDFD. Any other error means that the peer has ended.
+        if error.errno != errno.ENOPROTOOPT:
             raise
         return os.pidfd_open(pid)
 

@@ -24,14 +24,19 @@ _CHUNK = 32768
 
 
 class StdioProxy:
-    """Uses pipes in place of the standard streams that a container must not get; passes on other streams unchanged.
+    """Replaces the standard streams that a container must not get by pipes; passes on the other streams unchanged.
 
-    - Without ``may_say`` (for hostfs, a container on the host's own files): only terminals are replaced.
-    - With ``may_say`` (for a container of an image): terminals, files and the error stream are replaced.
+    ``may_say`` decides which streams are replaced:
 
-    ``may_say`` gets the first error output, and returns whether it may be a message of crun. Such output is kept in
-    ``held`` until the caller knows who has written it: crun or the command. If output and errors go to the same file,
-    both use the same pipe, so that their order stays the same.
+    - None, for hostfs (a container on the host's own files): all terminals.
+    - A function, for a container of an image: the error stream, and all others except pipes, sockets and /dev/null.
+
+    ``may_say`` gets the first error output, and returns whether crun may have written it. ``held`` then keeps this
+    output. If more error output follows, all of it is written to the caller's error stream. Otherwise the caller
+    decides after the command's end, and calls `release`.
+
+    If standard output is replaced and goes to the same file as the errors, both use one pipe. Their order then stays
+    the same.
     """
 
     def __init__(self, streams: list[int], may_say: Callable[[bytes], bool] | None = None) -> None:
