@@ -54,9 +54,9 @@ class Platform(Struct, frozen=True):
         """Return whether programs for the platform ``other`` run on this platform (`runnable`).
 
         As in Docker, an image that states no variant runs on all variants of its architecture. An image that states no
-        architecture runs on all architectures.
+        architecture runs on no platform.
         """
-        if not other.variant and other.architecture in ("", self.architecture):
+        if not other.variant and other.architecture == self.architecture:
             return self.system == other.system
         return any(platform.fits(other) for platform in self.runnable())
 

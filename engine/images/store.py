@@ -161,8 +161,8 @@ class ImageStore:
             return ""
         if platform:
             raise mismatch(reference, requested, actual)
-        if replace(actual, variant="") == requested:
-            return ""  # the variant of this host's processor is not known
+        if not actual.architecture or replace(actual, variant="") == requested:
+            return ""  # the image states no architecture, or the variant of this host's processor is not known
         return (
             f"The requested image's platform ({actual}) does not match the detected host platform ({requested}) and no "
             "specific platform was requested"

@@ -112,6 +112,7 @@ def test_the_highest_variant_that_runs_is_chosen(requested, offered, chosen):
         ("linux/s390x/z13", "linux/s390x/z13", True),
         ("linux/s390x/z13", "linux/s390x/z10", False),
         ("windows/amd64", "linux/amd64", False),
+        ("linux/amd64", "linux/", False),
     ],
 )
 def test_a_platform_runs_images_of_lower_variants(requested, image, runs):
