@@ -355,7 +355,7 @@ def schedule_cleanup(host: Host) -> None:
     """Start a process that runs `remove_idle_state` after `IDLE_DELAY_SECONDS` seconds, if the host is unused.
 
     A host is unused if it has no custom networks, no containers and no unfinished work (intents). In a dry run, does
-    nothing.
+    nothing. If a later command starts such a process meanwhile, this process leaves the removal to the later process.
     """
     if recording.is_dry_run():
         return
@@ -364,9 +364,12 @@ def schedule_cleanup(host: Host) -> None:
             return
     if os.fork() == 0:
         _detach()
-        time.sleep(IDLE_DELAY_SECONDS)
         with contextlib.suppress(Exception):
-            remove_idle_state(host)
+            stamp, path = time.time_ns(), host.run / "locks" / "host"
+            os.utime(path, ns=(stamp, stamp))
+            time.sleep(IDLE_DELAY_SECONDS)
+            if path.stat().st_mtime_ns == stamp:
+                remove_idle_state(host)
         os._exit(0)
 
 
@@ -389,8 +392,11 @@ def remove_idle_state(host: Host) -> None:
     """Remove the default bridge and the firewall table, and disable IP forwarding if hawse enabled it.
 
     Waits until no other command holds the host lock; raises Unavailable after `LOCK_TIMEOUT_SECONDS`. Does nothing if
-    the host then has custom networks, containers or unfinished work (intents).
+    the host has custom networks, containers or unfinished work (intents), before or after this wait.
     """
+    with host.store.read() as reader:
+        if not _is_unused(reader):
+            return
     descriptor = open_private(host.run / "locks" / "host", os.O_RDWR)
     try:
         lock_open_file(descriptor, "the host")

@@ -57,6 +57,18 @@ def test_an_emptied_host_is_cleaned_although_another_command_runs_at_that_time(h
     assert settled(host, before) == before
 
 
+def test_a_host_is_cleaned_only_after_the_last_of_several_removals(host):
+    """Each `run --rm` of a loop would otherwise make the default bridge again."""
+    before = dump(host)
+    host.hawse("network", "create", "n1")
+    host.hawse("network", "rm", "n1")
+    began = time.monotonic()
+    while time.monotonic() - began < 2.5:
+        host.hawse("network", "prune", "-f")
+    assert "table inet hawse" in host.sh("nft list tables")
+    assert settled(host, before) == before
+
+
 def test_removing_one_container_removes_only_its_elements_and_files(host):
     host.hawse("network", "create", "n1")
     host.hawse("run", "-d", "--name", "stays", "--network", "n1", "-p", "80:80", "hostfs", "sleep", "1d")

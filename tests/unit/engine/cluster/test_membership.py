@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -61,4 +62,18 @@ def test_several_threads_write_the_same_file(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda text: [write_private(path, text) for _ in range(50)], texts))
     assert path.read_text() in texts
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_write_leaves_the_file_as_it_was(tmp_path):
+    path = tmp_path / "preferred"
+    write_private(path, "before")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write_private(path, "afterwards")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
