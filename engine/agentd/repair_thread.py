@@ -29,6 +29,7 @@ from engine.errors import EngineError, Unavailable
 from engine.events import repair as repairs
 from engine.store.api import Reader, Store
 
+ATTEMPTS_LIMIT = 3  # comparisons in which the port proxy changed its ports meanwhile
 CHECK_SECONDS = 5.0
 """Seconds between two checks for changes that the kernel did not report to the thread."""
 PATIENCE_SECONDS = 5.0
@@ -257,13 +258,22 @@ class RepairThread:
         return chosen
 
     def _compared(self, reader: Reader) -> list[Difference]:
+        """Return the differences between the kernel state and the records.
+
+        The port proxy runs in another thread. If it changes its ports during the comparison, the kernel state is
+        compared again. Otherwise the repair would delete the proxy's new ports from the firewall.
+        """
         here = boots.is_of_this_boot(reader)
-        self._desired = shared_state.of(reader, self._name, self._relay()) if here else Desired()
-        if not self._desired.networks:
-            self._tell("unneeded")
-            return []
-        self._configure()
-        differences = list(self._driver.compare(self._desired))
+        for _ in range(ATTEMPTS_LIMIT):
+            relay = self._relay()
+            self._desired = shared_state.of(reader, self._name, relay) if here else Desired()
+            if not self._desired.networks:
+                self._tell("unneeded")
+                return []
+            self._configure()
+            differences = list(self._driver.compare(self._desired))
+            if self._relay() == relay:
+                break
         if self._settled and any(difference.kind == "superseded" for difference in differences):
             self._tell("superseded")
             return []

@@ -23,6 +23,7 @@ from engine.store.sqlite import SqliteStore
 HARMLESS = Difference("missing", "set", "element")
 OPEN = Difference("changed", "chain", "the rules", opens=True)
 UPKEEP = Difference("upkeep", "route_localnet", "br0")
+FOREIGN_RELAY = Difference("foreign", "inet hawse", "relay (tcp : 40001)")
 SUPERSEDED = Difference("superseded", "table", "set ruleset_99", opens=True)
 
 
@@ -99,7 +100,8 @@ def store(tmp_path: Path) -> SqliteStore:
 class Running:
     def __init__(self, driver: StandIn, store: SqliteStore) -> None:
         self.driver, self.words = driver, list[str]()
-        self.thread = RepairThread(driver, "bridge", store, relay=dict, tell=self.words.append)
+        self.relay: dict[str, int] = {}
+        self.thread = RepairThread(driver, "bridge", store, relay=self.relay.copy, tell=self.words.append)
 
     def until(self, condition: Callable[[], object], patience: float = 10.0) -> None:
         deadline = time.monotonic() + patience
@@ -126,6 +128,22 @@ def test_a_change_by_another_program_is_repaired_immediately(running, capfd):
     assert running.driver.repaired == [HARMLESS, OPEN]
     running.until(lambda: running.driver.blocked[-2:] == [True, False])
     assert "bridge: nft (7) changed what the networks share: missing set (element)" in capfd.readouterr().err
+
+
+def test_ports_that_the_proxy_opens_during_a_comparison_stay(running):
+    """They are no ports of another program, although they were not yet known when the comparison began."""
+
+    def compare(desired: Desired) -> Sequence[Difference]:
+        running.relay["tcp"] = 40_001
+        running.driver.looks += 1
+        return [] if desired.relay == running.relay else [FOREIGN_RELAY]
+
+    running.driver.compare = compare
+    before = running.driver.looks
+    running.driver.tell(News(foreign=True, by="nft (7)"))
+    running.until(lambda: running.driver.looks >= before + 2)
+    time.sleep(0.1)
+    assert running.driver.repaired == []
 
 
 def test_after_hawses_own_change_a_difference_is_repaired_when_seen_twice(running, capfd):
