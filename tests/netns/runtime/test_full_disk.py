@@ -40,6 +40,7 @@ class Disk:
 def full(lab) -> Iterator[Disk]:
     disk = Disk(lab.run_dir)
     yield disk
+    lab.clean()  # kills the containers' processes, whose pids are in files on the disk
     disk.close()
 
 
