@@ -118,15 +118,7 @@ def unpublish(host: Host, reference: str, requested: Sequence[PortSpec]) -> None
     with locked(host.run, "container", container.id):
         record = lookup.resolve(host, container.id)
         members = reservation.memberships(host, record.id, former=True)
-        bindings: Sequence[PortSpec] = port_assignment.requested_ports(record)
-        left = list(members)
-        gone: list[list[PortRecord]] = [[] for _ in members]
-        for item in requested:
-            for spec in port_settings.with_chosen_ports(bindings, item, _ports(left)):
-                bindings = port_settings.without(record.name, bindings, spec, _ports(left))
-                for index, member in enumerate(left):
-                    left[index], cut = _take_back(member, spec, bindings)
-                    gone[index] += cut
+        bindings, left, gone = _take_all_back(record, members, requested)
         with host.store.write() as tx:
             for member, cut in zip(left, gone, strict=True):
                 if cut:
@@ -142,6 +134,26 @@ def unpublish(host: Host, reference: str, requested: Sequence[PortSpec]) -> None
         with host.store.write() as tx:
             end_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
     announce(host)
+
+
+def _take_all_back(
+    record: ContainerRecord, members: Sequence[JoinedEndpoint], requested: Sequence[PortSpec]
+) -> tuple[Sequence[PortSpec], list[JoinedEndpoint], list[list[PortRecord]]]:
+    """Return the port settings and endpoints without the ports of ``requested``, and each endpoint's removed ports.
+
+    ``members`` are all endpoints of the container. The results have the same order. Neither the store nor the kernel is
+    changed. Raises NotFound if one of the ports is not published.
+    """
+    bindings: Sequence[PortSpec] = port_assignment.requested_ports(record)
+    left = list(members)
+    gone: list[list[PortRecord]] = [[] for _ in members]
+    for item in requested:
+        for spec in port_settings.with_chosen_ports(bindings, item, _ports(left)):
+            bindings = port_settings.without(record.name, bindings, spec, _ports(left))
+            for index, member in enumerate(left):
+                left[index], cut = _take_back(member, spec, bindings)
+                gone[index] += cut
+    return bindings, left, gone
 
 
 def _ports(members: Iterable[JoinedEndpoint]) -> list[PortRecord]:
