@@ -93,16 +93,25 @@ swarm.wait_until_open = lambda *_: os.kill(os.getpid(), 9)
 """
 
 
+def joined_after_a_killed_init(fresh, url: str, where):
+    """Let a host create a cluster with a command that is killed in its last step, and a second manager join it.
+
+    Returns both hosts and the command.
+    """
+    first = fresh.add_host()
+    init = ("swarm", "init", "--advertise-addr", first.underlay, "--store", url, *files(where))
+    assert first.hawse(*init, code=KILLED_AFTER_ENTRY, check=False).returncode
+    second = fresh.add_host()
+    join = ("swarm", "join", "--token", fresh.token("manager"), f"{first.underlay}:2377")
+    eventually(lambda: second.hawse(*join, check=False).returncode == 0)  # the agent starts the manager's server
+    return first, second, init
+
+
 def test_a_killed_leave_does_not_delete_the_cluster_of_the_other_hosts(fresh):
     """The leaving host created the cluster with a command that was killed in its last step."""
     where = fresh.directory / "store"
     with etcd(fresh, where) as url:
-        first = fresh.add_host()
-        init = ("swarm", "init", "--advertise-addr", first.underlay, "--store", url, *files(where))
-        assert first.hawse(*init, code=KILLED_AFTER_ENTRY, check=False).returncode
-        second = fresh.add_host()
-        join = ("swarm", "join", "--token", fresh.token("manager"), f"{first.underlay}:2377")
-        eventually(lambda: second.hawse(*join, check=False).returncode == 0)  # the agent starts the manager's server
+        first, second, init = joined_after_a_killed_init(fresh, url, where)
         assert first.hawse("swarm", "leave", "--force", code=LEAVE_KILLED, check=False).returncode
         refused = first.hawse(*init, check=False)
         assert "the store holds a cluster already" in refused.stderr
@@ -161,12 +170,7 @@ def test_an_init_does_not_delete_the_records_of_a_cluster_that_another_host_has_
     """The membership record of the first host is lost after an init that was killed in its last step."""
     where = fresh.directory / "store"
     with etcd(fresh, where) as url:
-        first = fresh.add_host()
-        init = ("swarm", "init", "--advertise-addr", first.underlay, "--store", url, *files(where))
-        assert first.hawse(*init, code=KILLED_AFTER_ENTRY, check=False).returncode
-        second = fresh.add_host()
-        join = ("swarm", "join", "--token", fresh.token("manager"), f"{first.underlay}:2377")
-        eventually(lambda: second.hawse(*join, check=False).returncode == 0)
+        first, second, init = joined_after_a_killed_init(fresh, url, where)
         (first.root / "cluster" / "membership.json").unlink()
         assert "the store holds a cluster already" in first.hawse(*init, check=False).stderr
         assert second.hawse("node", "ls", "-q").stdout.count("\n") == 2
