@@ -162,7 +162,9 @@ class RestartPolicy(Struct, frozen=True, omit_defaults=True):
 class ContainerConfig(Struct, frozen=True, omit_defaults=True):
     """The part ``Config`` of POST /containers/create; ``cmd`` and ``entrypoint`` are None if the user gave none.
 
-    ``stop_timeout`` is in seconds.
+    - ``exposed_keys``: maps an entry of ``exposed_ports`` to the key of ExposedPorts that a client of the API sent for
+      it, if the key has another form or is a range. Documents show this key, as Docker's do.
+    - ``stop_timeout``: in seconds
     """
 
     image: str
@@ -182,6 +184,7 @@ class ContainerConfig(Struct, frozen=True, omit_defaults=True):
     mac_address: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     exposed_ports: tuple[str, ...] = ()  # for example "80/tcp", "8000-8010/udp"
+    exposed_keys: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = ""
     stop_timeout: int | None = None
 
