@@ -108,6 +108,26 @@ def test_a_running_exec_has_its_pid(client, image, tty):
     assert api.inspect_container(container.id)["ExecIDs"] is None
 
 
+def test_an_exec_of_a_stopped_container_cannot_be_started_or_resized(client):
+    api, container = client.api, client.containers.run("bb", ["sleep", "300"], detach=True)
+    ended, waiting = (api.exec_create(container.id, ["sh", "-c", "exit 3"])["Id"] for _ in range(2))
+    api.exec_start(ended)
+    container.kill()
+    for use in (lambda: api.exec_start(ended), lambda: api.exec_resize(ended, 1, 1)):
+        with pytest.raises(docker.errors.APIError, match=f"container {container.id} is not running") as refused:
+            use()
+        assert refused.value.status_code == 409
+    with pytest.raises(docker.errors.NotFound, match=f"No such exec instance: {waiting}"):
+        api.exec_start(waiting)
+    assert api.exec_inspect(ended)["ExitCode"] == 3
+    container.start()
+    assert api.exec_start(ended) == f"Error: Exec command {ended} has already run\r\n".encode()
+    with pytest.raises(docker.errors.NotFound, match=f"process does not exist {ended}: not found"):
+        api.exec_resize(ended, 1, 1)
+    with pytest.raises(docker.errors.NotFound, match=f"No such exec instance: {waiting}"):
+        api.exec_start(waiting)
+
+
 def test_attach_without_stream_gives_the_output_so_far(client):
     container = client.containers.run("bb", ["sh", "-c", "echo out; echo err >&2; sleep 300"], detach=True)
     until(lambda: container.attach(logs=True) == b"out\nerr\n")
