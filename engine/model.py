@@ -224,6 +224,7 @@ class HostConfig(Struct, frozen=True, omit_defaults=True):
     log_options: Mapping[str, str] = field(default_factory=dict)
     mounts: tuple[str, ...] = ()  # Docker's Mounts entries as JSON; the last ``len(mounts)`` binds are the same mounts
     null_fields: tuple[str, ...] = ()  # keys that a client of the API did not send, and that Docker shows as null
+    empty_fields: tuple[str, ...] = ()  # keys that a client of the API sent as [], and that Docker shows as []
 
 
 class ContainerCreate(Struct, frozen=True):

@@ -11,7 +11,7 @@ from api.docker.fields import Fields
 from engine.errors import NotImplementedByHawse
 from engine.golang.strconv import whole_number
 from engine.model import HostConfig, PortSpec, RestartPolicy
-from engine.render.host_config import NULLABLE
+from engine.render.host_config import NULLABLE, REFUSED_LISTS
 from engine.validate.addresses import parse_address
 
 MOUNT_TYPES = ("bind", "volume", "tmpfs", "npipe", "cluster", "image")
@@ -30,7 +30,7 @@ def host_config(body: Fields) -> HostConfig:
     log = body.child("LogConfig")
     return HostConfig(
         network_mode=body.text("NetworkMode") or "default",
-        binds=(*(body.texts("Binds") or ()), *map(_mounted, body.children("Mounts"))) or None,
+        binds=(*(body.texts("Binds") or ()), *map(_mounted, body.children("Mounts"))) or body.texts("Binds"),
         mounts=tuple(map(_mount_entry, body.children("Mounts"))),
         port_bindings=tuple(port_specs(body.lists("PortBindings"))),
         empty_bindings=_empty_bindings(body),
@@ -50,12 +50,13 @@ def host_config(body: Fields) -> HostConfig:
         sysctls=body.pairs("Sysctls") or {},
         container_id_file=body.text("ContainerIDFile"),
         init=body.optional_flag("Init"),
-        security_opt=body.texts("SecurityOpt") or None,
+        security_opt=body.texts("SecurityOpt"),
         system_paths=body.texts("MaskedPaths") == (),
         console_size=body.size("ConsoleSize"),
         log_driver=log.text("Type"),
         log_options=log.pairs("Config") or {},
         null_fields=tuple(name for name in NULLABLE if body.value(name) is None),
+        empty_fields=tuple(name for name in REFUSED_LISTS if body.value(name) == []),
     )
 
 
