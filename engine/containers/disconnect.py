@@ -21,9 +21,6 @@ from engine.store.api import IntentKind
 from engine.store.locks import locked
 from engine.validate.endpoint import check_disconnect, not_connected
 
-ENDING_SECONDS = 5.0
-"""Seconds for which the removal of a network waits until another process has recorded the end of a container."""
-
 
 def disconnect(host: Host, reference: str, container: str, *, force: bool) -> None:
     """Disconnect a container from a network; ``reference`` is the network's name or id.
@@ -127,7 +124,7 @@ def release_orphan_endpoints(host: Host, reference: str) -> None:
     """Release the endpoints that removed or ended containers have on a network.
 
     Without this step, the removal of the network would fail with Docker's error "has active endpoints". If another
-    process is recording the end of a container, waits up to `ENDING_SECONDS` for that process.
+    process is recording the end of a container, waits up to `finalize.ENDING_SECONDS` for that process.
     """
     with host.store.read() as reader:
         matches = reader.find_networks(reference)
@@ -149,5 +146,5 @@ def release_orphan_endpoints(host: Host, reference: str) -> None:
             continue
         if container is not None and container.status == "running" and not lookup.is_running(host, container):
             # Wait for a process that records this end now. Skip the container if the process holds the lock for longer.
-            with suppress(Unavailable), locked(host.run, "container", container.id, timeout=ENDING_SECONDS):
+            with suppress(Unavailable), locked(host.run, "container", container.id, timeout=finalize.ENDING_SECONDS):
                 finalize.finalize_exit(host, container.id)

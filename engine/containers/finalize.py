@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from signal import SIGKILL
 
@@ -11,12 +12,17 @@ from drivers.linux import recording
 from engine.agent.client import announce
 from engine.containers import lookup, namespace_files, sandbox_links
 from engine.endpoints import reservation
+from engine.errors import Unavailable
 from engine.events import record as events
 from engine.golang import timestamps
 from engine.host import Host, begin_intent
 from engine.model import ContainerRecord
 from engine.runtime.api import ProcessState
 from engine.store.api import IntentKind, Transaction
+from engine.store.locks import locked
+
+ENDING_SECONDS = 5.0
+"""Maximum seconds of the wait for another process that records the end of a container now."""
 
 UNKNOWN = ProcessState(running=False)
 
@@ -58,6 +64,21 @@ def finalize_exit(host: Host, container_id: str, *, at_shutdown: bool = False) -
         host.runtime.delete(record.id)  # delete last: other processes read the exit code in these files
     announce(host)
     return ended if current is not None else None
+
+
+def finalize_ended(host: Host) -> bool:
+    """Record the ends of all containers whose processes have ended, and return whether there was such a container.
+
+    The caller holds no container lock. If another process holds the lock of a container, because it records the end
+    now, this function waits for it up to `ENDING_SECONDS`.
+    """
+    with host.store.read() as reader:
+        running = [record for record in reader.containers() if record.status == "running"]
+    ended = [record.id for record in running if not lookup.is_running(host, record)]
+    for container_id in ended:
+        with suppress(Unavailable), locked(host.run, "container", container_id, timeout=ENDING_SECONDS):
+            finalize_exit(host, container_id)
+    return bool(ended)
 
 
 def _record_end(

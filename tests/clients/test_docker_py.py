@@ -92,6 +92,19 @@ def test_containers_and_their_networks(client):
     assert client.containers.list(all=True) == []
 
 
+def test_the_address_and_port_of_an_ended_container_can_be_used_at_once(client):
+    pool = docker.types.IPAMPool(subnet="10.84.0.0/24")
+    client.networks.create("n1", ipam=docker.types.IPAMConfig(pool_configs=[pool]))
+    address = {"n1": client.api.create_endpoint_config(ipv4_address="10.84.0.9")}
+    options = {"network": "n1", "networking_config": address, "ports": {"80/tcp": 8084}}
+    first, second = (client.containers.create("bb", ["sleep", "0.3"], **options) for _ in range(2))
+    first.start()
+    until(lambda: client.api.inspect_container(first.id)["State"]["Status"] == "exited")
+    second.start()
+    state = client.api.inspect_container(second.id)["State"]
+    assert (state["Error"], state["ExitCode"]) == ("", 0)
+
+
 @pytest.mark.parametrize("image", ["bb", "hostfs"])
 @pytest.mark.parametrize("tty", [False, True])
 def test_a_running_exec_has_its_pid(client, image, tty):
