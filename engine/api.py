@@ -147,7 +147,7 @@ class Networks(Protocol):
         """Create a network."""
 
     def advice(self, request: NetworkCreate) -> Strings:
-        """Return a line for each Docker option in ``request`` without effect, and for each subnet overlap.
+        """Return a line for each Docker option in ``request`` that has no effect in hawse, and for each subnet overlap.
 
         A chosen subnet of a bridge network may overlap a subnet of a host interface. Packets to one of two overlapping
         subnets take the route of the other. The caller has already called `create` with ``request``.

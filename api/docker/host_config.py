@@ -60,10 +60,10 @@ def host_config(body: Fields) -> HostConfig:
 
 
 def mounts(body: Fields) -> list[str]:
-    """Return the entries of a HostConfig's ``Mounts`` without ``CreateMountpoint``, in the text form of ``Binds``.
+    """Return those ``Mounts`` of a HostConfig that do not set ``CreateMountpoint``, in the text form of ``Binds``.
 
-    As in Docker, the source of such a bind mount must exist. Raises ApiError or NotImplementedByHawse, as `host_config`
-    does.
+    As in Docker, the source of a bind mount that does not set it must exist. Raises ApiError or NotImplementedByHawse,
+    as `host_config` does.
     """
     return [_mounted(m) for m in body.children("Mounts") if not m.child("BindOptions").flag("CreateMountpoint")]
 

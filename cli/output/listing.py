@@ -125,8 +125,8 @@ def shown(app: App, row: FormatContext) -> FormatContext:
 def measure(app: App) -> Measure:
     """Return a function that computes the width of a text in terminal columns.
 
-    On a terminal, the text may have one-character marks in place of control characters. The function then counts the
-    escape sequences that are printed for the marks.
+    On a terminal, the text may have one-character marks in place of control characters. The output shows a visible
+    text such as ``\\x1b`` for each mark. The function counts the width of that text, not the width of the mark.
     """
     if app.on_terminal:
         return revealed_width

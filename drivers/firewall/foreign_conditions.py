@@ -106,7 +106,7 @@ def names(named: Named, bridge: str, subnets: Sequence[IPNetwork]) -> bool:
 
 
 def _overlaps(compared: Compared, subnet: IPNetwork) -> bool:
-    """Return whether a packet's address can equal the compared address and be in the subnet."""
+    """Return whether some address of the subnet matches the comparison, which compares only the bits of its mask."""
     if compared.version != subnet.version:
         return False
     return not (compared.address ^ int(subnet.network_address)) & compared.mask & int(subnet.netmask)

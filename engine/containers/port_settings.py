@@ -77,7 +77,7 @@ def split(published: Iterable[PortRecord], requested: PortSpec) -> tuple[list[Po
 def closed(
     published: Iterable[PortRecord], requested: PortSpec, left: Iterable[PortSpec]
 ) -> tuple[list[PortRecord], list[PortRecord]]:
-    """Split published port ranges into the ports that ``unpublish`` of ``requested`` closes and the other ports.
+    """Return two lists of published ports: those to close if a user unpublishes ``requested``, and those to keep open.
 
     ``left`` are the port settings that remain. A port without a host port (gateway mode "routed") can come from several
     settings. It stays open as long as one of them remains.

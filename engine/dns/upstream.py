@@ -44,7 +44,10 @@ class Waiting(Protocol):
 
 
 class FreshSockets:
-    """The unused UDP sockets of one sandbox. The more queries are unanswered, the more sockets are made together."""
+    """A stock of unused UDP sockets for one sandbox.
+
+    If the stock is empty, several sockets are made at once: the more queries are unanswered, the more sockets.
+    """
 
     __slots__ = ("_ready",)
 

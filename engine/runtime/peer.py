@@ -83,7 +83,10 @@ class Rights:
 
 
 def own_rights(*, any_network: bool = False) -> Rights:
-    """Return the rights of this process. With ``any_network``, peers may be in any network namespace."""
+    """Return this process's pid, user id and network namespace, to compare them with those of a peer.
+
+    With ``any_network``, the network namespace is 0, and the namespace of a peer is not compared.
+    """
     with socket.socket(socket.AF_UNIX) as connection:
         return Rights(os.getpid(), os.geteuid(), 0 if any_network else _network(connection))
 

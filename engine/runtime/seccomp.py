@@ -65,7 +65,7 @@ class _KernelVersion(json_types.GoType):
     ) -> str:
         """Return the version as text; raises Mismatch if it is invalid.
 
-        The error is not added to ``errors``, because Docker reports it even if ``errors`` has earlier errors.
+        The error is raised and not added to ``errors``. Docker reports this error rather than the earlier ones.
         """
         invalid = f'invalid kernel version: {json_types.compact(value)}, expected "<kernel>.<major>"'
         if not isinstance(value, str):
