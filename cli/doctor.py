@@ -89,7 +89,7 @@ def _head(check: Check) -> tuple[Cell, Cell]:
 def _finding(check: Check) -> Cell:
     """Return one table cell with a check's finding, and with the cause and the remedy on the lines below.
 
-    A terminal has no room for columns of their own.
+    On a terminal, the cause and the remedy have no separate columns, because the table would be too wide.
     """
     named = (("cause", check.cause), ("fix", check.fix))
     return Cell(check.what, below=[f"  {name}: {value}" for name, value in named if value])

@@ -1,7 +1,8 @@
 """The notes and examples at the end of each command's help. They are shown only on a terminal.
 
-Each example is a comment and a command line. The key is the path of a command without ``hawse``. If the path is no key,
-the path without the group is used: ``container run`` has the examples of ``run``.
+Each example is a comment and a command line. The keys of `NOTES` and `EXAMPLES` are paths of commands without
+``hawse``. If `EXAMPLES` does not have a path, the path without the group is used. Example: ``container run`` has the
+notes and examples of ``run``.
 """
 
 from __future__ import annotations

@@ -318,7 +318,7 @@ class Containers(Protocol):
         """
 
     def current_stats(self, references: Sequence[str]) -> Documents:
-        """Return each container's current document of GET /containers/{id}/stats; the values of ``precpu_stats`` are 0."""
+        """Return each container's current document of GET /containers/{id}/stats, with zeros in ``precpu_stats``."""
 
     def stats(self, reference: str, *, once: bool = False, one_shot: bool = False) -> Iterator[Json]:
         """Yield a document of GET /containers/{id}/stats every second; raises NotFound when the container is removed.
