@@ -298,7 +298,6 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     ),
     "uninstall": (("before hawse itself is removed", "hawse system uninstall"),),
 }  # fmt: skip
-OTHER_NAMES = {"image import": "import"}
 
 
 def notes(line: str) -> str:
@@ -308,7 +307,7 @@ def notes(line: str) -> str:
     """
     path = line.partition(" ")[2]
     short = path.partition(" ")[2]
-    key = next((key for key in (path, OTHER_NAMES.get(path, ""), short) if key in EXAMPLES), "")
+    key = next((key for key in (path, short) if key in EXAMPLES), "")
     parts = [NOTES[key]] if key in NOTES else []
     if key:
         lines = (f"  # {comment}\n  {example}" for comment, example in EXAMPLES[key])
