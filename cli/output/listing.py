@@ -1,4 +1,4 @@
-"""Print the rows of an ``ls`` command in a ``--format``: a table with a header, or the template's result per row."""
+"""Print the rows of an ``ls`` command: as a table with a header, or as the ``--format`` template's result per row."""
 
 from __future__ import annotations
 
