@@ -104,11 +104,11 @@ class CommandRecorder:
             self._paths.setdefault(inode, path)
 
     def sysctl_value(self, path: str) -> str | None:
-        """Return None: the caller must ask the kernel, which has each change that this recorder has made."""
+        """Return None, so that the caller asks the kernel, where this recorder has already made each change."""
         return None
 
     def link_index(self, name: str, session: Session | None = None) -> int | None:
-        """Return None: the caller must ask the kernel, which has each change that this recorder has made."""
+        """Return None, so that the caller asks the kernel, where this recorder has already made each change."""
         return None
 
     def rule_comments(self, table: str, chain: str) -> list[str]:

@@ -1,7 +1,8 @@
 """Read the conditions of other programs' firewall rules, in netlink form, as far as hawse needs them.
 
-The module reads comparisons of interfaces, addresses, transport protocols and ports. It reads "equal" and, only for the
-interface where packets arrive, "not equal". It does not read the contents of sets and ranges.
+The module reads comparisons of interfaces, addresses, transport protocols and ports. It reads the comparison "equal" of
+all these values. It reads the comparison "not equal" only of the interface where packets arrive. It does not read the
+contents of sets and ranges.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from drivers.model import IPNetwork
 
 OPERATION, DATA, VALUE = 2, 3, 1  # NFTA_CMP_OP, NFTA_CMP_DATA, NFTA_DATA_VALUE
 EQUAL, UNEQUAL = b"\0\0\0\0", b"\0\0\0\1"  # NFT_CMP_EQ, NFT_CMP_NEQ
-BASE, OFFSET, NETWORK_HEADER, TRANSPORT_HEADER = 2, 3, 1, 2  # NFTA_PAYLOAD_BASE, _OFFSET; two values of the base
+BASE, OFFSET, NETWORK_HEADER, TRANSPORT_HEADER = 2, 3, 1, 2  # NFTA_PAYLOAD_BASE, _OFFSET; NFT_PAYLOAD_*_HEADER
 KEY, IP_VERSION, PROTOCOL = 2, 15, 16  # NFTA_META_KEY; NFT_META_NFPROTO, NFT_META_L4PROTO
 RECEIVED, SENT, BY_INDEX = (4, 6), (5, 7), (4, 5)
 """NFT_META_IIF and NFT_META_IIFNAME; NFT_META_OIF and NFT_META_OIFNAME; those that compare the interface's index."""

@@ -92,10 +92,11 @@ def find_blocking_chains(port: int) -> dict[str, bool]:
 
 
 def _may_accept(rule: Rule, named: Named) -> bool:
-    """Return whether a rule accepts all packets, or all packets with certain addresses or interfaces.
+    """Return whether a rule accepts all packets, or may accept packets because of their addresses or interfaces.
 
-    ``named`` holds the values that the rule compares. Returns False for a rule with the loopback's addresses or
-    interface, because packets of other hosts have neither.
+    ``named`` holds the values that the rule compares. A rule that compares addresses or interfaces may also have other
+    conditions, but not for ports. Returns False for a rule with the loopback's addresses or interface, because packets
+    of other hosts have neither.
     """
     if not rule or outcome(rule[-1:]) != ACCEPT:
         return False
