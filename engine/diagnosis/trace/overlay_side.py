@@ -191,8 +191,8 @@ class OverlaySide:
             return None
         own_address, other = ip_address(self.own_address), ip_address(node.data_address)
         interface = path_lookup.route(other).interface
-        drop = rules.dropping_tunnel(own_address, other, tunnel_port(member.network), interface)
-        return of_tunnel_drop(drop, other, member.network) if drop is not None else None
+        drops = dict(rules.dropping_tunnels(own_address, {other: interface}, tunnel_port(member.network)))
+        return of_tunnel_drop(drops[other], other, member.network) if drops else None
 
     def small_underlay(self, path: PacketPath) -> Culprit | None:
         """Return the culprit if the MTU of the underlay interface is too small for full-size packets, else None."""
