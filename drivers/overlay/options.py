@@ -19,7 +19,7 @@ FACTS = {
     options.HEAL: options.HEAL_FACTS,
 }
 MAX_VNI = 2**24 - 1
-VXLAN_OVERHEAD = {4: 50, 6: 70}  # bytes that VXLAN adds, with the inner Ethernet header, by IP version (RFC 7348)
+VXLAN_OVERHEAD = {4: 50, 6: 70}  # bytes of outer headers and inner Ethernet header, by outer IP version (RFC 7348)
 WIREGUARD_OVERHEAD = {4: 60, 6: 80}
 
 
