@@ -318,7 +318,7 @@ class _Reader:
             matches = self._is_in(value, [key])
             if matches is True:
                 (word, target), *_ = verdict.items()
-                return ("drop" if word == "drop" else word), (target or {}).get("target", "")
+                return (word, (target or {}).get("target", "")) if word != "continue" else None
             self.is_certain &= matches is False or not self._strict
         return None
 
