@@ -225,7 +225,7 @@ class LinkThread:
     def _tell(self, subject: Subject, compared: Comparison, by: str, seconds: float, rest: float) -> None:
         if compared.differences:
             repair_log.say_restored(compared.name, by, compared.differences, seconds)
-        if rest and compared.differences:  # a repair that fails is no fight with another program
+        if rest and compared.differences:  # without a difference, a repair has failed: no other program is the cause
             repair_log.say_resting(compared.name or subject.kind, by, rest)
             text = f"{by or 'another program'} keeps changing the links of {compared.name}"
             self._fights[subject] = (time.monotonic(), text)

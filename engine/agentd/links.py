@@ -108,7 +108,7 @@ class Ours(Struct, frozen=True):
             return change.gone and change.address in self.addresses
         return change.kind == "route" and (
             change.gone or change.prefix <= 1
-        )  # a new route /0 or /1 gets the packets of hawse's default route
+        )  # a new route with the prefix length 0 or 1 may take over the packets of hawse's default route
 
 
 class KnownSandbox(Struct, frozen=True):

@@ -70,8 +70,8 @@ class PeerSync:
     def verify(self, identity: str) -> Sequence[Difference]:
         """Repair this host's devices and tables of the network with the id ``identity``; return the differences.
 
-        Other threads call this method after the kernel reported a change. A missing WireGuard tunnel is not returned.
-        No program has removed it: it is missing until the other host's public key is known.
+        Other threads call this method after the kernel reported a change. A WireGuard tunnel is missing until the other
+        host's public key is known. A missing tunnel is not returned, because no program has removed it.
         """
         with self._condition:
             view, spec = self._view, self._networks.get(identity)
