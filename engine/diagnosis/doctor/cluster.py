@@ -252,7 +252,8 @@ def repair(examined: Examined) -> None:
 
     - Processes of a manager that a signal (SIGSTOP) has stopped are continued.
     - An etcd member that has ended is started again. The agent does the same for a manager's server.
-    - A certificate that is unreadable, not valid or late for its renewal is renewed. A worker needs the etcd store.
+    - A certificate that is unreadable, not valid or late for its renewal is renewed. On a worker, the renewal is
+      possible only if the etcd store answers.
     - The overlay networks are repaired, if the etcd store answers.
     """
     host = examined.host

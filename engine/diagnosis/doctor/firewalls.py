@@ -45,8 +45,8 @@ Step = tuple[tuple[str, ...], str, Packet, str]
 class Probe(NamedTuple):
     """A packet to examine at a netfilter hook, and the table families that see it there.
 
-    ``network`` is the network's name. ``traffic`` has the words for such packets in the text of a finding, such as
-    "packets within". The network's name follows these words.
+    ``network`` is the network's name. ``traffic`` describes the packet in the text of a finding, such as "packets
+    within". In this text, the network's name follows ``traffic``.
     """
 
     families: tuple[str, ...]
@@ -166,10 +166,11 @@ def _inside(member: Joined, packet: Packet, near: str, far: str) -> Iterator[Ste
 
 
 def _beside(member: Joined, address: IPAddress) -> Iterator[Step]:
-    """Yield the netfilter hooks that packets from this host to a container pass; for IPv4, also those of ARP packets.
+    """Yield the netfilter hooks that packets from this host to a container pass.
 
-    ``member`` is the container's endpoint, and ``address`` one of its addresses. Each item has the table families that
-    see the packet, the hook, the packet at this hook, and the kind of traffic (such as "ARP requests of").
+    For IPv4, also yields the hooks of the ARP packets between this host and the container. ``member`` is the
+    container's endpoint, and ``address`` one of its addresses. Each item has the table families that see the packet,
+    the hook, the packet at this hook, and the kind of traffic (such as "ARP requests of").
     """
     bridge = _bridge(member)
     if address.version == 4:

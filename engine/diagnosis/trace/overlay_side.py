@@ -46,7 +46,7 @@ class OverlaySide:
         self.store_error = ""
 
     def learn_peers(self, place: Place) -> None:
-        """Add to the records of this trace the endpoints that other hosts have on the source's overlay networks.
+        """Add the endpoints of other hosts on the source's overlay networks to the records of this trace.
 
         ``place`` is the source. A source that is no container has no overlay networks.
         """
@@ -93,7 +93,7 @@ class OverlaySide:
         return self._membership.data_address if self._membership is not None else ""
 
     def node_of(self, path: PacketPath) -> Node | None:
-        """Return the host that has the target's endpoint, or None if this host is unknown."""
+        """Return the host of the target's endpoint, or None if the endpoint or its host is unknown."""
         if self.view is None or path.target_member is None:
             return None
         return self.view.nodes.get(path.target_member.endpoint.container_id.partition("/")[0])

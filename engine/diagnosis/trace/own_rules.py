@@ -41,13 +41,14 @@ def _concerns(difference: Difference, path: PacketPath) -> bool:
         is_needed = path.address.version == 4 and path.address.is_loopback
         return is_needed and difference.kind == "missing" and difference.what in _interfaces(path)
     if difference.place.startswith(spoof_guard.TABLE) and difference.kind == "missing":
-        return False  # this table only drops packets
+        # Without the table, or without a port's element in the set ``ports``, the port's packets are not dropped.
+        return False
     parts = difference.what.partition(" : ")[0].split(" . ")
     return all(_matches(part, path) for part in parts)
 
 
 def _matches(part: str, path: PacketPath) -> bool:
-    """Return whether a part of a set element's key matches the packets of the path.
+    """Return whether one part of the key of a set element matches the packets of the path.
 
     ``part`` is the text of an interface (in double quotes), a protocol, a port, a range, an address or a subnet. Any
     other text, such as "the rules", matches every path.
