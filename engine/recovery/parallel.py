@@ -1,6 +1,6 @@
 """Run jobs in child processes, at most one for each processor. A job can require that other jobs end first.
 
-Each job has its own process, because a job may fork, which a process with several threads must not do.
+Jobs run in processes instead of threads, because a job may fork. A process with several threads must not fork.
 """
 
 from __future__ import annotations

@@ -135,7 +135,8 @@ class ContainerDirectory(DocumentDirectory):
     def write(self, name: str, document: dict[str, Any]) -> None:
         """Write a document to the file ``name`` as `DocumentDirectory.write` does.
 
-        For the name ``exit``, also make a file in the directory `ENDED`, by which commands find ended containers.
+        For the name ``exit``, also creates an empty file in the directory `ENDED`. Commands list this directory to find
+        ended containers.
         """
         if name == "exit":
             self._note_end()
