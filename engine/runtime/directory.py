@@ -168,7 +168,8 @@ class ContainerDirectory(DocumentDirectory):
                     raise
 
     def _note_end(self) -> None:
-        with contextlib.suppress(OSError):  # the file is needed only if no process handles the end
+        # Ignore errors. Commands need this file only to find an end that neither ``on_exit`` nor a client has handled.
+        with contextlib.suppress(OSError):
             os.makedirs(os.path.dirname(self._ended), mode=0o700, exist_ok=True)
             os.close(os.open(self._ended, _WRITE | os.O_CLOEXEC, 0o600))
 

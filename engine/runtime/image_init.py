@@ -80,7 +80,7 @@ def _may_start(setup: ChildSetup, first: int) -> bool:
 
 
 def _start(spec: Mapping[str, Any], directory: ContainerDirectory, first: int, program: int | str) -> NoReturn:
-    if spec["sysctls"]:  # set sysctls last, because some belong to interfaces, which now exist
+    if spec["sysctls"]:  # set sysctls only now, because some belong to interfaces, which did not exist earlier
         pidfd = os.pidfd_open(first)
         syscalls.setns(pidfd, syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS)
         rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
