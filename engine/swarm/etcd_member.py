@@ -106,6 +106,8 @@ def keep_running(run: Path, root: Path) -> None:
     daemons.reap(run, NAME)
     if not daemons.is_running(run, NAME) and is_clustered(root):
         restart(run, membership.directory(root))
+        if not is_clustered(root):  # `swarm leave` has ended the membership since the first check
+            daemons.stop(run, NAME)
 
 
 def restart(run: Path, where: Path) -> None:
