@@ -125,8 +125,8 @@ def shown(app: App, row: FormatContext) -> FormatContext:
 def measure(app: App) -> Measure:
     """Return a function that computes the width of a text in terminal columns.
 
-    On a terminal, the text may have one-character marks in place of control characters. The output shows a visible
-    text such as ``\\x1b`` for each mark. The function counts the width of that text, not the width of the mark.
+    On a terminal, a one-character placeholder may stand for each control character of the text. It is printed as an
+    escape such as ``\\x1b``. The function counts the width of the escape, not of the placeholder.
     """
     if app.on_terminal:
         return revealed_width

@@ -300,7 +300,9 @@ class LinkService:
         self._suspect(suspects)
 
     def _suspect(self, suspects: Iterable[Subject], by: str = "") -> None:
-        """Make the thread compare the networks and containers in ``suspects``; for an endpoint, compare its container.
+        """Make the thread compare the networks and containers in ``suspects`` with the records.
+
+        For an endpoint in ``suspects``, the thread compares the endpoint's container.
 
         ``by`` names the program that made the change, or is "". Endpoints that were not live at the last read of the
         store are skipped, because a command is creating or removing them.
