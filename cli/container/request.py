@@ -79,6 +79,7 @@ def _config(
         labels=pairs_to_map(with_files(flags["label_file"], flags["label"])),
         stop_signal=flags["stop_signal"],
         stop_timeout=flags["stop_timeout"] if "stop_timeout" in changed else None,
+        no_healthcheck=flags["no_healthcheck"],
     )
 
 
