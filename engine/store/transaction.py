@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from engine.errors import EngineError
+from engine.golang.strconv import as_text
 from engine.model import (
     ContainerRecord,
     EndpointRecord,
@@ -25,7 +26,7 @@ from engine.model import (
 )
 from engine.names import natural_key
 from engine.store.api import EVENTS_KEPT, EVENTS_READ, EVENTS_SPARE, Intent, Taken
-from engine.store.codec import as_text, decode, encode
+from engine.store.codec import decode, encode
 from engine.store.record_cache import RecordCache
 
 T = TypeVar("T")
