@@ -81,6 +81,7 @@ def container_config(body: Fields) -> ContainerConfig:
         exposed_keys={port: key for port, key in zip(exposed, keys, strict=True) if port != key or "-" in key},
         stop_signal=body.text("StopSignal"),
         stop_timeout=body.optional_number("StopTimeout"),
+        no_healthcheck=(body.child("Healthcheck").texts("Test") or ())[:1] == ("NONE",),
     )
 
 
