@@ -12,7 +12,7 @@ from drivers.linux import recording
 from engine.agent.client import announce
 from engine.containers import lookup, namespace_files, sandbox_links
 from engine.endpoints import reservation
-from engine.errors import Unavailable
+from engine.errors import EngineError
 from engine.events import record as events
 from engine.golang import timestamps
 from engine.host import Host, begin_intent
@@ -66,19 +66,21 @@ def finalize_exit(host: Host, container_id: str, *, at_shutdown: bool = False) -
     return ended if current is not None else None
 
 
-def finalize_ended(host: Host) -> bool:
+def finalize_ended(host: Host, *, after: int) -> bool:
     """Record the ends of all containers whose processes have ended, and return whether there was such a container.
 
-    The caller holds no container lock. If another process holds the lock of a container, because it records the end
-    now, this function waits for it up to `ENDING_SECONDS`.
+    The result is also True if another process has recorded an end since the event with the number ``after``. The caller
+    holds no container lock. If another process holds the lock of a container, because it records the end now, this
+    function waits for it up to `ENDING_SECONDS`. A container whose end cannot be recorded is skipped.
     """
     with host.store.read() as reader:
         running = [record for record in reader.containers() if record.status == "running"]
+        recorded = any(event.action == "die" for event in reader.events(after=after))
     ended = [record.id for record in running if not lookup.is_running(host, record)]
     for container_id in ended:
-        with suppress(Unavailable), locked(host.run, "container", container_id, timeout=ENDING_SECONDS):
+        with suppress(EngineError), locked(host.run, "container", container_id, timeout=ENDING_SECONDS):
             finalize_exit(host, container_id)
-    return bool(ended)
+    return recorded or bool(ended)
 
 
 def _record_end(

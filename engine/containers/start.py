@@ -370,11 +370,14 @@ def start_by_user(host: Host, container_id: str) -> bool:
     """Start a container because the user requests the start; return False if it is already running or restarting.
 
     An address or a port may still belong to a container whose process has ended, but whose end is not recorded yet.
-    Therefore, after a failure, the ends of such containers are recorded, and the start is tried once more. If the start
-    fails, a container that was created with --rm is removed.
+    Therefore, after a failure, the ends of such containers are recorded, and the start is tried once more. It is also
+    tried once more if another process has recorded an end meanwhile. If the start fails, a container that was created
+    with --rm is removed.
     """
+    with host.store.read() as reader:
+        newest = reader.last_event()
     started, failure = _attempt(host, container_id)
-    if failure is not None and not isinstance(failure, StartFailure) and finalize.finalize_ended(host):
+    if failure is not None and not isinstance(failure, StartFailure) and finalize.finalize_ended(host, after=newest):
         started, failure = _attempt(host, container_id)
     if failure is None:
         return started

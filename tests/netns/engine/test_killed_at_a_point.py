@@ -4,9 +4,12 @@ The tests check how the next command repairs the state.
 """
 
 import json
+import os
 import sys
 import threading
 import time
+from contextlib import ExitStack
+from signal import SIGKILL
 
 import pytest
 
@@ -14,6 +17,7 @@ from drivers.bridge import BridgeDriver
 from drivers.errors import KernelError
 from drivers.linux import host as linux_host
 from drivers.linux.process import start_time
+from engine.containers import finalize, lookup, on_exit, start
 from engine.containers import publish as publishing
 from engine.core import open_engine
 from engine.endpoints.boots import BOOT
@@ -303,3 +307,45 @@ def test_the_agent_notices_changes_without_notification(host):
     while carried() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not carried()
+
+
+@pytest.fixture
+def ended(web, engine):
+    """The record of the container "web", whose process has ended. The test holds the container lock.
+
+    The end is therefore not recorded.
+    """
+    with engine.store.read() as reader:
+        record = lookup.find(reader, "web")
+    with ExitStack() as stack:
+        stack.enter_context(locked(engine.run, "container", record.id))
+        os.kill(record.pid, SIGKILL)
+        until(lambda: not lookup.is_running(engine, record))
+        yield record, stack
+
+
+def test_a_start_is_repeated_if_the_end_of_another_container_was_recorded_meanwhile(web, engine, ended, monkeypatch):
+    record, lock = ended
+    other = web.hawse("create", "-p", "7000:70", "hostfs", "sleep", "1d").stdout.strip()
+    finalize_ended = finalize.finalize_ended
+
+    def slowly(host, **after):
+        lock.close()
+        on_exit.record_end(host, record.id)
+        return finalize_ended(host, **after)
+
+    monkeypatch.setattr(finalize, "finalize_ended", slowly)
+    assert start.start_by_user(engine, other)
+    assert web.hawse("inspect", "-f", "{{.State.Running}}{{.State.Error}}", other).stdout == "true\n"
+
+
+def test_a_failed_start_names_its_own_cause_if_an_end_cannot_be_recorded(web, engine, ended, monkeypatch):
+    other = web.hawse("create", "--rm", "-p", "7000:70", "hostfs", "sleep", "1d").stdout.strip()
+
+    def refuse(*_, **__):
+        raise KernelFailure("cannot delete a link")
+
+    monkeypatch.setattr(finalize, "locked", refuse)
+    with pytest.raises(KernelFailure, match="port is already allocated"):
+        start.start_by_user(engine, other)
+    assert other not in web.hawse("ps", "-aq", "--no-trunc").stdout
