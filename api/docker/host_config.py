@@ -11,7 +11,7 @@ from api.docker.fields import Fields
 from engine.errors import NotImplementedByHawse
 from engine.golang.strconv import whole_number
 from engine.model import HostConfig, PortSpec, RestartPolicy
-from engine.render.host_config import NULLABLE, REFUSED_LISTS
+from engine.render.host_config import NULLABLE, SHOWN_IF_EMPTY
 from engine.validate.addresses import parse_address
 
 MOUNT_TYPES = ("bind", "volume", "tmpfs", "npipe", "cluster", "image")
@@ -30,7 +30,7 @@ def host_config(body: Fields) -> HostConfig:
     log = body.child("LogConfig")
     return HostConfig(
         network_mode=body.text("NetworkMode") or "default",
-        binds=(*(body.texts("Binds") or ()), *map(_mounted, body.children("Mounts"))) or body.texts("Binds"),
+        binds=(*(body.texts("Binds") or ()), *map(_mounted, body.children("Mounts"))) or None,
         mounts=tuple(map(_mount_entry, body.children("Mounts"))),
         port_bindings=tuple(port_specs(body.lists("PortBindings"))),
         empty_bindings=_empty_bindings(body),
@@ -56,7 +56,7 @@ def host_config(body: Fields) -> HostConfig:
         log_driver=log.text("Type"),
         log_options=log.pairs("Config") or {},
         null_fields=tuple(name for name in NULLABLE if body.value(name) is None),
-        empty_fields=tuple(name for name in REFUSED_LISTS if body.value(name) == []),
+        empty_fields=tuple(name for name in SHOWN_IF_EMPTY if body.value(name) == []),
     )
 
 

@@ -29,8 +29,8 @@ NULLABLE = (
     "Ulimits",
 )
 """Fields that docker's command line always sends. If another client does not send them, Docker shows null."""
-REFUSED_LISTS = ("GroupAdd", "DeviceRequests", "VolumesFrom")
-"""Fields that hawse refuses unless they are null or an empty list. Docker shows which of both the client has sent."""
+SHOWN_IF_EMPTY = ("Binds", "GroupAdd", "DeviceRequests", "VolumesFrom")
+"""Fields that Docker shows as [] if the client sent an empty list, and as null if the client sent no list."""
 SHM_SIZE = 64 * 1024 * 1024  # bytes; Docker's default size of /dev/shm
 
 
