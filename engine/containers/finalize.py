@@ -71,10 +71,11 @@ def finalize_ended(host: Host, *, after: int) -> bool:
 
     The result is also True if another process has recorded an end since the event with the number ``after``. The caller
     holds no container lock. If another process holds the lock of a container, because it records the end now, this
-    function waits for it up to `ENDING_SECONDS`. A container whose end cannot be recorded is skipped.
+    function waits for it up to `ENDING_SECONDS`. A container whose end cannot be recorded is skipped. So is a namespace
+    that hawse did not create: it may exist, although this process does not see it.
     """
     with host.store.read() as reader:
-        running = [record for record in reader.containers() if record.status == "running"]
+        running = [r for r in reader.containers() if r.status == "running" and r.kind == "process"]
         recorded = any(event.action == "die" for event in reader.events(after=after))
     ended = [record.id for record in running if not lookup.is_running(host, record)]
     for container_id in ended:
