@@ -129,7 +129,7 @@ def keep_state(directory: ContainerDirectory) -> dict[str, int]:
     The contents of the files are kept as long as the file descriptors are open, even if the files are deleted. ``exec``
     needs these files. Without the file ``seccomp.bpf``, a command of ``exec`` could make all system calls.
     """
-    state = os.path.join(crun_root(directory.run), os.path.basename(directory.path))
+    state = os.path.join(crun_root(directory.run), directory.id)
     kept = {}
     for path in [*(os.path.join(state, name) for name in _STATE), directory.file("config.json")]:
         with contextlib.suppress(FileNotFoundError):

@@ -383,9 +383,8 @@ class Supervisor:
         client.on_frame, client.on_close = receive, close
 
     def _ended(self, container: Container) -> None:
-        container_id = os.path.basename(container.directory.path)
-        del self._containers[container_id]
-        self._endings[container_id] = container.failure or container.ending
+        del self._containers[container.directory.id]
+        self._endings[container.directory.id] = container.failure or container.ending
         if len(self._endings) > _REMEMBERED:
             del self._endings[next(iter(self._endings))]
 
