@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InvalidArgument, quoted
-from engine.images.document import LIST_TYPES, list_at, object_at, parse_document, text_at
+from engine.images.document import DIGEST, LIST_TYPES, list_at, object_at, parse_document, text_at
 from engine.images.limits import Limits
 from engine.images.platform import Platform, choose, mismatch, platform_of
 from engine.images.skopeo import Skopeo
@@ -162,7 +162,6 @@ def _parsed(data: bytes) -> Message:
 
 def _checked(digest: str) -> str:
     """Return a digest from a manifest; raises `InvalidArgument` if it is not a SHA-256 digest."""
-    hexadecimal = digest.removeprefix(_ALGORITHM)
-    if len(hexadecimal) != 64 or set(hexadecimal) - set("0123456789abcdef") or digest == hexadecimal:
+    if not DIGEST.fullmatch(digest):
         raise InvalidArgument(f"unsupported digest {quoted(digest)}")
     return digest
