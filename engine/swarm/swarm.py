@@ -80,8 +80,8 @@ def init(host: Host, request: SwarmInit) -> str:
     with _workplace(host) as where:
         authority_key = pki.new_key()
         authority = pki.new_authority(authority_key)
-        _write(where, {memberships.AUTHORITY_KEY: authority_key, memberships.AUTHORITY: authority})
-        _write(where, certificates.issue_own(authority, authority_key, node, address))
+        memberships.write_files(where, {memberships.AUTHORITY_KEY: authority_key, memberships.AUTHORITY: authority})
+        memberships.write_files(where, certificates.issue_own(authority, authority_key, node, address))
         urls, user, password = external
         if store:
             _take_store_files(where, request.store_files)
@@ -123,7 +123,8 @@ def _take_store_files(where: Path, files: Mapping[str, str]) -> None:
 
     ``files`` are the contents of the files by name: "cacert", "cert" and "key".
     """
-    _write(where, {n: files[k] for n, k in zip(memberships.STORE_FILES, STORE_KEYS, strict=True) if files.get(k)})
+    names = zip(memberships.STORE_FILES, STORE_KEYS, strict=True)
+    memberships.write_files(where, {name: files[key] for name, key in names if files.get(key)})
 
 
 def _external(store: Sequence[str]) -> tuple[list[str], str, str]:
@@ -164,7 +165,7 @@ def _with_store(host: Host, where: Path, membership: ClusterMembership, cluster:
         elif client.get(keys.CLUSTER) is not None:
             raise InvalidArgument(HELD)
         else:  # from now on, the store may have records that a failed init must delete
-            _write(memberships.directory(host.root), {CREATING: encode(membership)})
+            memberships.write_private(memberships.directory(host.root) / CREATING, encode(membership))
         return _write_first_records(client, cluster, membership)
 
 
@@ -220,7 +221,7 @@ def join(host: Host, request: SwarmJoin) -> str:
             if INVALID in str(error):
                 error.hint = TOKEN.format(role=request.role or "worker")
             raise
-        _write(where, _certificate_files(answer, key, manager_key))
+        memberships.write_files(where, _certificate_files(answer, key, manager_key))
         membership = ClusterMembership(
             answer["cluster"], answer["node"], answer["role"], address, data_address, answer["managers"],
             answer.get("urls", ()), answer.get("user", ""), answer.get("password", ""), external=answer["external"],
@@ -257,7 +258,7 @@ def _take_place(
     if members is not None:
         member = etcd_member.EtcdMember(membership.node_id, membership.address, members, existing=True)
         etcd_member.start(host.run, memberships.directory(host.root), member)
-    _write(memberships.directory(host.root), {JOINING: encode(membership)})
+    memberships.write_private(memberships.directory(host.root) / JOINING, encode(membership))
     with closing(memberships.open_client(host.root, membership)) as client:
         if members is not None:
             etcd_member.promote(host.run, client, membership.node_id)
@@ -468,11 +469,6 @@ def _workplace(host: Host) -> Iterator[Path]:
             gateway_bridge.release_ingress_address(host)
             _tell_agent(host)
             raise
-
-
-def _write(where: Path, files: Mapping[str, str]) -> None:
-    for name, text in files.items():
-        memberships.write_private(where / name, text)
 
 
 def _publish_directory(host: Host, where: Path) -> None:
