@@ -72,8 +72,7 @@ def init(host: Host, request: SwarmInit) -> str:
     _require_outside(host)
     size = request.subnet_size or DEFAULT_SUBNET_SIZE
     pools = _parse_pools(tuple(request.pools) or DEFAULT_POOLS, size)
-    store = request.store
-    external = _external(store)
+    urls, user, password = _external(request.store)
     address, port = advertise.advertise_address(request.advertise)
     data_address = advertise.data_path(request.data_path) if request.data_path else address
     node = new_id()
@@ -82,12 +81,11 @@ def init(host: Host, request: SwarmInit) -> str:
         authority = pki.new_authority(authority_key)
         memberships.write_files(where, {memberships.AUTHORITY_KEY: authority_key, memberships.AUTHORITY: authority})
         memberships.write_files(where, certificates.issue_own(authority, authority_key, node, address))
-        urls, user, password = external
-        if store:
+        if request.store:
             _take_store_files(where, request.store_files)
         membership = ClusterMembership(
             new_id(), node, MANAGER, address, data_address, (), tuple(urls), user, password,
-            external=bool(store), port=port, index=1, layout=keys.LAYOUT,
+            external=bool(request.store), port=port, index=1, layout=keys.LAYOUT,
         )  # fmt: skip
         cluster = Cluster(membership.cluster_id, timestamps.now(), pools, size, layout=keys.LAYOUT)
         gateway_bridge.recorded_bridge(host)
@@ -154,7 +152,7 @@ def _with_store(host: Host, where: Path, membership: ClusterMembership, cluster:
     ``where`` is the new directory of the cluster's files, which is first renamed to `membership.directory`. Returns the
     membership with this host's WireGuard key. Raises InvalidArgument if an external store already has a cluster.
     """
-    _publish_directory(host, where)
+    os.rename(where, memberships.directory(host.root))
     if not membership.external:
         peer = etcd_member.url(membership.address, etcd_member.PEER_PORT)
         member = etcd_member.EtcdMember(membership.node_id, membership.address, [f"{membership.node_id}={peer}"])
@@ -254,7 +252,7 @@ def _take_place(
       etcd member before it writes the record. None for a worker, or with an external etcd store.
     """
     membership, public = _with_tunnel_key(membership)
-    _publish_directory(host, where)
+    os.rename(where, memberships.directory(host.root))
     if members is not None:
         member = etcd_member.EtcdMember(membership.node_id, membership.address, members, existing=True)
         etcd_member.start(host.run, memberships.directory(host.root), member)
@@ -469,10 +467,6 @@ def _workplace(host: Host) -> Iterator[Path]:
             gateway_bridge.release_ingress_address(host)
             _tell_agent(host)
             raise
-
-
-def _publish_directory(host: Host, where: Path) -> None:
-    os.rename(where, memberships.directory(host.root))
 
 
 def _enter(host: Host, membership: ClusterMembership) -> None:
