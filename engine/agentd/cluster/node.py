@@ -162,7 +162,7 @@ class ClusterNode:
             return
         self._mirrored = True
         try:
-            if local_networks.deactivate_all_unused(self._host, local_networks.AGENT_LOCK_TIMEOUT):
+            if local_networks.deactivate_all_unused(self._host):
                 self._notify_agent()
             local_networks.follow(self._host, lambda: shared_networks.all_networks(client), self._membership)
         except BaseException:
