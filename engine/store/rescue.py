@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from types import MappingProxyType
 
 from engine.paths import make_private_directory
 from engine.store import backup, salvage, store_file
@@ -75,7 +74,7 @@ def repair(store: Path, build: Build) -> list[str]:
 
 
 @contextmanager
-def new_store(path: Path, sequences: Mapping[str, int] = MappingProxyType({})) -> Iterator[Transaction]:
+def new_store(path: Path, sequences: Mapping[str, int]) -> Iterator[Transaction]:
     """Write a new store (a single file) with the records that the ``with`` block puts into the transaction.
 
     ``sequences`` has the highest row number of each table in the old store. New rows get higher numbers, so that the
