@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import socket
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing, suppress
 from typing import Any, NoReturn
@@ -209,10 +208,7 @@ class Terminal:
     def __init__(self, directory: ContainerDirectory) -> None:
         name = f"console.{os.getpid()}"
         self.path = directory.file(name)
-        self._listener = socket.socket(socket.AF_UNIX)
-        with peer.socket_address(directory.path, name) as address:
-            self._listener.bind(address)
-        self._listener.listen(1)
+        self._listener = peer.listening_socket(directory.path, name)
 
     def __enter__(self) -> Terminal:
         return self

@@ -111,7 +111,7 @@ def _create(spec: Mapping[str, Any], setup: ChildSetup, directory: ContainerDire
     document, targets = _configure(spec, directory, devices)
     directory.write("config.json", document)
     log = os.memfd_create("log", 0)
-    listener = _listen(directory) if spec["tty"] else None
+    listener = peer.listening_socket(directory.path, "console") if spec["tty"] else None
     arguments = crun.create_arguments(
         directory.run,
         spec["id"],
@@ -169,19 +169,10 @@ def _spawn(program: int | str, arguments: list[str], stdio: tuple[int, int, int]
     return child
 
 
-def _listen(directory: ContainerDirectory) -> socket.socket:
-    """Listen on the socket ``console`` in the container's directory; crun sends the terminal to this socket."""
-    listener = socket.socket(socket.AF_UNIX)
-    with peer.socket_address(directory.path, "console") as address:
-        listener.bind(address)
-    listener.listen(1)
-    return listener
-
-
 def _pass_terminal(listener: socket.socket, channel: socket.socket) -> None:
     """Receive the container's terminal from crun, and send the terminal to the supervisor.
 
-    crun connects to ``listener``, the result of `_listen`. ``channel`` is the socket to the supervisor.
+    crun connects to ``listener``. ``channel`` is the socket to the supervisor.
     """
     connection, _ = listener.accept()
     with connection:
