@@ -134,7 +134,7 @@ def _execute(
         elif _relay_terminal(terminal, child, request, stdio):
             return LEFT
         code = process.exit_code(os.waitpid(child, 0)[1])
-        failure = crun.failure(_content(log), command=request.cmd[0], cwd=document["cwd"], targets={}) if code else None
+        failure = crun.failure(log, command=request.cmd[0], cwd=document["cwd"], targets={}) if code else None
         if failure is not None:
             raise failure
         shield.release(crun.refusal(shield.held, request.cmd))
@@ -244,7 +244,3 @@ def _memory(stack: ExitStack, name: str) -> int:
     fd = os.memfd_create(name)
     stack.callback(os.close, fd)
     return fd
-
-
-def _content(log: int) -> str:
-    return os.pread(log, root_paths.FILE_LIMIT_BYTES, 0).decode("utf-8", "surrogateescape")

@@ -123,8 +123,7 @@ def _create(spec: Mapping[str, Any], setup: ChildSetup, directory: ContainerDire
     child = _spawn(program, arguments, setup.stdio, log)
     _, status = os.waitpid(child, 0)
     if status:
-        text = os.pread(log, root_paths.FILE_LIMIT_BYTES, 0).decode("utf-8", "surrogateescape")
-        failure = crun.failure(text, command=spec["argv"][0], cwd=spec["cwd"], targets=targets)
+        failure = crun.failure(log, command=spec["argv"][0], cwd=spec["cwd"], targets=targets)
         raise failure or SetupFailed(OTHER, "error during container init: crun was killed")
     if listener is not None:
         _pass_terminal(listener, setup.channel)
