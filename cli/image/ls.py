@@ -11,7 +11,7 @@ import click
 from cli.app import App
 from cli.container.row import moment
 from cli.output.documents import LIST_FORMAT
-from cli.output.listing import omittable, write_listing
+from cli.output.listing import list_template, omittable, write_listing
 from cli.output.rows import FormatContext
 from cli.pflag import FILTER, STRING, at_most, command, flag
 from engine.golang.units import human_duration, human_size
@@ -24,6 +24,8 @@ HEADER = {
     "SharedSize": "SHARED SIZE", "UniqueSize": "UNIQUE SIZE",
 }  # fmt: skip
 NONE, UNKNOWN = "<none>", "N/A"
+TABLE = "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
+DIGESTS_TABLE = TABLE.replace("{{.ID}}", "{{.Digest}}\t{{.ID}}")
 ELIDED = ("DIGEST", "CREATED", "SIZE")
 RAW = (
     "repository: {{.Repository}}\n{{if .Tag}}tag: {{.Tag}}\n{{end}}image_id: {{.ID}}\n"
@@ -71,25 +73,9 @@ def list_images(app: App, flags: Mapping[str, Any]) -> None:
     shown = {"trunc": not flags["no_trunc"], "digests": flags["digests"]}
     rows = [row for image in app.engine.images.list(filters) for row in rows_of(image, **shown)]
     elided = omittable(ELIDED, format, no_trunc=flags["no_trunc"])
-    text = template(format, quiet=flags["quiet"], digests=flags["digests"])
+    table = DIGESTS_TABLE if flags["digests"] else TABLE
+    text = list_template(format, "image", table, RAW, quiet=flags["quiet"])
     write_listing(app, text, rows, HEADER, elided=elided)
-
-
-def template(format: str, *, quiet: bool, digests: bool) -> str:
-    """Return the Go template that prints the list of images.
-
-    An empty ``--format``, "table" and "raw" select Docker's templates. With ``quiet``, these templates show only the
-    ids. Without ``quiet``, ``digests`` adds a column to the table. Any other ``--format`` is returned unchanged: a
-    template, or "json".
-    """
-    if format == "raw":
-        return "image_id: {{.ID}}" if quiet else RAW
-    if format not in ("", "table"):
-        return format
-    if quiet:
-        return "{{.ID}}"
-    digest = "{{.Digest}}\t" if digests else ""
-    return f"table {{{{.Repository}}}}\t{{{{.Tag}}}}\t{digest}{{{{.ID}}}}\t{{{{.CreatedSince}}}}\t{{{{.Size}}}}"
 
 
 def names_of(image: Mapping[str, Any], *, digests: bool) -> Iterator[tuple[str, str, str]]:
