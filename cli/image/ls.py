@@ -13,7 +13,7 @@ from cli.container.row import moment
 from cli.output.documents import LIST_FORMAT
 from cli.output.listing import list_template, omittable, write_listing
 from cli.output.rows import FormatContext
-from cli.pflag import FILTER, STRING, at_most, command, flag
+from cli.pflag import FILTER, STRING, at_most, command, flag, flag_set
 from engine.golang.units import human_duration, human_size
 from engine.names import short_id
 
@@ -31,21 +31,15 @@ RAW = (
     "repository: {{.Repository}}\n{{if .Tag}}tag: {{.Tag}}\n{{end}}image_id: {{.ID}}\n"
     "created_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n"
 )
-
-
-def list_flags(function: Any) -> Any:
-    """Add the flags and the argument of ``images`` to the function of a click command, and return the function."""
-    for declare in (
-        flag("--all", "-a", usage="Show all images (default hides intermediate images)"),
-        flag("--digests", usage="Show digests"),
-        flag("--filter", "-f", kind=FILTER, usage="Filter output based on conditions provided"),
-        flag("--format", kind=STRING, usage=LIST_FORMAT),
-        flag("--no-trunc", usage="Don't truncate output"),
-        flag("--quiet", "-q", usage="Only show image IDs"),
-        click.argument("repository", required=False),
-    ):
-        function = declare(function)
-    return function
+list_flags = flag_set(
+    flag("--all", "-a", usage="Show all images (default hides intermediate images)"),
+    flag("--digests", usage="Show digests"),
+    flag("--filter", "-f", kind=FILTER, usage="Filter output based on conditions provided"),
+    flag("--format", kind=STRING, usage=LIST_FORMAT),
+    flag("--no-trunc", usage="Don't truncate output"),
+    flag("--quiet", "-q", usage="Only show image IDs"),
+    click.argument("repository", required=False),
+)
 
 
 @command("images [OPTIONS] [REPOSITORY[:TAG]]", "List images", at_most(1), aliases=ALIASES)
