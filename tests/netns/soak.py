@@ -27,6 +27,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine.agent import client
+from tests.cluster.rest import addresses
+from tests.cluster.rest import containers as running
 from tests.conftest import COUNTER, InstalledHost, Peer
 from tests.soak import Soak, settled, weighted
 
@@ -201,12 +203,6 @@ FAULTS = (
 # --------------------------------------------------------------------------------------------------- checks
 
 
-def running(host):
-    """Return the inspect documents of the running containers."""
-    ids = host.hawse("ps", "-q", check=False).stdout.split()
-    return json.loads(host.hawse("inspect", *ids, check=False).stdout or "[]") if ids else []
-
-
 def residents(host, kind):
     """Return the pids of the host's agent or supervisor."""
     if kind == "agent":
@@ -229,11 +225,6 @@ def usage(host):
                 status = Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1]
                 used[kind] = int(status.split()[0]), len(os.listdir(f"/proc/{pid}/fd"))
     return used
-
-
-def addresses(container):
-    networks = container["NetworkSettings"]["Networks"].items()
-    return {network: settings["IPAddress"] for network, settings in networks if settings["IPAddress"]}
 
 
 def errors(host, seed):
