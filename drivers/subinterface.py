@@ -13,6 +13,7 @@ created directly in the sandbox (the container's network namespace). The host ha
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, ClassVar
@@ -30,6 +31,12 @@ PARENT_FACTS = OptionFacts("Parent interface of the endpoints, on the host", "in
 MODULES = {"dummy": "dummy", "vlan": "8021q"}
 """The kernel module for each kind of parent interface that hawse makes."""
 MAX_VLAN = 4094
+EARLIER_INTERFACE_TIMEOUT_SECONDS = 5.0
+"""How long a join waits for the end of an earlier sub-interface that has the same MAC or IP address."""
+RETRY_INTERVAL_SECONDS = 0.02
+IN_USE_HINT = (
+    "Another interface on the parent has the same MAC or IP address, perhaps in the namespace of an ended container"
+)
 
 
 class SubinterfaceBase:
@@ -106,7 +113,7 @@ class SubinterfaceBase:
                     lambda: self.leave(network, endpoint, sandbox),
                 ),
                 Step("name", lambda: sandboxes.inside(sandbox, lambda there: _finish(there, endpoint, interface))),
-                Step("interface", lambda: sandboxes.configure(sandbox, endpoint, interface)),
+                Step("interface", lambda: _configure(sandbox, endpoint, interface)),
             )
         )
         return JoinInfo(interface, endpoint.mac, *self.gateways(network, endpoint))
@@ -291,6 +298,24 @@ def _finish(there: Session, endpoint: EndpointSpec, interface: str) -> None:
         if error.errno == errno.EEXIST:
             raise Exists(f"the sandbox has an interface {interface} already") from error
         raise
+
+
+def _configure(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> None:
+    """Configure the sub-interface, after the end of an earlier one that has the same MAC or IP address; idempotent.
+
+    A container often gets the addresses of a container that has just ended, for example at a restart. The kernel
+    deletes the namespace of the ended container in the background. Until then, it refuses the addresses on this parent.
+    Blocks up to `EARLIER_INTERFACE_TIMEOUT_SECONDS`.
+    """
+    end = time.monotonic() + EARLIER_INTERFACE_TIMEOUT_SECONDS
+    while True:
+        try:
+            return sandboxes.configure(sandbox, endpoint, interface)
+        except KernelError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() >= end:
+                error.hint = IN_USE_HINT if error.errno == errno.EADDRINUSE else error.hint
+                raise
+        time.sleep(RETRY_INTERVAL_SECONDS)
 
 
 def split_vlan(parent: str) -> tuple[str, int]:

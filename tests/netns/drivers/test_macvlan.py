@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 
 import pytest
@@ -12,6 +14,7 @@ from drivers.linux import link
 from drivers.linux import netns as namespaces
 from drivers.macvlan import MacvlanDriver
 from drivers.model import NetworkSpec
+from tests.conftest import until
 
 pytestmark = pytest.mark.netns
 
@@ -56,6 +59,17 @@ def test_leaving_removes_the_interface_and_joining_again_replaces_it(macvlan):
         macvlan.on_host(lambda: macvlan.driver.leave(network, c1.endpoint, c1.sandbox))
     assert "eth0" not in c1.run("ip", "link")
     macvlan.on_host(lambda: macvlan.driver.leave(network, c1.endpoint, None))
+
+
+def test_an_endpoint_takes_over_the_addresses_of_a_sandbox_that_is_ending(macvlan):
+    network = macvlan.network("m1", "192.168.99.0/24", options={"parent": "ext0"})
+    earlier = macvlan.container(network, 128)
+    # As the kernel does after the last process, but later: the namespace and its interface exist for another second.
+    with subprocess.Popen(["ip", "netns", "exec", earlier.namespace, "sleep", "1"]) as last:
+        until(lambda: os.path.samefile(f"/proc/{last.pid}/ns/net", earlier.path))
+        subprocess.run(["ip", "netns", "del", earlier.namespace], check=True)
+        c1 = macvlan.container(network, 128)
+    assert macvlan.pings(c1, "192.168.99.99")
 
 
 @pytest.mark.parametrize(
