@@ -132,3 +132,28 @@ def test_a_macvlan_network_gives_addresses_of_each_of_its_subnets(host):
     host.hawse("run", "-d", "--network", "wire", "hostfs", "sleep", "1d")
     full = host.hawse("run", "--rm", "--network", "wire", *routes).stdout
     assert "default via 10.62.0.254 " in full and "src 10.62.0.1" in full
+
+
+def test_a_container_whose_default_route_leads_to_a_macvlan_network_publishes_no_ports(host):
+    """As in Docker 26.1.5: the container would send its answers to clients by the macvlan network."""
+
+    def ports() -> list[str]:
+        return host.hawse("port", "web").stdout.splitlines()
+
+    published = ["80/tcp -> 0.0.0.0:8080", "80/tcp -> [::]:8080"]
+    wire = ("--subnet", "10.61.0.0/24", "-o", "parent=ext0", "bb")
+    host.hawse("network", "create", "-d", "macvlan", *wire)
+    host.hawse("network", "create", "aa")
+    host.hawse("network", "create", "cc")
+    host.hawse("run", "-d", "--name", "web", "--network", "cc", "-p", "8080:80", "hostfs", "sleep", "1d")
+    assert ports() == published
+    host.hawse("network", "connect", "bb", "web")
+    assert ports() == []
+    host.hawse("restart", "-t", "0", "web")
+    assert ports() == []
+    host.hawse("network", "connect", "aa", "web")
+    assert ports() == published
+    host.hawse("network", "disconnect", "aa", "web")
+    assert ports() == []
+    host.hawse("network", "disconnect", "bb", "web")
+    assert ports() == published
