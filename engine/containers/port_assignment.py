@@ -6,7 +6,7 @@ When the default route moves to another endpoint, the published ports move to th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -18,7 +18,7 @@ from engine.agent import client
 from engine.cluster import hooks
 from engine.endpoints import sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.errors import KernelFailure, hinted
+from engine.errors import KernelFailure, PortFailure, hinted
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, PortRecord, PortSpec
 from engine.ports import allocation
@@ -121,7 +121,7 @@ def allocate(
 ) -> list[PortRecord]:
     """Choose host ports for ``specs``, which will be published on the endpoint ``member``.
 
-    Ports in ``avoided`` are not chosen. Raises KernelFailure with Docker's error text if a host port is already in use.
+    Ports in ``avoided`` are not chosen. Raises `PortFailure` with Docker's error text if a host port is already in use.
     """
     if not specs:
         return []  # without ports to choose, do not read the ports of all other endpoints
@@ -148,7 +148,7 @@ def _allocate_again(
 def record_ports(tx: Transaction, record: ContainerRecord, endpoint: EndpointRecord) -> None:
     """Store the record of a container's endpoint, including the endpoint's published ports.
 
-    Raises KernelFailure with the same error text as `allocate` if one of the host ports belongs to another endpoint in
+    Raises PortFailure with the same error text as `allocate` if one of the host ports belongs to another endpoint in
     the store.
     """
     with _docker_error_text(tx, record, endpoint):
@@ -211,12 +211,14 @@ def _docker_error_text(reader: Reader, record: ContainerRecord, endpoint: Endpoi
         yield
     except allocation.PortConflict as error:
         network = reader.network(endpoint.network_id)
+        kind: type[KernelFailure] = PortFailure
         prefix, name = "", record.name
         if network is not None and hooks.is_gateway(network):
+            kind = KernelFailure
             prefix = f"container {record.id}: endpoint join on GW Network failed: "
             name = hooks.shown_name(network, record)
         where = f"endpoint {name} ({endpoint.id})"
-        failure = KernelFailure(f"{prefix}driver failed programming external connectivity on {where}: {error}")
+        failure = kind(f"{prefix}driver failed programming external connectivity on {where}: {error}")
         raise hinted(failure, _port_holder(reader, error)) from error
 
 
@@ -237,15 +239,16 @@ def reassign_ports(
     """Give the published ports to the endpoint that should have them after the removal of another one (`holder`).
 
     ``members`` are the endpoints that the container still has. ``former`` are the ports of the removed endpoint. A host
-    port that the user did not choose changes.
+    port that the user did not choose changes. As in Docker, no port is published if another container or another
+    program has one of the host ports by now. Only for the gateway bridge (docker_gwbridge), KernelFailure is raised.
+
+    The removed endpoint may have had no ports, and its default route may have prevented the publication (`holder`).
     """
-    if not former:
-        move(host, record, members)  # the removed endpoint may have kept the ports from being published
-        return
     target = holder(host, record, members)
-    if target is None:
-        return  # no endpoint can have the ports
-    with host.store.write() as tx:
-        held = replace(target.endpoint, ports=tuple(_allocate_again(tx, host, record, target, former)))
-        record_ports(tx, record, held)
-    sandbox.publish(host, record, replace(target, endpoint=held), held.ports)
+    if target is None or target.endpoint.ports or not requested_ports(record):
+        return
+    with suppress(PortFailure):
+        with host.store.write() as tx:
+            held = replace(target.endpoint, ports=tuple(_allocate_again(tx, host, record, target, former)))
+            record_ports(tx, record, held)
+        sandbox.publish(host, record, replace(target, endpoint=held), held.ports)
