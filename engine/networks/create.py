@@ -229,8 +229,8 @@ def configured_pools(request: NetworkCreate) -> list[PoolRecord]:
 def reserve_fixed(tx: Transaction, network: NetworkRecord) -> NetworkRecord:
     """Reserve a network's gateways and auxiliary addresses; return the network's record with all gateways.
 
-    A subnet without a gateway gets an automatic gateway, except in the gateway mode "isolated" (as in Docker 28), which
-    uses no gateway. Raises EngineError with Docker's error text if an address is not available.
+    A subnet without a gateway gets an automatic gateway, except on a bridge network in the gateway mode "isolated" (as
+    in Docker 28), which uses no gateway. Raises EngineError with Docker's error text if an address is not available.
     """
     return replace(network, pools=tuple(_reserve_pool(tx, network, p) for p in network.pools))
 
@@ -241,11 +241,11 @@ def _reserve_pool(tx: Transaction, network: NetworkRecord, pool: PoolRecord) -> 
     key, subnet = pool_key(network, pool), ip_network(pool.subnet)
     within = ip_network(pool.ip_range) if pool.ip_range else None
     gateway = pool.gateway
-    is_isolated = (network.options or {}).get(GATEWAY_MODES[subnet.version]) == "isolated"
+    mode = (network.options or {}).get(GATEWAY_MODES[subnet.version]) if network.driver == "bridge" else None
     try:
         if gateway:
             ipam.check_address(subnet, tx.addresses(key), ip_address(gateway))
-        elif not is_isolated:
+        elif mode != "isolated":
             gateway = str(ipam.lowest_free(subnet, tx.addresses(key), within))
         if gateway:
             tx.reserve_address(key, int(ip_address(gateway)), f"gateway:{network.id}")

@@ -33,6 +33,14 @@ def test_each_ip_version_has_its_own_mode_and_a_requested_gateway_is_reserved(ho
     assert inspected[2:] == ["10.8.0.2", "fd08::1"]
 
 
+def test_other_drivers_ignore_the_gateway_mode_of_bridges(host):
+    host.hawse(
+        "network", "create", "-d", "macvlan", "--subnet", "10.61.0.0/24", "-o", "parent=ext0", "-o", MODES[0], "n1"
+    )
+    routes = host.hawse("run", "--rm", "--network", "n1", "hostfs", "ip", "route").stdout
+    assert routes.startswith("default via 10.61.0.1 dev eth0")
+
+
 def test_counts_of_addresses_end_at_the_largest_64_bit_number(host):
     host.hawse("network", "create", "--ipv4=false", "--ipv6", "--subnet", "2001:db8:abcd::/56", "n1")
     shown = host.hawse("network", "inspect", "-v", "-f", "{{json .Status.IPAM.Subnets}}", "n1").stdout
