@@ -102,20 +102,9 @@ class SubinterfaceBase:
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
         """Create the sub-interface in the sandbox; return the interface's name and MAC, and the gateways.
 
-        Replaces the sub-interface of an earlier join.
+        Replaces the sub-interface of an earlier join. Blocks up to `EARLIER_INTERFACE_TIMEOUT_SECONDS`.
         """
-        self.leave(network, endpoint, sandbox)
-        apply(
-            (
-                Step(
-                    "sub-interface",
-                    lambda: self._make_endpoint(network, endpoint, sandbox),
-                    lambda: self.leave(network, endpoint, sandbox),
-                ),
-                Step("name", lambda: sandboxes.inside(sandbox, lambda there: _finish(there, endpoint, interface))),
-                Step("interface", lambda: _configure(sandbox, endpoint, interface)),
-            )
-        )
+        self._create(network, endpoint, sandbox, interface, EARLIER_INTERFACE_TIMEOUT_SECONDS)
         return JoinInfo(interface, endpoint.mac, *self.gateways(network, endpoint))
 
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
@@ -182,7 +171,8 @@ class SubinterfaceBase:
     ) -> None:
         """Repair the given ``differences``; joins the endpoint again if its sub-interface is lost."""
         if sandboxes.is_lost(differences):
-            self.join(network, endpoint, sandbox, interface)
+            # Because one thread of the agent repairs all objects, a repair does not wait for another sub-interface.
+            self._create(network, endpoint, sandbox, interface, 0.0)
             sandboxes.announce(sandbox, endpoint, interface)
         else:
             sandboxes.repair(sandbox, endpoint, interface, differences)
@@ -271,6 +261,28 @@ class SubinterfaceBase:
         values = {label: (data.get_attr(f"IFLA_{label.upper()}"), v) for label, v in self.attributes(network).items()}
         return {label: pair for label, pair in values.items() if pair[0] not in (None, pair[1])}
 
+    def _create(
+        self,
+        network: NetworkSpec,
+        endpoint: EndpointSpec,
+        sandbox: Sandbox,
+        interface: str,
+        timeout_seconds: float,
+    ) -> None:
+        """Create the sub-interface in the sandbox, in place of an earlier one; blocks up to ``timeout_seconds``."""
+        self.leave(network, endpoint, sandbox)
+        apply(
+            (
+                Step(
+                    "sub-interface",
+                    lambda: self._make_endpoint(network, endpoint, sandbox),
+                    lambda: self.leave(network, endpoint, sandbox),
+                ),
+                Step("name", lambda: sandboxes.inside(sandbox, lambda there: _finish(there, endpoint, interface))),
+                Step("interface", lambda: _configure(sandbox, endpoint, interface, timeout_seconds)),
+            )
+        )
+
     def _make_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox) -> None:
         parent = self.parent_name(network)
         parent_index = link.index(parent)
@@ -300,20 +312,22 @@ def _finish(there: Session, endpoint: EndpointSpec, interface: str) -> None:
         raise
 
 
-def _configure(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> None:
+def _configure(sandbox: Sandbox, endpoint: EndpointSpec, interface: str, timeout_seconds: float) -> None:
     """Configure the sub-interface, after the end of an earlier one that has the same MAC or IP address; idempotent.
 
     A container often gets the addresses of a container that has just ended, for example at a restart. The kernel
     deletes the namespace of the ended container in the background. Until then, it refuses the addresses on this parent.
-    Blocks up to `EARLIER_INTERFACE_TIMEOUT_SECONDS`.
+    Blocks up to ``timeout_seconds``.
     """
-    end = time.monotonic() + EARLIER_INTERFACE_TIMEOUT_SECONDS
+    end = time.monotonic() + timeout_seconds
     while True:
         try:
             return sandboxes.configure(sandbox, endpoint, interface)
         except KernelError as error:
-            if error.errno != errno.EADDRINUSE or time.monotonic() >= end:
-                error.hint = IN_USE_HINT if error.errno == errno.EADDRINUSE else error.hint
+            if error.errno != errno.EADDRINUSE:
+                raise
+            if time.monotonic() >= end:
+                error.hint = IN_USE_HINT
                 raise
         time.sleep(RETRY_INTERVAL_SECONDS)
 
