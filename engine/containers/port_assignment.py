@@ -94,8 +94,8 @@ def holder(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint
     """Return the endpoint that should have the container's published ports, or None if no endpoint can have them.
 
     The result is the first endpoint, in the order of ``JoinedEndpoint.priority``, whose network can publish ports. As
-    in Docker, the result is None if an endpoint before it has the container's default route, for example on a macvlan
-    network: the container would send its answers by that network.
+    in Docker, the result is None if an endpoint before it has the default route (macvlan, ipvlan). The container would
+    send its answers through that endpoint.
     """
     able = [m for m in members if sandbox.can_publish(host, m.network)]
     first = min(able, key=lambda m: m.priority(record), default=None)
