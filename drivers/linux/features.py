@@ -147,10 +147,13 @@ def mac_and_addresses(name: str) -> tuple[str, list[IPInterface]]:
         return ("", []) if device is None else (device.mac, address.of_link(opened, device.index))
 
 
-def all_ips() -> set[IPAddress]:
-    """Return the IP addresses of all interfaces in the calling thread's network namespace."""
+def holders(value: IPAddress) -> list[tuple[str, IPInterface]]:
+    """Return (interface name, address with its prefix) for each interface that has the IP address ``value``.
+
+    These are the interfaces in the calling thread's network namespace.
+    """
     with session() as opened:
-        return {item.ip for _, item in address.all_addresses(opened)}
+        return [(opened.name(index), item) for index, item in address.all_addresses(opened) if item.ip == value]
 
 
 def host_end_name(endpoint_id: str) -> str:

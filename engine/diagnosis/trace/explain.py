@@ -39,7 +39,7 @@ from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE,
 from engine.diagnosis.trace.probing import Observation, neighbour_outside
 from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, Records, addresses
 from engine.diagnosis.trace.routes import Routes
-from engine.diagnosis.trace.rules import CHANGE_THERE, br_netfilter, rule_in
+from engine.diagnosis.trace.rules import br_netfilter, rule_in
 from engine.diagnosis.trace.state import Fault, State, bridge_of
 from engine.diagnosis.trace.target import Target
 from engine.endpoints.sandbox import JoinedEndpoint
@@ -355,7 +355,7 @@ class Explanation:
         what = f"table {event.table} chain {event.chain}"
         which = "answer" if event.reply else "probe"
         detail = f"it drops the {which} by {rule}"
-        fix = CHANGE_THERE.format(place.name)
+        fix = rules.changing(place, event)
         return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
 
     def _own_drop(self, event: Event) -> Culprit:

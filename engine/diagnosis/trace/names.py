@@ -195,7 +195,7 @@ class Names:
         """Return the culprit if the resolver at 127.0.0.11 cannot answer, or None; sends no query to the resolver."""
         down = self._source.inside(lambda: obstacles.is_down("lo"))
         if down:
-            fix = f"bring it up: nsenter -t PID -n ip link set lo up (in {self._source.name})"
+            fix = f"bring it up: {self._source.command('ip link set lo up')}"
             detail = f"lo of {self._source.name} is down, so the resolver at {ADDRESS} cannot be reached"
             return Culprit("interface-down", f"interface lo of {self._source.name}", self._where, detail, fix)
         if client.ask(self._host.run, "status", STATUS_SECONDS) in (None, "late"):

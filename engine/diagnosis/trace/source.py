@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from drivers.linux import link, path_lookup
-from drivers.linux.features import outside_interfaces
+from drivers.linux.features import holders, outside_interfaces
+from drivers.model import IPAddress
 from engine import names
 from engine.containers import adopted, lookup
 from engine.diagnosis.trace.model import Culprit, CulpritFound
@@ -85,6 +88,13 @@ def again(place: Place, network: str) -> str:
     if place.record is not None and place.record.kind != "adopted":
         return f"hawse restart {place.name}"
     return reconnection(place, network)
+
+
+def without_address(place: Place, value: IPAddress) -> str:
+    """Return the remedy for the address ``value``, which ``place`` must not have: the commands that remove it."""
+    held = place.inside(partial(holders, value))
+    commands = [place.command(f"ip address del {address} dev {interface}") for interface, address in held]
+    return f"remove it: {'; '.join(commands)}" if held else f"find it: {place.command('ip route show table local')}"
 
 
 def reconnection(place: Place, network: str) -> str:
