@@ -131,7 +131,8 @@ def _existing(host: Host, container: str) -> tuple[ContainerRecord | None, str]:
     try:
         target = lookup.resolve(host, container)
     except NotFound as error:
-        raise hinted(error, adopted.hint(container)) from None
+        hint = adopted.hint(container) or lookup.order_hint(host, container, "network connect")
+        raise hinted(error, hint) from None
     if target.kind == "process" or lookup.is_running(host, target):
         return target, container
     return None, adopted.reference_of(target)
