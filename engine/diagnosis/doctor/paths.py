@@ -79,7 +79,8 @@ def check(examined: Examined) -> Iterator[Check]:
     holders = {(j.network.id, address): j for j in joined for address in j.addresses}
     ports = {interface.endpoint_id: interface for interface in interfaces.values() if interface.endpoint_id}
     hindered = linux_obstacles.everywhere() if joined else {}
-    versions = sorted({a.version for member in joined if not member.network.internal for a in member.addresses})
+    routed = [member for member in joined if member.bridge is not None and not member.network.internal]
+    versions = sorted({address.version for member in routed for address in member.addresses})
     findings = [*obstacles.towards_outside(hindered, versions), *obstacles.loopback("host")] if joined else []
     static = path_lookup.static_ports_of_bridges() if joined else {}
     for bridge, members in by_bridge(joined).items():
@@ -236,8 +237,9 @@ def _mac_and_addresses(
 def _routes_inside(member: Joined) -> Iterator[Check]:
     """Check that the sandbox's routes lead to the gateway, and drop no packets to other networks.
 
-    Yields a fault for a wrong route to the gateway, and a warning for dropped packets. It is also a fault if the
-    sandbox has the gateway's address itself. Networks that give no access to other networks are not checked.
+    Yields a fault for a wrong route to the gateway, and a warning for dropped packets and for another gateway in place
+    of the network's. It is also a fault if the sandbox has the gateway's address itself. Networks that give no access
+    to other networks are not checked.
     """
     cause, enter = "a program in the container added a route or a rule", member.enter
     for gateway in member.gateways if facts(member.network.driver).offers_gateway else ():
@@ -249,6 +251,9 @@ def _routes_inside(member: Joined) -> Iterator[Check]:
             yield fault(member.name, f"its packets to the gateway {gateway} {_outcome(route)}", cause, see)
         elif (route := path_lookup.route(path_lookup.anywhere(gateway.version))).kind in obstacles.DROPPING:
             yield warning(member.name, f"its packets to other networks {_outcome(route)}", cause, see)
+        elif route.gateway not in (None, gateway) and route.interface == member.endpoint.interface:
+            what = f"its packets to other networks go to {route.gateway}, not to its gateway {gateway}"
+            yield warning(member.name, what, cause, see)
 
 
 def _neighbours(
@@ -277,5 +282,8 @@ def _mtu(member: Joined, present: Interface, port: Interface | None) -> Iterator
     if member.bridge is not None and ends:
         others = ", ".join(f"{end.name} has {end.mtu}" for end in ends)
         what = f"{member.endpoint.interface} has the MTU {present.mtu}, but {others}"
-        fix = f"ip link set … mtu {max(present.mtu, *(end.mtu for end in ends))} on each of them"
+        largest = max(present.mtu, *(end.mtu for end in ends))
+        places = [(member.enter, present), *(("", end) for end in ends)]
+        commands = [f"{enter}ip link set {end.name} mtu {largest}" for enter, end in places if end.mtu < largest]
+        fix = " && ".join(commands)
         yield warning(member.name, what, "another program changed an MTU: large packets are lost", fix)

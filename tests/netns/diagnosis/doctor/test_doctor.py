@@ -256,9 +256,11 @@ def test_addresses_neighbours_and_settings_of_other_programs_are_named(patient):
     ):
         assert is_named(checks, "fault", name, what), (name, what, checks)
     what = f"eth0 has the MTU 1500, but {bridge} has 1400, {port} has 1400"
-    assert is_named(patient.findings(), "warning", "container web", what)
+    (small,) = [check for check in patient.findings() if check["what"] == what]
+    assert (small["status"], small["object"]) == ("warning", "container web")
+    patient.host.sh(small["fix"])
     patient.host.sh(
-        f"ip neigh del {web} dev {bridge}; ip addr del {db}/32 dev lo; ip link set {port} mtu 1500; "
+        f"ip neigh del {web} dev {bridge}; ip addr del {db}/32 dev lo; "
         f"sysctl -qw net.ipv4.conf.ext0.forwarding=1; ip route add blackhole {db}/32"
     )
     patient.inside("web", "ip neigh del 172.31.0.1 dev eth0")
@@ -266,6 +268,32 @@ def test_addresses_neighbours_and_settings_of_other_programs_are_named(patient):
     assert is_named(patient.faults(), "fault", "container db", f"packets to {db} are dropped (blackhole)")
     patient.host.sh(f"ip route del blackhole {db}/32")
     assert patient.findings() == []
+
+
+def test_a_missing_default_route_and_another_gateway_are_warnings(patient):
+    patient.host.sh("ip route del default")
+    patient.inside("web", "ip route replace default via 172.31.0.77; ip route add default via 172.31.0.1 metric 1")
+    checks = patient.findings()
+    what = "it has no IPv4 default route, so containers reach no machine outside of its own networks"
+    assert is_named(checks, "warning", "host", what)
+    what = "its packets to other networks go to 172.31.0.77, not to its gateway 172.31.0.1"
+    assert is_named(checks, "warning", "container web", what)
+    patient.inside("web", "ip route del default metric 1; ip route replace default via 172.31.0.1")
+    patient.host.sh("ip route add default via 192.168.99.99; ip link set ext0 down")
+    (check,) = patient.findings()
+    assert (check["object"], check["cause"]) == ("host", "ext0 is down")
+    assert check["fix"] == "ip link set ext0 up && ip route add default via ROUTER"
+    patient.host.sh(check["fix"].replace("ROUTER", "192.168.99.99"))
+    assert patient.findings() == []
+
+
+def test_an_mtu_below_that_of_ipv6_and_back_is_repaired_at_once(patient):
+    """Without IPv6 sysctls of the bridge, its ports count as muted until the sysctls are repaired."""
+    bridge = patient.links["app"]
+    patient.host.sh(f"ip link set {bridge} mtu 900; ip link set {bridge} mtu 1500")
+    assert is_named(patient.faults(), "fault", "network app", "accept_ra")
+    after, _ = patient.doctor("--fix")
+    assert [check for check in after if check["status"] == "fault"] == []
 
 
 def test_what_drops_packets_silently(patient):
