@@ -356,10 +356,11 @@ class Destinations:
         """
         service = f"{port}/{published[0][1].protocol}"
         places = ", ".join(dict.fromkeys(socket_text(b.host_ip, port) for _, b in published))
-        apart = f"not on {asked}" if asked is not None else f"which {self._source} does not reach"
+        whose = "machines outside do" if self._source.kind == OUTSIDE else f"{self._source} does"
+        apart = f"not on {asked}" if asked is not None else f"which {whose} not reach"
         usable = next(filter(None, (self._host_address(b) for _, b in published)), None)
         fix = f"use {socket_text(usable, port)}" if usable is not None else self._republishing(port, published)
-        detail = f"port {service} is published, but only on {places}, {apart}"
+        detail = f"port {service} is published on {places} only, {apart}"
         return Culprit("published-elsewhere", f"port {service} on {places}", "host", detail, fix)
 
     def _republishing(self, port: int, published: Sequence[tuple[EndpointRecord, PortRecord]]) -> str:

@@ -177,7 +177,7 @@ class Routes:
         if route.kind == "unicast" and right:
             return
         actual = f"by {route.interface}" if route.interface else f"nowhere ({route.kind or 'no route'})"
-        detail = f"the host sends packets of {sender} to {target}, which come in by {received}, {actual}: see ip rule"
+        detail = f"packets of {sender} to {target} come in by {received}, and the host sends them {actual}"
         fix = f"correct the rules and routes: ip rule; ip route get {target} from {sender} iif {received}"
         yield Culprit("wrong-route", f"route to {target} of the host", "host", detail, fix)
 
