@@ -73,9 +73,10 @@ def routing_rules(name: str, bridge: str, sender: IPAddress) -> Iterator[Check]:
 def towards_outside(hindered: Mapping[str, Sequence[Obstacle]], versions: Iterable[int]) -> Iterator[Check]:
     """Yield a finding if the host has no way to the outside, or if its outgoing interface does not work.
 
-    Routes may drop the packets, or there may be no default route. Only for IPv4 is a default route expected. The
-    interface does not work without a carrier or with ARP off. ``versions`` are the IP versions of the networks.
-    ``hindered`` maps the name of each host interface that has obstacles to its obstacles.
+    Routes may drop the packets, or an interface that is down may have lost the default route of IPv4. Because a host
+    may need no default route, the mere lack of one is no finding. The interface does not work without a carrier or
+    with ARP off. ``versions`` are the IP versions of the networks. ``hindered`` maps the name of each host interface
+    that has obstacles to its obstacles.
     """
     uplink, _ = features.uplink()
     for version in versions:
@@ -84,22 +85,16 @@ def towards_outside(hindered: Mapping[str, Sequence[Obstacle]], versions: Iterab
             what = f"it drops IPv{version} packets to the outside ({kind})"
             see = f"see: ip -{version} route; ip -{version} rule; and delete what is wrong"
             yield warning("host", what, "another program added a route or a rule", see)
-        elif not kind and version == 4:
-            yield _without_default_route()
+        elif not kind and version == 4 and (down := down_towards(path_lookup.anywhere(version))):
+            what = "it has no IPv4 default route, so containers reach no machine outside of its own networks"
+            fix = f"ip link set {down} up && ip route add default via ROUTER"
+            yield warning("host", what, f"{down} is down", fix)
     if Obstacle(obstacles.NO_CARRIER) in hindered.get(uplink, ()):
         what = f"{uplink}, the way out, has no carrier"
         yield fault("host", what, "the wire, or the machine at its other end, is down", "check the wire")
     if Obstacle(obstacles.NO_ARP) in hindered.get(uplink, ()):
         what = f"{uplink}, the way out, has ARP off, so it neither asks for MACs nor tells its own"
         yield fault("host", what, BY_OTHERS, f"ip link set {uplink} arp on")
-
-
-def _without_default_route() -> Check:
-    down = down_towards(path_lookup.anywhere(4))
-    cause = f"{down} is down" if down else "another program deleted the route, or this host needs none"
-    fix = "ip route add default via ROUTER"
-    what = "it has no IPv4 default route, so containers reach no machine outside of its own networks"
-    return warning("host", what, cause, f"ip link set {down} up && {fix}" if down else fix)
 
 
 def loopback(name: str, prefix: str = "") -> Iterator[Check]:

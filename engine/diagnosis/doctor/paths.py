@@ -237,9 +237,9 @@ def _mac_and_addresses(
 def _routes_inside(member: Joined) -> Iterator[Check]:
     """Check that the sandbox's routes lead to the gateway, and drop no packets to other networks.
 
-    Yields a fault for a wrong route to the gateway, and a warning for dropped packets and for another gateway in place
-    of the network's. It is also a fault if the sandbox has the gateway's address itself. Networks that give no access
-    to other networks are not checked.
+    Yields a fault for a wrong route to the gateway, and a warning for dropped packets. Another gateway than the
+    network's is a warning if it does not answer. It is also a fault if the sandbox has the gateway's address itself.
+    Networks that give no access to other networks are not checked.
     """
     cause, enter = "a program in the container added a route or a rule", member.enter
     for gateway in member.gateways if facts(member.network.driver).offers_gateway else ():
@@ -251,8 +251,8 @@ def _routes_inside(member: Joined) -> Iterator[Check]:
             yield fault(member.name, f"its packets to the gateway {gateway} {_outcome(route)}", cause, see)
         elif (route := path_lookup.route(path_lookup.anywhere(gateway.version))).kind in obstacles.DROPPING:
             yield warning(member.name, f"its packets to other networks {_outcome(route)}", cause, see)
-        elif route.gateway not in (None, gateway) and route.interface == member.endpoint.interface:
-            what = f"its packets to other networks go to {route.gateway}, not to its gateway {gateway}"
+        elif route.gateway not in (None, gateway) and route.gateway in path_lookup.unresolved(route.interface):
+            what = f"its packets to other networks go to {route.gateway}, which does not answer, not to {gateway}"
             yield warning(member.name, what, cause, see)
 
 

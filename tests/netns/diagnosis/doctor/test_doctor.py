@@ -270,18 +270,27 @@ def test_addresses_neighbours_and_settings_of_other_programs_are_named(patient):
     assert patient.findings() == []
 
 
-def test_a_missing_default_route_and_another_gateway_are_warnings(patient):
-    patient.host.sh("ip route del default")
-    patient.inside("web", "ip route replace default via 172.31.0.77; ip route add default via 172.31.0.1 metric 1")
-    checks = patient.findings()
-    what = "it has no IPv4 default route, so containers reach no machine outside of its own networks"
-    assert is_named(checks, "warning", "host", what)
-    what = "its packets to other networks go to 172.31.0.77, not to its gateway 172.31.0.1"
-    assert is_named(checks, "warning", "container web", what)
+def test_another_default_gateway_is_a_warning_if_it_does_not_answer(patient):
+    db = patient.member("app", "db")["IPv4Address"].partition("/")[0]
+    own = "ip route add default via 172.31.0.1 metric 1"
+    patient.inside("web", f"ip route replace default via {db}; {own}; ping -c 1 -W 1 {db}")
+    assert patient.findings() == []
+    patient.inside("web", "ip route replace default via 172.31.0.77; ping -c 1 -W 4 172.31.0.77 || true")
+    (check,) = patient.findings()
+    assert (check["status"], check["object"]) == ("warning", "container web")
+    assert check["what"] == "its packets to other networks go to 172.31.0.77, which does not answer, not to 172.31.0.1"
     patient.inside("web", "ip route del default metric 1; ip route replace default via 172.31.0.1")
+    assert patient.findings() == []
+
+
+def test_a_default_route_lost_with_its_interface_is_a_warning(patient):
+    patient.host.sh("ip route del default")
+    assert patient.findings() == []
     patient.host.sh("ip route add default via 192.168.99.99; ip link set ext0 down")
     (check,) = patient.findings()
-    assert (check["object"], check["cause"]) == ("host", "ext0 is down")
+    assert (check["status"], check["object"], check["cause"]) == ("warning", "host", "ext0 is down")
+    what = "it has no IPv4 default route, so containers reach no machine outside of its own networks"
+    assert check["what"] == what
     assert check["fix"] == "ip link set ext0 up && ip route add default via ROUTER"
     patient.host.sh(check["fix"].replace("ROUTER", "192.168.99.99"))
     assert patient.findings() == []
