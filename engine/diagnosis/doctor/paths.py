@@ -275,15 +275,16 @@ def _neighbours(
 def _mtu(member: Joined, present: Interface, port: Interface | None) -> Iterator[Check]:
     """Yield a warning if the MTUs of the bridge, the bridge port and the container's interface differ.
 
-    Large packets are lost in this case. ``present`` is the container's interface. ``port`` is the bridge port, which is
-    the host's end of the endpoint's veth pair, or None without one.
+    Large packets are lost in this case. The remedy sets the network's MTU, or the largest of the MTUs if the network
+    has no MTU option. ``present`` is the container's interface. ``port`` is the bridge port, which is the host's end of
+    the endpoint's veth pair, or None without one.
     """
     ends = [end for end in (member.bridge, port) if end is not None and end.mtu != present.mtu]
     if member.bridge is not None and ends:
         others = ", ".join(f"{end.name} has {end.mtu}" for end in ends)
         what = f"{member.endpoint.interface} has the MTU {present.mtu}, but {others}"
-        largest = max(present.mtu, *(end.mtu for end in ends))
+        right = bridge_options.parse(network_spec(member.network)).mtu or max(present.mtu, *(end.mtu for end in ends))
         places = [(member.enter, present), *(("", end) for end in ends)]
-        commands = [f"{enter}ip link set {end.name} mtu {largest}" for enter, end in places if end.mtu < largest]
+        commands = [f"{enter}ip link set {end.name} mtu {right}" for enter, end in places if end.mtu != right]
         fix = " && ".join(commands)
         yield warning(member.name, what, "another program changed an MTU: large packets are lost", fix)

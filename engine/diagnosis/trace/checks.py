@@ -268,8 +268,10 @@ class Checks:
     def mtu(self) -> Iterator[Culprit]:
         """Yield a culprit for each interface on the path with a smaller MTU than an interface that sends to it.
 
-        At such an interface, large packets are lost and small packets pass. Only endpoints of bridge networks are
-        checked. For TCP, only bridge ports are checked, because TCP adapts to the MTU of a container's interface.
+        At such an interface, large packets are lost and small packets pass. If a bridge port has the MTU of the
+        network's option, the culprit is the container's interface in place of the port. Only endpoints of bridge
+        networks are checked. For TCP, only bridge ports are checked, because TCP adapts to the MTU of a container's
+        interface.
         """
         path, ends = self._path, list[tuple[int, str, Place]]()
         for place, member in ((path.source, path.source_member), (path.target, path.target_member)):
@@ -284,7 +286,9 @@ class Checks:
             interface, port = member.endpoint.interface, port_of(member)
             inner, outer = place.inside(partial(mtu_of, interface)), mtu_of(port)
             ends.append((inner, interface, place))
-            if 0 < outer < inner:
+            if 0 < outer < inner and outer == bridge_options.parse(member.spec).mtu:
+                yield _too_large(interface, inner, outer, place)
+            elif 0 < outer < inner:
                 yield _too_small(port, outer, f"{interface} of {place.name}", inner, HOST, place)
             bridge = bridge_of(member.network)
             if path.kind != BRIDGED and path.protocol != "tcp" and 0 < inner < mtu_of(bridge):
@@ -380,6 +384,13 @@ def _too_small(name: str, size: int, other: str, other_size: int, place: Place, 
     )
     fix = f"make them equal: {place.command(f'ip link set {name} mtu {other_size}')}"
     return Culprit("mtu", f"interface {name} {whose}", str(place), detail, fix)
+
+
+def _too_large(name: str, size: int, right: int, place: Place) -> Culprit:
+    """Return the culprit for the interface ``name`` in ``place`` whose network has the smaller MTU ``right``."""
+    what = f"interface {name} of {place.name}"
+    detail = f"{name} of {place.name} has an MTU of {size}, its network of {right}: larger packets are dropped silently"
+    return Culprit("mtu", what, str(place), detail, f"lower it: {place.command(f'ip link set {name} mtu {right}')}")
 
 
 def _is_loopback(value: IPAddress) -> bool:

@@ -5,6 +5,7 @@ Faults that do not affect each other are injected together, because each check o
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import time
@@ -294,6 +295,22 @@ def test_a_default_route_lost_with_its_interface_is_a_warning(patient):
     assert check["fix"] == "ip link set ext0 up && ip route add default via ROUTER"
     patient.host.sh(check["fix"].replace("ROUTER", "192.168.99.99"))
     assert patient.findings() == []
+
+
+def test_the_remedy_for_an_mtu_keeps_the_mtu_of_the_network(patient):
+    patient.hawse("network", "create", "-o", "com.docker.network.driver.mtu=1400", "small")
+    try:
+        patient.hawse("run", "-d", "--name", "tunnelled", "--network", "small", "hostfs", "sleep", "600")
+        patient.inside("tunnelled", "ip link set eth0 mtu 1500")
+        (check,) = patient.findings()
+        assert check["fix"].endswith(" ip link set eth0 mtu 1400")
+        traced = patient.hawse("trace", "--format", "json", "host", "tunnelled", check=False).stdout
+        assert json.loads(traced)["culprit"]["fix"] == f"lower it: {check['fix']}"
+        patient.host.sh(check["fix"])
+        assert patient.findings() == []
+    finally:
+        patient.hawse("rm", "-f", "tunnelled")
+        patient.hawse("network", "rm", "small")
 
 
 def test_an_mtu_below_that_of_ipv6_and_back_is_repaired_at_once(patient):
