@@ -342,7 +342,8 @@ def _opened(path: str, reference: str) -> Iterator[int]:
     try:
         namespace = open_namespace(path) if is_namespace_file(os.stat(path)) else -1
     except PermissionError as error:
-        raise PermissionDenied(f"{path}: {reason_of(error)} (it needs CAP_SYS_PTRACE)") from None
+        needed = " (it needs CAP_SYS_PTRACE)" if OF_PROCESS.fullmatch(path) else ""
+        raise PermissionDenied(f"{path}: {reason_of(error)}{needed}") from None
     except OSError:
         raise _missing(reference) from None
     try:

@@ -256,3 +256,15 @@ def test_a_process_that_may_not_be_examined_is_not_called_missing(host):
     finally:
         sleeper.kill()
         sleeper.wait()
+
+
+def test_a_file_that_may_not_be_opened_is_no_matter_of_processes(host, tmp_path):
+    """Without CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, root does not open the directories of another user."""
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o700)
+    os.chown(locked, 65534, 65534)
+    connect = [sys.executable, "-m", "cli", "network", "connect", "app", f"netns:{locked}/space"]
+    caps = "-dac_override,-dac_read_search"
+    dropped = ["setpriv", "--bounding-set", caps, "--inh-caps", caps]
+    done = host.run(*dropped, *connect, check=False, env=host.env(HAWSE_WARM="off"))
+    assert done.stderr == f"Error response from daemon: {locked}/space: permission denied\n"
