@@ -167,9 +167,9 @@ class Checks:
             except (DriverError, OSError):
                 continue  # the container has ended meanwhile
             if held:
-                yield self._conflict(member, value, str(place), str(place), without_address(place, value))
-        if holders(value):
-            yield self._conflict(member, value, "the host", "host", without_address(HOST, value))
+                yield self._conflict(member, value, str(place), str(place), without_address(place, held))
+        if held := holders(value):
+            yield self._conflict(member, value, "the host", "host", without_address(HOST, held))
 
     def _asked(self, near: JoinedEndpoint, far: JoinedEndpoint) -> Iterator[Culprit]:
         source, target = (address_of(m.endpoint, 4) for m in (near, far))

@@ -375,7 +375,7 @@ class Destinations:
         inner = _inner_port(binding, port)
         service = f"{inner}/{binding.protocol}"
         if any(e.container_id != endpoint.container_id or _inner_port(b, port) != inner for e, b in published):
-            return f"publish it on one more address: hawse publish {name} -p ADDRESS:{port}:{service}"
+            return f"publish it on one more address: hawse publish {shlex.quote(name)} -p ADDRESS:{port}:{service}"
         kept = [
             f"{b.host_socket(inner)}:{service}"
             for e in self._records.endpoints
@@ -384,7 +384,8 @@ class Destinations:
             if b.port <= inner <= b.port_end and not b.host_port <= port <= b.host_port_end
         ]
         flags = " ".join(f"-p {shlex.quote(value)}" for value in (f"{port}:{service}", *kept))
-        return f"publish it on every address: hawse unpublish {name} {service} && hawse publish {name} {flags}"
+        own = shlex.quote(name)
+        return f"publish it on every address: hawse unpublish {own} {service} && hawse publish {own} {flags}"
 
 
 def _shut(container: ContainerRecord, member: JoinedEndpoint, target: Target) -> Culprit:
@@ -398,7 +399,7 @@ def _shut(container: ContainerRecord, member: JoinedEndpoint, target: Target) ->
         return Culprit("network-internal", f"network {member.network.name}", "host", detail, fix)
     service = f"port {f'{target.port}/' if target.port else ''}{target.protocol} of {container.name}"
     detail = f"{service} is not published"
-    fix = f"publish it: hawse publish {container.name} -p {target.port}:{target.port}/{target.protocol}"
+    fix = f"publish it: hawse publish {shlex.quote(container.name)} -p {target.port}:{target.port}/{target.protocol}"
     if not target.port:
         detail = f"{container.name} has no address that machines outside can ping"
         fix = "publish the ports they need"

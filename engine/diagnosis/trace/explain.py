@@ -17,6 +17,7 @@ The result is the first proven culprit, or else a likely one, or none. These cau
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_network
 from itertools import chain
@@ -179,7 +180,7 @@ class Explanation:
             detail = f"port {path.service} of {name} is not published, and machines outside reach no other port"
             fix = "publish the ports they need"
             if path.port:
-                fix = f"publish it: hawse publish {name} -p {path.port}:{path.port}/{path.protocol}"
+                fix = f"publish it: hawse publish {shlex.quote(name)} -p {path.port}:{path.port}/{path.protocol}"
             return Culprit("not-published", f"port {path.service} of {name}", "host", detail, fix)
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
+from shlex import quote
 
 from drivers.errors import DriverError
 from drivers.firewall import resolver_redirect
@@ -381,7 +382,7 @@ def not_same_network(
     here, there = (", ".join(sorted(n.name for n in ns)) or "no network" for ns in (of_source, of_target))
     fix = "use an address of the host, at which it listens"
     if of_target and not facts(of_target[0].driver).singleton:
-        fix = f"connect both to one network: hawse network connect {of_target[0].name} {source}"
+        fix = f"connect both to one network: hawse network connect {quote(of_target[0].name)} {quote(source)}"
     detail = f"{source} is on {here}; {target} is on {there}"
     return Culprit("not-same-network", f"container {target}", f"network {there}", detail, fix)
 

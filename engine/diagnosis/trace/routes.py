@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from drivers.linux import features, path_lookup
 from drivers.linux import host as linux_host
-from drivers.linux import path_lookup
 from drivers.model import IPAddress
 from engine.diagnosis.trace.direct_access import is_isolated
 from engine.diagnosis.trace.model import Culprit
@@ -128,7 +128,7 @@ class Routes:
             yield Culprit("no-route", what, "host", detail, f"ip route add {target} dev {bridge}")
         elif route.kind == "local":
             detail = f"{target} belongs to {name}, and the host has it too, so the host keeps the packets"
-            fix = without_address(HOST, target)
+            fix = without_address(HOST, features.holders(target))
             yield Culprit("duplicate-address", f"address {target} of {name}", "host", detail, fix)
         elif route.kind != "unicast" or route.interface != bridge:
             by = route.interface if route.kind == "unicast" else f"a {route.kind} route"

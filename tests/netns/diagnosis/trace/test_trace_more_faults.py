@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import signal
+import subprocess
 
 import pytest
 
@@ -236,6 +237,26 @@ def test_the_remedy_for_a_foreign_rule_can_be_pasted(lab, flags, hook, match):
         assert lab.trace(*flags, "outside", "published:8080")["reachable"] is True
     finally:
         lab.host.sh("nft delete table ip foreign")
+
+
+def test_the_remedy_for_an_adopted_file_with_an_odd_name(lab, tmp_path):
+    """Its name alone does not open the namespace again, and the shell must not split its path."""
+    file = tmp_path / "it's; two"
+    file.touch()
+    subprocess.run(["unshare", f"--net={file}", "true"], check=True)
+    try:
+        lab.hawse("network", "connect", "app", f"netns:{file}")
+        lab.host.sh(f"nsenter --net={shlex.quote(str(file))} ip link set eth0 down")
+        culprit = lab.trace("db", f"netns:{file}")["culprit"]
+        assert culprit["kind"] == "interface-down"
+        lab.host.sh(culprit["fix"][culprit["fix"].index("nsenter") :])
+        lab.host.sh(f"nsenter --net={shlex.quote(str(file))} ip addr add 172.31.0.3/16 dev eth0")
+        culprit = lab.trace("db", f"netns:{file}")["culprit"]
+        for command in culprit["fix"][culprit["fix"].index("hawse") :].split(" && "):
+            lab.hawse(*shlex.split(command)[1:])
+    finally:
+        lab.hawse("network", "disconnect", "-f", "app", f"netns:{file.name}")
+        subprocess.run(["umount", file], check=True)
 
 
 def test_the_remedy_for_an_adopted_namespace_without_a_route(lab, netns):
