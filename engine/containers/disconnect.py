@@ -41,7 +41,7 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
     try:
         target = names.pick_container(matches, container)
     except NotFound as error:
-        raise hinted(error, lookup.order_hint(host, container, "network disconnect")) from None
+        raise hinted(error, lookup.order_hint(host, reference, container, "network disconnect")) from None
     with locked(host.run, "container", target.id):
         record = finalized_record(host, target.id)
         if record.status != "running":

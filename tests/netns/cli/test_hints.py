@@ -96,6 +96,7 @@ def test_the_network_comes_before_the_container(host, command):
     hint = f"app is a network. The network comes first: hawse network {command} NETWORK CONTAINER"
     assert host.error_on_terminal("network", command, "web", "app") == f"{text}\n{hint}\n"
     assert host.error_on_terminal("network", command, "app", "ap") == text.replace("app", "ap")
+    assert host.error_on_terminal("network", command, "bridge", "app") == text  # the order is right
 
 
 @pytest.mark.parametrize(
