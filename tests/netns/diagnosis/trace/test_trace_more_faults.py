@@ -205,6 +205,8 @@ def test_the_remedy_in_a_container_works_as_a_command_on_the_host(lab, container
         assert culprit is None or culprit["kind"] != kind, culprit
     finally:
         lab.at(container, f"({undo}) 2> /dev/null || true")
+        lab.host.sh(f"ip neigh flush dev {lab.bridge('app')}")  # these may have learned the MAC of the second holder
+        lab.at("db", "ip neigh flush dev eth0")
 
 
 def test_the_remedy_for_a_port_that_is_published_elsewhere(lab):
