@@ -56,6 +56,7 @@ from engine.store.sqlite_errors import is_full
 
 Verbs = TypeVar("Verbs", bound=type)
 FULL = (errno.ENOSPC, errno.EDQUOT)
+NEEDS_ROOT = "Only root may do this: run the command with sudo"
 CLUSTER_DIRECTORY, MEMBERSHIP_FILE = "cluster", "membership.json"
 """The directory of the cluster's files in HAWSE_ROOT, and the file in it that makes the host a member of a cluster."""
 
@@ -428,4 +429,5 @@ def engine_error(error: Exception, places: Iterable[Path] = ()) -> EngineError:
     if error.errno in FULL:
         path = path or next(map(str, filter(is_full, places)), "")
         return Unavailable(f"write {path}: {reason}" if path else reason)
-    return Unavailable(f"{path}: {reason}" if path else reason)
+    unavailable = Unavailable(f"{path}: {reason}" if path else reason)
+    return errors.hinted(unavailable, NEEDS_ROOT if isinstance(error, PermissionError) and not has_net_admin() else "")

@@ -13,7 +13,7 @@ from engine.cluster.local_networks import INGRESS_SANDBOX
 from engine.containers import adopted, etc_files, finalize, gateway_bridge, lookup, port_assignment
 from engine.containers.connect import finalized_record, is_attached, rollback, without_attachment
 from engine.endpoints import reservation, sandbox
-from engine.errors import NotFound, Unavailable
+from engine.errors import NotFound, Unavailable, hinted
 from engine.events import record as events
 from engine.host import Host, begin_intent, end_intent
 from engine.model import FORMER, ContainerRecord, NetworkRecord
@@ -35,7 +35,10 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
         hooks.check_used_here(host, network)
         _force_out(host, network, container)
         return
-    target = names.pick_container(matches, container)
+    try:
+        target = names.pick_container(matches, container)
+    except NotFound as error:
+        raise hinted(error, lookup.order_hint(host, reference, container, "network disconnect")) from None
     with locked(host.run, "container", target.id):
         record = finalized_record(host, target.id)
         if record.status != "running":
