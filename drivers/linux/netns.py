@@ -1,6 +1,7 @@
 """Network namespaces: open a namespace by path, and run code inside it.
 
-Entering a namespace moves only the calling thread. The other threads of the process stay in their namespaces.
+Entering a namespace moves only the calling thread. The other threads of the process stay in their namespaces. If the
+thread cannot return to its own namespace, the process ends (`return_home`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TypeVar
 from drivers.errors import Missing
 from drivers.linux import recording
 from drivers.linux.errors import refusal
-from drivers.linux.namespaces import CLONE_NEWNET, open_namespace, setns, unshare
+from drivers.linux.namespaces import CLONE_NEWNET, open_namespace, return_home, setns, unshare
 
 NS_GET_USERNS, NS_GET_NSTYPE = 0xB701, 0xB703
 T = TypeVar("T")
@@ -84,7 +85,7 @@ def enter_netns(fd: int) -> Iterator[None]:
         try:
             yield
         finally:
-            enter(home)
+            return_home(home)
 
 
 @contextmanager
@@ -111,7 +112,7 @@ def new_netns() -> Iterator[None]:
         try:
             yield
         finally:
-            enter(home)
+            return_home(home)
 
 
 def run_in_netns(path: str, action: Callable[[], T], inode: int = 0) -> T:

@@ -3,6 +3,7 @@
 The tests check how the next command repairs the state.
 """
 
+import errno
 import json
 import sys
 import threading
@@ -26,7 +27,7 @@ from engine.store.locks import locked
 from engine.store.sqlite import SqliteStore
 from tests.conftest import CHECKOUT, until
 from tests.netns.engine.conftest import network_actions
-from tests.netns.engine.killing import killed
+from tests.netns.engine.killing import killed, refused
 
 pytestmark = pytest.mark.netns
 
@@ -112,6 +113,17 @@ def test_a_connect_that_the_kernel_refuses_keeps_the_ports(web):
     web.sh(f"nsenter -t {pid} -n ip link add lo0 type bridge")
     assert web.hawse("network", "connect", "wrong", "web", check=False).returncode == 1
     assert state(web) == (["app"], ["app"], True, ["app"])
+
+
+def test_a_connect_that_cannot_leave_the_sandbox_ends_and_is_undone(web):
+    """The command must not continue in the sandbox, where the rollback would not find the link of the host."""
+    before = web.sh("ip -br link | grep -c veth")
+    done = refused(web, "drivers.sandbox.configure_here", "setns", errno.ENOMEM, "network", "connect", "zoo", "web")
+    assert done.returncode == 71
+    assert "cannot return to the host's network namespace: cannot allocate memory" in done.stderr
+    web.hawse("network", "create", "any")
+    assert state(web) == (["app"], ["app"], True, ["app"])
+    assert web.sh("ip -br link | grep -c veth") == before
 
 
 def test_an_endpoint_without_a_connect_event_gets_no_disconnect_event(web):
