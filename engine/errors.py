@@ -6,6 +6,7 @@ class. The command line adds the prefix ``Error response from daemon: `` and doe
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import ClassVar, TypeVar
 
@@ -30,6 +31,13 @@ def hinted(error: E, hint: str) -> E:
     """Set the hint of an error, and return the same error."""
     error.hint = hint
     return error
+
+
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
+"""The error numbers of a system call that failed only because a resource was used up at that moment.
+
+Such an error does not mean that the file or the feature is missing.
+"""
 
 
 def reason_of(error: OSError) -> str:
