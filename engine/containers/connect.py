@@ -195,10 +195,10 @@ def _connect_running(
             with host.store.write() as tx:
                 tx.put_container(record)
             publish.publish_locked(host, record.id, published)
-    with host.store.write() as tx:
-        if not published:
-            tx.put_container(record)
-        end_intent(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
+        with host.store.write() as tx:
+            if not published:
+                tx.put_container(record)
+            end_intent(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
     return members
 
 

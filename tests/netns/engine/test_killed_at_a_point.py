@@ -35,6 +35,26 @@ DEAD = "4194304:1"  # identity of a process that cannot exist: the pid is too la
 UNTOLD = "import sys, engine.agent.client as m; from cli.app import App; from cli.root import run\n"
 UNTOLD += "m.notify = lambda *a, **k: True\nsys.exit(run(sys.argv[1:], App()))"
 
+UNWRITABLE = """
+import pkgutil, resource
+module = pkgutil.resolve_name({module!r})
+end_intent, undo = module.end_intent, module.{undo}
+
+def refuse(*arguments):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    end_intent(*arguments)
+
+def allow(*arguments):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    undo(*arguments)
+
+module.end_intent, module.{undo} = refuse, allow
+"""
+"""A program with which the last transaction of a command fails, because the kernel refuses to write its files.
+
+The kernel allows it again when the command begins to undo its work.
+"""
+
 
 @pytest.fixture
 def web(host):
@@ -124,6 +144,24 @@ def test_a_connect_that_cannot_leave_the_sandbox_ends_and_is_undone(web):
     web.hawse("network", "create", "any")
     assert state(web) == (["app"], ["app"], True, ["app"])
     assert web.sh("ip -br link | grep -c veth") == before
+
+
+@pytest.mark.parametrize(
+    ("module", "undo", "command"),
+    [
+        ("engine.networks.create", "destroy", ["network", "create", "any"]),
+        ("engine.containers.connect", "rollback", ["network", "connect", "zoo", "web"]),
+        ("engine.containers.start", "rollback", ["start", "idle"]),
+    ],
+)
+def test_a_command_whose_last_transaction_fails_undoes_its_work(web, module, undo, command):
+    web.hawse("create", "--name", "idle", "--network", "app", "-p", "7300:73", "hostfs", "sleep", "1d")
+    before = web.sh("ip -br link; nft list table inet hawse"), web.container_processes(), state(web)
+    done = web.hawse(*command, code=UNWRITABLE.format(module=module, undo=undo), check=False)
+    assert (done.returncode, "cannot be read or written" in done.stderr) == (1, True), done.stderr
+    with SqliteStore(web.root / "hawse.db").read() as reader:
+        assert reader.intents() == []
+    assert (web.sh("ip -br link; nft list table inet hawse"), web.container_processes(), state(web)) == before
 
 
 def test_an_endpoint_without_a_connect_event_gets_no_disconnect_event(web):
