@@ -156,12 +156,14 @@ def test_a_connect_that_cannot_leave_the_sandbox_ends_and_is_undone(web):
 )
 def test_a_command_whose_last_transaction_fails_undoes_its_work(web, module, undo, command):
     web.hawse("create", "--name", "idle", "--network", "app", "-p", "7300:73", "hostfs", "sleep", "1d")
-    before = web.sh("ip -br link; nft list table inet hawse"), web.container_processes(), state(web)
+    links, before = web.sh("ls /sys/class/net"), (web.container_processes(), state(web))
     done = web.hawse(*command, code=UNWRITABLE.format(module=module, undo=undo), check=False)
     assert (done.returncode, "cannot be read or written" in done.stderr) == (1, True), done.stderr
     with SqliteStore(web.root / "hawse.db").read() as reader:
         assert reader.intents() == []
-    assert (web.sh("ip -br link; nft list table inet hawse"), web.container_processes(), state(web)) == before
+    assert (web.container_processes(), state(web)) == before
+    until(lambda: web.sh("ls /sys/class/net") == links)  # the kernel deletes a bridge with a delay
+    assert "7300" not in web.sh("nft list table inet hawse")
 
 
 def test_an_endpoint_without_a_connect_event_gets_no_disconnect_event(web):
@@ -250,6 +252,16 @@ def test_stop_leaves_nothing_of_the_process(web):
         time.sleep(0.05)
     assert list((web.run_dir / "containers").iterdir()) == []
     assert web.hawse("ps", "-a", "--format", "{{.State}}").stdout == "exited\n"
+
+
+def test_the_link_of_a_killed_restart_s_sandbox_is_removed(web):
+    killed(web, "engine.containers.start.join_all", "restart", "-t0", "web")
+    until(lambda: web.hawse("ps", "--format", "{{.State}}").stdout == "running\n")
+    web.hawse("network", "create", "any")
+    path = web.hawse("inspect", "-f", "{{.NetworkSettings.SandboxKey}}", "web").stdout.strip()
+    assert [str(link) for link in (web.run_dir / "netns").iterdir()] == [path]
+    web.hawse("rm", "-f", "web")
+    assert list((web.run_dir / "netns").iterdir()) == []
 
 
 @pytest.fixture
