@@ -32,10 +32,12 @@ def publish(host: Host, reference: str, specs: Sequence[PortSpec]) -> None:
         announce(host)
 
 
-def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> None:
+def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec], *, connected: str = "") -> None:
     """Publish additional ports as `publish` does; the caller holds the container lock.
 
     The caller notifies the agent after the call. If the driver refuses the ports, the records stay as they were.
+    ``connected`` is the id of the endpoint that the same command has connected, or "". The transaction that records the
+    ports ends the intent of that connection. If the command is killed later, the publication is finished.
     """
     former = lookup.resolve(host, container_id)
     record = _with_ports(former, specs)
@@ -55,14 +57,15 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
         tx.put_container(record)
         for spec in specs:
             events.container(tx, record, "publish", {"port": exposed_port(spec)})
+        end_intent(tx, IntentKind.ENDPOINT_CHANGE, connected)
     if member is not None:
         with rollback_on_error(
             host, IntentKind.SANDBOX_CHANGE, record.id, lambda *_: _withdraw(host, former, member, added, specs)
         ):
             sandbox.publish(host, record, member, added)
             _open_links(host, record)
-        with host.store.write() as tx:
-            end_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
+            with host.store.write() as tx:
+                end_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
 
 
 def _with_ports(record: ContainerRecord, specs: Sequence[PortSpec]) -> ContainerRecord:

@@ -180,6 +180,23 @@ def test_a_connect_that_fails_leaves_the_files_in_etc(web):
     assert web.hawse("exec", "plain", "cat", "/etc/hosts", "/etc/resolv.conf").stdout == before
 
 
+@pytest.mark.parametrize(
+    ("where", "networks", "ports"),
+    [
+        ("engine.containers.publish.publish_locked", ["app"], 0),
+        ("engine.endpoints.sandbox.publish", ["app", "zoo"], 1),
+    ],
+)
+def test_a_killed_connect_with_a_port_is_undone_or_finished_as_a_whole(web, where, networks, ports):
+    killed(web, where, "network", "connect", "--publish", "7100:71", "zoo", "web")
+    web.hawse("network", "create", "any")
+    assert state(web)[0] == networks
+    assert web.sh("nft list table inet hawse").count("tcp . 7100 :") == ports
+    assert web.hawse("port", "web").stdout.count("71/tcp -> 0.0.0.0:7100") == ports
+    with SqliteStore(web.root / "hawse.db").read() as reader:
+        assert reader.intents() == []
+
+
 def test_ports_match_the_records_after_a_killed_publish_or_unpublish(web):
     killed(web, "engine.endpoints.sandbox.publish", "publish", "web", "-p", "7100:71")
     web.hawse("network", "create", "any")
