@@ -52,7 +52,8 @@ class FlagSet:
         try:
             return self._parse(argv, interspersed)
         finally:
-            # Commands get tuples. During parsing, values are in lists, so that thousands of uses take linear time.
+            # Commands get tuples. During parsing, the kinds of `list_of` collect values in a list. Therefore thousands
+            # of uses of one flag take linear time.
             self.values |= {key: tuple(value) for key, value in self.values.items() if isinstance(value, list)}
 
     def _parse(self, argv: Sequence[str], interspersed: bool) -> list[str]:
@@ -101,7 +102,7 @@ class FlagSet:
         while letters:
             flag = self.short.get("-" + letters[0])
             if flag is None:
-                text = f"unknown shorthand flag: {quote(letters[0], mark=chr(39))} in -{letters}"
+                text = f"unknown shorthand flag: {_first_byte(letters)} in -{letters}"
                 raise FlagError(text, f"--{whole.partition('=')[0]}")
             following = letters[1:]
             if len(letters) > 2 and letters[1] == "=":
@@ -128,3 +129,8 @@ class FlagSet:
         self.changed.add(flag.key)
         if flag.deprecated_text:
             self.notice(f"Flag {flag.long} has been deprecated, {flag.deprecated_text}")
+
+
+def _first_byte(text: str) -> str:
+    """Return the first byte of ``text`` as pflag prints it: as the quoted character with this code point."""
+    return quote(chr(text.encode("utf-8", "surrogateescape")[0]), mark="'")

@@ -10,7 +10,7 @@ import re
 from drivers import scalars
 
 INTEGER = re.compile(r"[+-]?(0[xX](_?[0-9a-fA-F])+|0[bB](_?[01])+|0[oO](_?[0-7])+|0(_?[0-7])*|[1-9](_?[0-9])*)")
-whole_number = scalars.whole_number  # also here, because `cli` and `api` must not import `drivers`
+whole_number = scalars.whole_number  # for `cli` and `api`, which must not import `drivers` themselves
 ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
 
 
@@ -37,6 +37,14 @@ def _escape(rune: str, mark: str, ascii_only: bool) -> str:
     if code < 0x80:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def as_text(words: str) -> str:
+    """Return ``words``, a text from the command line, with U+FFFD in place of bytes that are invalid UTF-8.
+
+    Docker's client makes the same replacement in its JSON, and Docker's daemon makes it in the JSON of its errors.
+    """
+    return words if words.isascii() else words.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def parse_bool(text: str) -> bool:

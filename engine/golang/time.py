@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone, tzinfo
@@ -20,7 +19,7 @@ PIECES = {
 }  # fmt: skip
 """Maps each element of Go's time layouts to a regular expression for the texts that the element accepts."""
 DATE = ["2006", "-", "01", "-", "02"]
-DASHES_WITH_ZONE = 3  # two dashes in the date, and the sign of the time zone
+DASHES_WITH_ZONE = 3  # dashes in a date with a negative UTC offset: two in the date itself, and the minus sign
 CLOCK = ["T", "15", ":", "04", ":", "05"]
 LIMITS = {
     "01": [("month", 0, 1, 12)], "15": [("hour", 0, 0, 23)], "04": [("minute", 0, 0, 59)], "05": [("second", 0, 0, 59)],
@@ -62,7 +61,8 @@ def parse_duration(text: str) -> int:
 def parse_moment(text: str, now: float) -> float:
     """Parse a time (a duration before ``now``, a date, or Unix seconds) into Unix seconds.
 
-    ``now`` is in Unix seconds. A date without a zone is local time. Raises `InvalidArgument` for any other text.
+    ``now`` is in Unix seconds. A date without a zone has the UTC offset that is local at the time ``now``. Raises
+    `InvalidArgument` for any other text.
     """
     try:
         return moment(text, datetime.fromtimestamp(now).astimezone())
@@ -87,7 +87,7 @@ def moment(text: str, now: datetime) -> float:
     try:
         return unix_nanoseconds(text) / 10**9
     except ValueError:
-        raise ValueError(f"failed to parse value as time or duration: {_quoted(text)}") from None
+        raise ValueError(f"failed to parse value as time or duration: {quote(text)}") from None
 
 
 def nanoseconds(text: str, now: datetime) -> int:
@@ -196,4 +196,7 @@ def _offset(zone: str) -> int:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    r"""Quote ``text`` as Go's package time does; control characters and bytes beyond ASCII become ``\xNN``."""
+    data = text.encode("utf-8", "surrogateescape")
+    characters = (f"\\x{byte:02x}" if byte < 0x20 or byte >= 0x80 else chr(byte) for byte in data)
+    return '"' + "".join(f"\\{c}" if c in '"\\' else c for c in characters) + '"'

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from engine.errors import EngineError
+from engine.golang.strconv import as_text
 from engine.model import (
     ContainerRecord,
     EndpointRecord,
@@ -25,7 +26,7 @@ from engine.model import (
 )
 from engine.names import natural_key
 from engine.store.api import EVENTS_KEPT, EVENTS_READ, EVENTS_SPARE, Intent, Taken
-from engine.store.codec import as_text, decode, encode
+from engine.store.codec import decode, encode
 from engine.store.record_cache import RecordCache
 
 T = TypeVar("T")
@@ -118,7 +119,10 @@ class SqliteReader:
         return {driver for (driver,) in rows}
 
     def subnets(self, version: int) -> list[tuple[int, int]]:
-        """Return the first and last address, as integers, of each subnet of IP ``version`` that a network uses."""
+        """Return the subnets that networks use, each as its first and last address (two integers).
+
+        ``version`` is the IP version of the subnets, 4 or 6.
+        """
         rows = self._connection.execute("SELECT first, last FROM subnets WHERE family = ?", (version,))
         return [(int.from_bytes(first), int.from_bytes(last)) for first, last in rows]
 
