@@ -82,7 +82,7 @@ def is_network_namespace(fd: int) -> bool:
 @contextmanager
 def enter_netns(fd: int) -> Iterator[None]:
     """Move the calling thread into a network namespace for the length of a ``with`` block."""
-    with netns_fd("/proc/thread-self/ns/net") as home:
+    with _returnable_home() as home:
         enter(fd)
         try:
             yield
@@ -106,7 +106,7 @@ def enter_owned_fd(fd: int) -> Iterator[None]:
 @contextmanager
 def new_netns() -> Iterator[None]:
     """Move the calling thread into a new, empty network namespace for the length of a ``with`` block."""
-    with netns_fd("/proc/thread-self/ns/net") as home:
+    with _returnable_home() as home:
         try:
             unshare(CLONE_NEWNET)
         except OSError as error:
@@ -115,6 +115,18 @@ def new_netns() -> Iterator[None]:
             yield
         finally:
             return_home(home)
+
+
+@contextmanager
+def _returnable_home() -> Iterator[int]:
+    """Yield a file descriptor of the calling thread's network namespace, which the thread is about to leave.
+
+    Raises `NoPermission` if the kernel does not allow the thread to return. A process in a user namespace of its own
+    may leave the network namespace of the host, but may not enter it.
+    """
+    with netns_fd("/proc/thread-self/ns/net") as home:
+        enter(home)
+        yield home
 
 
 def run_in_netns(path: str, action: Callable[[], T], inode: int = 0) -> T:
