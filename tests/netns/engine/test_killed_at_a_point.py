@@ -5,6 +5,7 @@ The tests check how the next command repairs the state.
 
 import errno
 import json
+import os
 import sys
 import threading
 import time
@@ -27,7 +28,7 @@ from engine.store.locks import locked
 from engine.store.sqlite import SqliteStore
 from tests.conftest import CHECKOUT, until
 from tests.netns.engine.conftest import network_actions
-from tests.netns.engine.killing import killed, refused
+from tests.netns.engine.killing import KILLED, NUMBERS, REFUSED, killed, refused
 
 pytestmark = pytest.mark.netns
 
@@ -54,6 +55,24 @@ module.end_intent, module.{undo} = refuse, allow
 
 The kernel allows it again when the command begins to undo its work.
 """
+
+INTERRUPTED = """
+import os, pkgutil, signal
+from engine.store.sqlite import SqliteStore
+module = pkgutil.resolve_name({module!r})
+end_intent, shorten_log = module.end_intent, SqliteStore._shorten_log
+
+def interrupt(*_):
+    SqliteStore._shorten_log = shorten_log
+    os.kill(os.getpid(), signal.SIGINT)
+
+def complete(*arguments):
+    end_intent(*arguments)
+    SqliteStore._shorten_log = interrupt
+
+module.end_intent = complete
+"""
+"""A program that sends SIGINT to the command after the COMMIT of the transaction that ends an intent."""
 
 
 @pytest.fixture
@@ -164,6 +183,37 @@ def test_a_command_whose_last_transaction_fails_undoes_its_work(web, module, und
     assert (web.container_processes(), state(web)) == before
     until(lambda: web.sh("ls /sys/class/net") == links)  # the kernel deletes a bridge with a delay
     assert "7300" not in web.sh("nft list table inet hawse")
+
+
+@pytest.mark.parametrize(
+    ("module", "command", "check"),
+    [
+        ("engine.networks.create", ["network", "create", "any"], ["network", "verify", "any"]),
+        ("engine.containers.connect", ["network", "connect", "zoo", "web"], ["network", "verify", "zoo"]),
+        ("engine.containers.publish", ["network", "connect", "-p", "7100:71", "zoo", "web"], ["port", "web", "71"]),
+        ("engine.containers.publish", ["publish", "web", "-p", "7100:71"], ["port", "web", "71"]),
+        ("engine.containers.start", ["start", "idle"], ["exec", "idle", "true"]),
+    ],
+)
+def test_a_command_that_is_interrupted_after_its_work_is_recorded_keeps_the_work(web, module, command, check):
+    web.hawse("create", "--name", "idle", "--network", "app", "hostfs", "sleep", "1d")
+    assert web.hawse(*command, code=INTERRUPTED.format(module=module), check=False).returncode == 130
+    web.hawse("network", "create", "next")
+    with SqliteStore(web.root / "hawse.db").read() as reader:
+        assert reader.intents() == []
+    web.hawse(*check)
+    assert state(web)[0] == (["app", "zoo"] if "connect" in command else ["app"])
+
+
+def test_a_refused_connect_with_a_port_is_undone_although_its_undo_is_killed(web):
+    number = NUMBERS[os.uname().machine]["socket"]
+    code = REFUSED.format(module="engine.endpoints.sandbox", name="publish", number=number, code=errno.ENOBUFS)
+    code += KILLED.format(module="engine.endpoints.reservation", name="_record_left")
+    done = web.hawse("network", "connect", "-p", "7100:71", "zoo", "web", code=code, check=False)
+    assert done.returncode == -9, done
+    web.hawse("network", "create", "any")
+    assert state(web) == (["app"], ["app"], True, ["app"])
+    assert web.hawse("port", "web").stdout.count("7100") == 0
 
 
 def test_an_endpoint_without_a_connect_event_gets_no_disconnect_event(web):
