@@ -34,6 +34,26 @@ system call with an error: load the number, compare it, return the error, or els
 NUMBERS = {"x86_64": {"setns": 308, "socket": 41}, "aarch64": {"setns": 268, "socket": 198}}
 """Numbers of system calls, by machine."""
 
+UNWRITABLE = """
+import pkgutil, resource
+module = pkgutil.resolve_name({module!r})
+end_intent, undo = module.end_intent, module.{undo}
+
+def refuse(*arguments):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    end_intent(*arguments)
+
+def allow(*arguments):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    undo(*arguments)
+
+module.end_intent, module.{undo} = refuse, allow
+"""
+"""A program with which the last transaction of a command fails, because the kernel refuses to write its files.
+
+The kernel allows it again when the command begins to undo its work.
+"""
+
 COUNTED = """
 import os, sys
 from cli.app import App

@@ -28,33 +28,13 @@ from engine.store.locks import locked
 from engine.store.sqlite import SqliteStore
 from tests.conftest import CHECKOUT, until
 from tests.netns.engine.conftest import network_actions
-from tests.netns.engine.killing import KILLED, NUMBERS, REFUSED, killed, refused
+from tests.netns.engine.killing import KILLED, NUMBERS, REFUSED, UNWRITABLE, killed, refused
 
 pytestmark = pytest.mark.netns
 
 DEAD = "4194304:1"  # identity of a process that cannot exist: the pid is too large
 UNTOLD = "import sys, engine.agent.client as m; from cli.app import App; from cli.root import run\n"
 UNTOLD += "m.notify = lambda *a, **k: True\nsys.exit(run(sys.argv[1:], App()))"
-
-UNWRITABLE = """
-import pkgutil, resource
-module = pkgutil.resolve_name({module!r})
-end_intent, undo = module.end_intent, module.{undo}
-
-def refuse(*arguments):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
-    end_intent(*arguments)
-
-def allow(*arguments):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    undo(*arguments)
-
-module.end_intent, module.{undo} = refuse, allow
-"""
-"""A program with which the last transaction of a command fails, because the kernel refuses to write its files.
-
-The kernel allows it again when the command begins to undo its work.
-"""
 
 INTERRUPTED = """
 import os, pkgutil, signal
