@@ -304,9 +304,7 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
     """
     with host.store.read() as reader:
         container = reader.container(container_id)
-    if container is None:
-        return
-    if not lookup.is_running(host, container):
+    if container is None or not lookup.is_running(host, container):
         return
     members = reservation.memberships(host, container_id)
     if container.kind == "adopted" and not members:

@@ -68,7 +68,7 @@ def create(host: Host, request: ContainerCreate) -> Created:
     check_mounts(request.mounts)
     warnings = check_container_create(request)
     with host.store.read() as reader:
-        networks = _existing_networks(reader, request)
+        networks = {name: names.only_network(reader.find_networks(name)) for name in request.networks}
         attachments = _attachments(request, names.only_network(reader.find_networks(request.host.network_mode)))
     root = find_root(host, request.config.image)
     check_networks(request, networks)
@@ -159,10 +159,6 @@ def _check_working_directory(root: str, path: str) -> None:
     """
     if path and root_paths.is_blocked(root, path):
         raise EngineError(f"Cannot mkdir: {path} is not a directory")
-
-
-def _existing_networks(reader: Reader, request: ContainerCreate) -> dict[str, NetworkRecord | None]:
-    return {n: names.only_network(reader.find_networks(n)) for n in request.networks}
 
 
 def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:

@@ -65,12 +65,8 @@ def _pack(address: int) -> bytes:
     return address.to_bytes(16)
 
 
-def _family(host_ip: str) -> int:
-    return 6 if ":" in host_ip else 4
-
-
 def _port_row(port: PortRecord, endpoint_id: str) -> tuple[str | int, ...]:
-    family = _family(port.host_ip)
+    family = 6 if ":" in port.host_ip else 4
     return (
         port.protocol, family, port.host_port, port.host_port_end, port.host_ip, port.port, port.port_end, endpoint_id,
     )  # fmt: skip

@@ -10,8 +10,9 @@ import struct
 
 import pytest
 
+from drivers.linux.echo import checksum
 from tests.netns.drivers.test_forged_packets import HOST, Flow, heard, opened
-from tests.packets import checksum, ethernet, send, send_frame, udp
+from tests.packets import ethernet, send, send_frame, udp
 
 pytestmark = pytest.mark.netns
 
