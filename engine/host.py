@@ -208,6 +208,8 @@ def rollback_on_error(host: Host, kind: str, object_id: str, undo: Resolver) -> 
     ``kind`` and ``object_id`` identify the intent, the record of the block's unfinished work. ``undo`` gets the host
     and ``object_id``, and undoes the block's changes. After ``undo``, the intent is deleted. If the process dies inside
     the block, a later command calls the same function ``undo``.
+
+    A block that has ended the intent has recorded its work as done. Nothing is undone if it is interrupted after that.
     """
     try:
         yield
@@ -215,9 +217,12 @@ def rollback_on_error(host: Host, kind: str, object_id: str, undo: Resolver) -> 
         # Ignore an error of ``undo``. The intent then stays in the store for the next command, and the user sees the
         # original error of the block.
         with suppress(EngineError), translate_failures(()):
-            undo(host, object_id)
-            with host.store.write() as tx:
-                end_intent(tx, kind, object_id)
+            with host.store.read() as reader:
+                is_unfinished = any((i.kind, i.object_id) == (kind, object_id) for i in reader.intents())
+            if is_unfinished:
+                undo(host, object_id)
+                with host.store.write() as tx:
+                    end_intent(tx, kind, object_id)
         raise
 
 

@@ -197,11 +197,11 @@ def _connect_running(
         if published:
             with host.store.write() as tx:
                 tx.put_container(record)
-            publish.publish_locked(host, record.id, published)
-    with host.store.write() as tx:
-        if not published:
-            tx.put_container(record)
-        end_intent(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
+            publish.publish_locked(host, record.id, published, connected=endpoint.id)
+        else:
+            with host.store.write() as tx:
+                tx.put_container(record)
+                end_intent(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
     return members
 
 

@@ -116,12 +116,16 @@ def close_sandbox(host: Host, record: ContainerRecord) -> None:
     if record.kind == "adopted":
         namespace_files.restore(host, record)
         return
+    paths = {record.sandbox_path}
     if record.sandbox_id:
         sandbox_links.remove(host, record)
-    path = Path(record.sandbox_path)
-    if path.is_symlink():
+        # A start records the path after it has made the link. After a killed start, the record has an older path.
+        paths.add(sandbox_links.path_of(host.run, record.sandbox_id))
+    links = [path for path in map(Path, paths) if path.is_symlink()]
+    if links:
         if not recording.is_dry_run():
-            path.unlink(missing_ok=True)
+            for path in links:
+                path.unlink(missing_ok=True)
         recording.comment(SANDBOX_ENDS)
 
 

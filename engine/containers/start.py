@@ -81,11 +81,11 @@ def _start(host: Host, record: ContainerRecord) -> None:
     with rollback_on_error(host, IntentKind.CONTAINER_START, record.id, rollback):
         live = _plumb(host, reserved, netns)
         _run(host, live)
-    with host.store.write() as tx:
-        tx.put_container(live.record)
-        events.container(tx, live.record, "start")
-        end_intent(tx, IntentKind.CONTAINER_START, record.id)
-        end_intent(tx, IntentKind.CONTAINER_RESTART, record.id)
+        with host.store.write() as tx:
+            tx.put_container(live.record)
+            events.container(tx, live.record, "start")
+            end_intent(tx, IntentKind.CONTAINER_START, record.id)
+            end_intent(tx, IntentKind.CONTAINER_RESTART, record.id)
 
 
 def reserve_networks(host: Host, record: ContainerRecord) -> Reserved:
