@@ -172,12 +172,4 @@ def quoted(text: str) -> str:
     return f'"{escaped}…"' if len(text) > _LIMIT else f'"{escaped}"'
 
 
-def as_text(words: str) -> str:
-    """Return ``words``, a text from the command line, with U+FFFD in place of bytes that are invalid UTF-8.
-
-    Docker's client makes the same replacement in its JSON, and Docker's daemon makes it in the JSON of its errors.
-    """
-    return words if words.isascii() else words.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
 _LIMIT = 200  # characters; a longer name is truncated in error messages

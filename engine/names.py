@@ -250,6 +250,14 @@ def _colons(octets: bytes) -> str:
 DIGITS = re.compile(rb"[0-9]+")
 
 
+def as_text(words: str) -> str:
+    """Return a name or other text from the command line with U+FFFD in place of bytes that are invalid UTF-8.
+
+    Docker's client makes the same replacement in its JSON, and Docker's daemon makes it in the JSON of its errors.
+    """
+    return words if words.isascii() else words.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def natural_key(text: str) -> bytes:
     """Return a sort key for natural order, in which numbers inside a text are compared by value ("a2" before "a10").
 

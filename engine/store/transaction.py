@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from engine.errors import EngineError, as_text
+from engine.errors import EngineError
 from engine.model import (
     ContainerRecord,
     EndpointRecord,
@@ -23,7 +23,7 @@ from engine.model import (
     NetworkSummary,
     PortRecord,
 )
-from engine.names import natural_key
+from engine.names import as_text, natural_key
 from engine.store.api import EVENTS_KEPT, EVENTS_READ, EVENTS_SPARE, Intent, Taken
 from engine.store.codec import decode, encode
 from engine.store.record_cache import RecordCache
