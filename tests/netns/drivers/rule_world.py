@@ -324,6 +324,15 @@ class World:
         send(sender.path, icmp_error(source, destination[0], quoted))
         return heard(victim, SILENCE) == b"error"
 
+    def peer_complains(self) -> bool:
+        """Send an ICMP error from the peer about a flow between the host and a container; return whether it arrives."""
+        near, far = udp_socket(self.host.path, ("172.30.0.1", 5011)), udp_socket(self.friend.path, (FRIEND, 5011))
+        with near, far:
+            near.connect((FRIEND, 5011))
+            talk = Talk(near, far, ("172.30.0.1", 5011), (FRIEND, 5011))
+            quoted = udp(*talk.far_place, *talk.near_place)
+            return self.ends(self.peer, PEER, talk, at="far", quoted=quoted)
+
     def refused(self, client, address: str, port: int) -> bool:
         """Send a datagram to a port; return whether the client gets the ICMP error that the port is closed."""
         version = ip_address(address).version

@@ -10,8 +10,8 @@ import struct
 
 import pytest
 
-from tests.netns.drivers.test_forged_packets import HOST, Flow, heard, opened
-from tests.packets import checksum, ethernet, send, send_frame, udp
+from tests.netns.drivers.test_forged_packets import HOST, Flow, heard, opened, path_mtu
+from tests.packets import TOO_BIG, UNREACHABLE, checksum, ethernet, icmp_error, send, send_frame, udp
 
 pytestmark = pytest.mark.netns
 
@@ -53,6 +53,27 @@ def test_a_neighbour_sends_nothing_into_a_flow_to_a_container(lab, peer, network
         if not from_host:
             send(peer.path, udp(*far_place, *near_place))
         assert flow.untouched()
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("from_host", [False, True], ids=["from a container", "from the host"])
+def test_an_error_of_a_neighbour_ends_no_flow_to_a_container(lab, peer, network, version, from_host):
+    client, server = lab.container(network, 2), lab.container(network, 3)
+    near_place, far_place = ((GATEWAY if from_host else CLIENT)[version], 1111), (SERVER[version], 2222)
+    sender = lab.host if from_host else client
+    assert lab.pings(sender, far_place[0])
+    near = opened(sender.path, version, near_place[1], far_place, near_place[0])
+    far = opened(server.path, version, far_place[1], near_place, far_place[0])
+    with near, far:
+        flow = Flow(near, far, near_place, far_place, near_place)
+        assert flow.works()
+        mtus = [path_mtu(sock, version) for sock in (near, far)]
+        for kind in (TOO_BIG, UNREACHABLE):
+            send(peer.path, icmp_error(NEIGHBOUR[version], far_place[0], udp(*far_place, *near_place), kind))
+            if not from_host:
+                send(peer.path, icmp_error(NEIGHBOUR[version], near_place[0], udp(*near_place, *far_place), kind))
+        assert flow.untouched()
+        assert [path_mtu(sock, version) for sock in (near, far)] == mtus
 
 
 @pytest.mark.parametrize("version", [4, 6])

@@ -96,6 +96,7 @@ PROBES: dict[tuple[str, str], Probe] = {
     ("forward", "fe80::/10"): lambda w: not w.gets(w.shown6, w.linking, udp("fe80::77", 1, HOST6, 8087)),
     ("forward", "jump from_outside"): lambda w: not w.gets(w.bound, w.peer, udp("172.31.0.2", 1, FRIEND, PLAIN + 1)),
     ("from_outside", "ct direction reply"): lambda w: w.answers_by_its_own_link(),
+    ("from_outside", "jump networks_flows"): lambda w: not w.peer_complains(),
     ("from_outside", "type local"): lambda w: not w.gets(w.bound6, w.peer, udp(HOST6, 1, FRIEND6, PLAIN + 1)),
     ("from_outside", "@bridges return"): lambda w: w.gets(w.bound, w.peer, udp(ELSEWHERE, 1, FRIEND, PLAIN + 1)),
     ("from_outside", "@subnets4"): lambda w: not w.gets(w.bound, w.peer, udp("172.31.0.9", 1, FRIEND, PLAIN + 1)),
@@ -128,10 +129,15 @@ PROBES: dict[tuple[str, str], Probe] = {
     ("errors", "ct reply ip saddr . iifname"): lambda w: complains(w, w.web, "172.30.0.2", w.in4),
     ("errors", "ct reply ip6 saddr . iifname"): lambda w: complains(w, w.web, "fd00:30::2", w.in6),
     ("errors", "oifname @bridges drop"): lambda w: not complains(w, w.sourced, "172.33.0.2", w.to_behind, at="near"),
-    ("errors", "ct original ip saddr . meta nfproto"): lambda w: not complains(w, w.sourced, "172.33.0.2", w.out4),
-    ("errors", "ct original ip6 saddr . meta nfproto"): lambda w: not complains(w, w.sourced, "fd00:33::2", w.out6),
-    ("errors", "ct reply ip saddr . meta nfproto"): lambda w: not complains(w, w.sourced, "172.33.0.2", w.in4),
-    ("errors", "ct reply ip6 saddr . meta nfproto"): lambda w: not complains(w, w.sourced, "fd00:33::2", w.in6),
+    ("networks_flows", "ct original ip saddr . meta nfproto"): lambda w: (
+        not complains(w, w.sourced, "172.33.0.2", w.out4)
+    ),
+    ("networks_flows", "ct original ip6 saddr . meta nfproto"): lambda w: (
+        not complains(w, w.sourced, "fd00:33::2", w.out6)
+    ),
+    ("networks_flows", "ct reply ip saddr . meta nfproto"): lambda w: not complains(w, w.sourced, "172.33.0.2", w.in4),
+    ("networks_flows", "ct reply ip6 saddr . meta nfproto"): lambda w: not complains(w, w.sourced, "fd00:33::2", w.in6),
+    ("errors", "jump networks_flows"): lambda w: not complains(w, w.sourced, "172.33.0.2", w.out4),
     ("errors", "fib daddr . iif type local return"): lambda w: w.refused(w.host, NEXT_TO, 5999),
     ("errors", "fib daddr type local drop"): lambda w: not complains_to_host(w),
     ("between", "@trusted"): lambda w: w.sees(w.other, "172.30.0.2", 80, "172.31.0.2"),

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from drivers.firewall import encoding, spoof_guard, table
 
-RULES = {"ruleset_9": "0c90a88c9cfe2e6dabf8323fca2f7c081936f82f3083755220f0530a330d15c9"}
+RULES = {"ruleset_10": "f95904fc6a7115718f9ed3b65ecd46292d7c6599b54ebf30ad3f48d644cf1ef0"}
 """The version set of the rules, and the digest of all statements of both tables."""
 
 
