@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from drivers.firewall import encoding, spoof_guard, table
 
-RULES = {"ruleset_10": "f95904fc6a7115718f9ed3b65ecd46292d7c6599b54ebf30ad3f48d644cf1ef0"}
+RULES = {"ruleset_11": "99923c0cad021c27c7a9e5578963b465c1f1bbaac02d13849b788adee222c5b7"}
 """The version set of the rules, and the digest of all statements of both tables."""
 
 
