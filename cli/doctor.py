@@ -28,9 +28,9 @@ GROUP_LIMIT = 5
 def doctor(app: App, fix: bool, format: str) -> None:
     """Check this host, and print the results as a table or as one JSON document (``--format json``).
 
-    The table shows the status (ok, warning or fault), the object, the finding, the cause and the remedy. On a terminal,
-    the cause and the remedy are on lines of their own. Each result has its own line, with one exception: `GROUP_LIMIT`
-    or more good results share one line if they have the same finding about one kind of object.
+    The table shows the status (ok, warning or fault), the object, the finding, the cause and the remedy of each result.
+    On a terminal, the cause and the remedy are below the finding. `GROUP_LIMIT` or more good results share one line if
+    they have the same finding about one kind of object.
 
     With ``fix``, the faults of hawse's own objects are repaired. The repairs are printed too, and the results show the
     state after the repair. The exit code is 1 if there is a fault.
@@ -89,7 +89,7 @@ def _head(check: Check) -> tuple[Cell, Cell]:
 def _finding(check: Check) -> Cell:
     """Return one table cell with a check's finding, and with the cause and the remedy on the lines below.
 
-    A terminal has no room for columns of their own.
+    On a terminal, the cause and the remedy have no separate columns, because the table would be too wide.
     """
     named = (("cause", check.cause), ("fix", check.fix))
     return Cell(check.what, below=[f"  {name}: {value}" for name, value in named if value])

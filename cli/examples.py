@@ -1,7 +1,8 @@
 """The notes and examples at the end of each command's help. They are shown only on a terminal.
 
-Each example is a comment and a command line. The key is the path of a command without ``hawse``. If the path is no key,
-the path without the group is used: ``container run`` has the examples of ``run``.
+Each example is a comment and a command line. The keys of `NOTES` and `EXAMPLES` are paths of commands without
+``hawse``. If `EXAMPLES` does not have a path, the path without the group is used. Example: ``container run`` has the
+notes and examples of ``run``.
 """
 
 from __future__ import annotations
@@ -297,7 +298,6 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     ),
     "uninstall": (("before hawse itself is removed", "hawse system uninstall"),),
 }  # fmt: skip
-OTHER_NAMES = {"image import": "import"}
 
 
 def notes(line: str) -> str:
@@ -307,7 +307,7 @@ def notes(line: str) -> str:
     """
     path = line.partition(" ")[2]
     short = path.partition(" ")[2]
-    key = next((key for key in (path, OTHER_NAMES.get(path, ""), short) if key in EXAMPLES), "")
+    key = next((key for key in (path, short) if key in EXAMPLES), "")
     parts = [NOTES[key]] if key in NOTES else []
     if key:
         lines = (f"  # {comment}\n  {example}" for comment, example in EXAMPLES[key])

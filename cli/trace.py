@@ -24,8 +24,9 @@ UNKNOWN = 2
 def trace(app: App, origin: str, target: str, dry: bool, format: str) -> int:
     """Print the path from ``origin`` to ``target``, whether the target is reachable, and the culprit if there is one.
 
-    The culprit is the first proven fault; if the target is reachable, it is a warning. With ``dry``, no probe is sent.
-    The exit code is 0 for a reachable target, 1 for an unreachable target, and 2 for an unknown result.
+    If the target is unreachable, the culprit is the first fault that was found. Otherwise it is a warning. With
+    ``dry``, no probe is sent. The exit code is 0 for a reachable target, 1 for an unreachable target, and 2 for an
+    unknown result.
     """
     if format not in ("text", "json"):
         raise StatusError(f"invalid format {format}: text or json\nSee 'hawse trace --help'.", FLAG_ERROR)
@@ -44,8 +45,8 @@ def trace(app: App, origin: str, target: str, dry: bool, format: str) -> int:
 def text(app: App, document: dict[str, Any], origin: str, target: str) -> str:
     """Return the result of a trace as readable text: the path as a tree, the verdict, the culprit and the remedy.
 
-    ``document`` is the result in the form of ``--format json``. The culprit is a proven fault or a warning. Verdict,
-    culprit and remedy are one line each; without a culprit, the last two lines are missing.
+    ``document`` is the result in the form of ``--format json``. The culprit is a proven fault, a likely fault, or a
+    warning. Verdict, culprit and remedy are one line each. Without a culprit, the last two lines are missing.
     """
     from rich.console import Console
     from rich.text import Text

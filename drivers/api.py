@@ -324,9 +324,9 @@ class PeerProgrammer(Protocol, metaclass=_ExaminedOnce):
     ) -> list[Difference]:
         """Return how the network's kernel objects and tables differ from what the network and its ``peers`` require.
 
-        With ``fix``, the driver also repairs the differences. With ``tunnels``, a missing tunnel of an encrypted
-        network to the host of a peer is a difference too; ``fix`` cannot repair this difference. `Difference.place` is
-        "namespace", "bridge", "interface", "address", "sysctl", "tunnel", "firewall" or "table".
+        With ``fix``, the driver also repairs the differences. An encrypted network needs a tunnel to the host of each
+        peer. With ``tunnels``, each missing tunnel is a difference too, but ``fix`` cannot repair this difference.
+        `Difference.place` is "namespace", "bridge", "interface", "address", "sysctl", "tunnel", "firewall" or "table".
         """
 
 

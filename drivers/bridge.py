@@ -226,8 +226,9 @@ class BridgeDriver:
         self._replace_ports(network, endpoint, others, [*others, *ports])
         if bridge_loopback.is_needed(network, options, endpoint, ports):
             bridge_loopback.switch_on(options.bridge)
-        # A client that connected too early sends its SYN again, because the agent's socket at a held port gives no
-        # answer. The old conntrack entry is deleted, so that the new SYN reaches the container.
+        # Before the firewall has the new elements, a client's SYN reaches the agent's socket at the host port. That
+        # socket gives no answer, so the client sends its SYN again. Delete the conntrack entry of the first SYN, which
+        # would keep the next SYN from the container.
         conntrack.forget_untranslated(ports)
 
     def unpublish(
@@ -238,7 +239,7 @@ class BridgeDriver:
         If ``ports`` is part of a range, one transaction replaces the range by the other ports of the range.
         ``leaving`` is True if the endpoint is deleted next. The conntrack entries then remain until `delete_endpoint`.
         """
-        # fast path: usually all ports of the endpoint are unpublished
+        # Usually, ``ports`` are all ports of the endpoint. A list that contains them twice would take longer.
         before = ports if ports == endpoint.ports else [*endpoint.ports, *ports]
         after = without(endpoint.ports, ports)
         firewall = Step("firewall", lambda: self._replace_ports(network, endpoint, before, after))
@@ -317,8 +318,8 @@ class BridgeDriver:
             made = Bridge(opened, network, options, self.settings.run)
             made.take_name_back()
             made.create()
-            # `teardown` runs the remaining steps after an error, and undoes no step, because containers may use the
-            # bridge.
+            # Use `teardown`, not `apply`: containers may use the bridge, so an error must not undo the finished steps.
+            # `teardown` runs the remaining steps after an error.
             teardown(
                 [
                     Step("settings", made.restore_settings),
@@ -459,7 +460,7 @@ def _destinations(endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> list[
 
 
 def _permissions(source: EndpointSpec, target: EndpointSpec) -> list[elements.Element]:
-    """Return the firewall elements in the kernel by which a legacy link lets ``source`` reach ports of ``target``."""
+    """Return the elements in the kernel's firewall sets that let ``source`` reach ``target`` by a legacy link."""
     return elements.between(source, target, table.elements("linked4", "linked6"))
 
 

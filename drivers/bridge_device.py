@@ -161,8 +161,9 @@ class Bridge:
     def restore_mac_and_arp(self) -> None:
         """Restore the MAC of a bridge that hawse made, and the ARP flag and the local entry of any bridge; idempotent.
 
-        The local entry is the forwarding entry by which the host gets frames for the bridge's own MAC. If anything was
-        changed, the bridge's unanswered neighbour entries are deleted, and its MAC is announced to the containers.
+        The local entry is the forwarding entry by which the host gets frames for the bridge's own MAC. If this function
+        changed anything, it announces the bridge's MAC to the containers. It also deletes the bridge's neighbour
+        entries that have no answer, or still wait for an answer.
         """
         bridge = link.find(self.session, self.name)
         if bridge is None:

@@ -59,7 +59,7 @@ class Port:
             return
         self.name, bridge = port.name, link.index(self.options.bridge)
         if port.master != bridge:
-            # Because the kernel does not isolate a new port, the port is down until `set_up` has set its flags.
+            # A new bridge port is not isolated. Keep the port down until `set_up` has set the port's flags.
             link.change(self.session, port.index, state="down")
             link.change(self.session, port.index, master=bridge)
         self.set_up()

@@ -88,7 +88,7 @@ def _ports(networks: Members) -> spoof_guard.Held:
 def _loopback(desired: Desired) -> Iterator[tuple[str, bool | None]]:
     """Yield (bridge, need) for each network: whether the network's published ports need route_localnet on the bridge.
 
-    The need is None if it is unknown: the only endpoints with such ports are being created or removed by commands.
+    The need is None (unknown) if only endpoints that a command is creating or removing have such ports.
     """
     unsettled = dict(_needing(desired.unsettled))
     for bridge, needed in _needing(desired.networks):

@@ -24,7 +24,7 @@ def down(place: str, name: str) -> Difference:
 
 
 def wrong_settings(place: str, name: str, settings: Mapping[str, int]) -> list[Difference]:
-    """Return one difference that names all wrong settings of a bridge; an empty list without wrong settings.
+    """Return a list with one difference that names all wrong settings of a bridge; empty if no setting is wrong.
 
     ``settings`` maps each wrong setting to its present value. ``place`` is the value of `Difference.place`.
     """

@@ -116,8 +116,8 @@ class Desired(Struct, frozen=True):
 
     - ``networks`` and ``links`` must exist. Each network is paired with its endpoints that must exist.
     - ``unsettled`` and ``unsettled_links`` may exist or be missing, usually because another command is now creating or
-      removing them. Each network is paired with its endpoints that may exist or be missing. With such endpoints, a
-      network that must exist is in ``unsettled`` too.
+      removing them. Each network is paired with its endpoints that may exist or be missing. A network that must exist
+      and has such endpoints is in both ``networks`` and ``unsettled``.
 
     ``saved_state`` holds the text lines that the driver's method `Repairer.saved_state` returned earlier. ``relay``
     maps a protocol to the port on which the agent's proxy for that protocol listens. ``relay`` is None in a process
@@ -233,8 +233,8 @@ class OptionFacts(Struct, frozen=True):
     """One option of a driver (``-o key=value``), as shell completion offers it.
 
     - ``kind`` is the type of the value: ``text``, ``boolean``, ``interface`` (an interface name) or ``flag`` (the key
-      has no value). If the option accepts only fixed values, ``kind`` is the driver's name of this set of values.
-      Options with equal ``values`` have the same ``kind``.
+      has no value). If the option accepts only fixed values, ``kind`` is a name that the driver chooses for this set of
+      values. Options with equal ``values`` have the same ``kind``.
     - ``values`` maps each offered value to its description, or to "".
     """
 
@@ -279,9 +279,10 @@ class Settings(Struct, frozen=True):
     """The settings that apply to all networks of this host.
 
     - ``run`` is HAWSE_RUN, the directory of files that last until the next boot.
-    - ``direct_routing``: whether other machines reach a port at the container's own address too, if the port is
-      published on one host address, except a loopback address. This setting does not concern ports that are published
-      on all addresses: in the gateway mode "nat", they are always open at the container's own address.
+    - ``direct_routing``: whether other machines can reach a published port at the container's own address too. The
+      setting concerns only the gateway mode "nat", and only ports that are published on one host address. On a loopback
+      address, such a port stays closed. A port that is published on all addresses is always open at the container's own
+      address.
     - ``accept_mark``: the firewall accepts packets with this firewall mark, written "mark" or "mark/mask"; "" for none.
     - ``forwarding``: if True, the driver enables forwarding between the host's interfaces for a network that needs it.
     """

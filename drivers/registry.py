@@ -81,8 +81,8 @@ class _Available(Mapping[str, DriverFacts]):
 def _declared(factory: type) -> DriverFacts:
     """Return the `DriverFacts` that the driver class ``factory`` itself declares, otherwise the default `DriverFacts`.
 
-    If the class has an attribute ``scope``, this replaces the default scope. The ``facts`` of a base class are ignored,
-    because they do not describe the derived driver.
+    In the default `DriverFacts`, ``scope`` is the attribute ``scope`` of the class, if the class has this attribute.
+    The ``facts`` of a base class are ignored, because they do not describe the derived driver.
     """
     declared = vars(factory).get("facts")
     return declared if isinstance(declared, DriverFacts) else DriverFacts(str(getattr(factory, "scope", "local")))

@@ -220,8 +220,8 @@ def _links_of(opened: Session, endpoint: EndpointSpec) -> list[link.Link]:
 def _sysctls(endpoint: EndpointSpec, interface: str) -> dict[str, str]:
     """Return the sysctls that hawse sets for every interface, by path; the kernel may lack some of them.
 
-    The interface ignores router advertisements, unless the user lets all interfaces of the sandbox accept them. Because
-    of arp_notify and ndisc_notify, the kernel announces the interface's addresses when it comes up.
+    The interface ignores router advertisements, unless the user sets net.ipv6.conf.default.accept_ra for the container.
+    Because of arp_notify and ndisc_notify, the kernel announces the interface's addresses when the interface comes up.
     """
     return {
         sysctl.conf("ipv6", interface, "disable_ipv6"): "0" if _speaks_ipv6(endpoint) else "1",
@@ -313,9 +313,9 @@ def set_default_routes(
 ) -> None:
     """Make ``chosen`` (at most one per family) the sandbox's default routes; idempotent.
 
-    The calling process may be in another namespace. Only hawse's own routes are replaced or removed: those with the
-    protocol number ``protocol``, and the next hop or interface of one of the ``offered`` routes. An IPv6 route is left
-    out if its interface has IPv6 disabled.
+    The calling process may be in another namespace. ``offered`` are the default routes of all endpoints of the sandbox.
+    Only hawse's own routes are replaced or removed. These routes have the protocol number ``protocol``, and the next
+    hop or interface of an ``offered`` route. A chosen IPv6 route is left out if its interface has IPv6 disabled.
     """
     inside(sandbox, lambda opened: default_routes.synchronise(opened, _possible(chosen), offered, protocol))
 

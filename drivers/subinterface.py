@@ -221,7 +221,7 @@ class SubinterfaceBase:
         refuses the link.
         """
         if network.options.get(PARENT):
-            if "." not in parent:  # no VLAN's name: the user's own interface is gone, for example after a boot
+            if "." not in parent:  # a user's own interface, not a VLAN; it is missing, for example after a boot
                 raise Missing(f"-o parent interface was not found on the host: {parent}")
             master, vlan = split_vlan(parent)
             kind, attributes = "vlan", {"link": link.index(master), "vlan_id": vlan}

@@ -50,7 +50,8 @@ class SwarmInit(Struct, frozen=True):
     """The body of POST /swarm/init, reduced to the fields that hawse uses.
 
     - ``advertise``: where other hosts reach this host, as IP|INTERFACE[:PORT]; "" means the host's only address
-    - ``data_path``: where other hosts send the packets of containers, as IP|INTERFACE; "" means the same address
+    - ``data_path``: where other hosts send the packets of containers, as IP|INTERFACE; "" means the IP address that
+      ``advertise`` determines
     - ``pools``: the address ranges from which cluster networks get their subnets; empty for Docker's default
     - ``subnet_size``: the prefix length of these subnets
     - ``store``: the URLs of an etcd that the user runs (a hawse extension); empty for an etcd that hawse runs
@@ -72,7 +73,8 @@ class SwarmJoin(Struct, frozen=True):
     - ``token``: the join token, which also determines the host's role
     - ``advertise``: where other hosts reach this host, as IP|INTERFACE[:PORT]; "" means the address from which this
       host reaches the manager
-    - ``data_path``: where other hosts send the packets of containers, as IP|INTERFACE; "" means the same address
+    - ``data_path``: where other hosts send the packets of containers, as IP|INTERFACE; "" means the IP address that
+      ``advertise`` determines
     - ``role``: the role that the token must have, or "" for any role
     """
 
@@ -147,10 +149,10 @@ class Networks(Protocol):
         """Create a network."""
 
     def advice(self, request: NetworkCreate) -> Strings:
-        """Return a line for each Docker option in ``request`` without effect, and for each subnet overlap.
+        """Return a line for each Docker option in ``request`` that has no effect in hawse, and for each subnet overlap.
 
-        A chosen subnet of a bridge network may overlap a subnet of a host interface. Packets to one of two overlapping
-        subnets take the route of the other. The caller has already called `create` with ``request``.
+        A subnet that the user chose for a bridge network may overlap a subnet of a host interface. Packets to one of
+        the two subnets then take the route of the other. The caller has already called `create` with ``request``.
         """
 
     def list(self, filters: Filters) -> Documents:
@@ -245,7 +247,7 @@ class Containers(Protocol):
     def kill(self, reference: str, signal: str = "") -> None:
         """Send a signal (by default SIGKILL) to a container's process; raises Conflict if the container does not run.
 
-        A container that waits for an automatic restart is stopped instead.
+        If the container waits for an automatic restart, it is stopped, and no signal is sent.
         """
 
     def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
@@ -318,7 +320,7 @@ class Containers(Protocol):
         """
 
     def current_stats(self, references: Sequence[str]) -> Documents:
-        """Return each container's current document of GET /containers/{id}/stats, without ``precpu_stats``."""
+        """Return each container's current document of GET /containers/{id}/stats, with zeros in ``precpu_stats``."""
 
     def stats(self, reference: str, *, once: bool = False, one_shot: bool = False) -> Iterator[Json]:
         """Yield a document of GET /containers/{id}/stats every second; raises NotFound when the container is removed.
@@ -361,10 +363,11 @@ class Containers(Protocol):
         """
 
     def unpublish(self, reference: str, ports: Sequence[PortSpec]) -> None:
-        """Unpublish these ports of a container (a hawse extension).
+        """Unpublish ports of a container (a hawse extension).
 
-        If one of ``ports`` has a host port or a host address, ports that are published at other host ports or addresses
-        stay published. Raises NotFound if one of the ports is not published; no port is unpublished in this case.
+        An item of ``ports`` may have a host port or a host address. The item then means only the ports that are
+        published at this host port or address. Raises NotFound, and changes nothing, if one of the ports is not
+        published.
         """
 
     def exited(self, container_id: str, finished_at: str = "") -> None:
@@ -411,7 +414,11 @@ class Images(Protocol):
         """Return the document of GET /images/{name}/json."""
 
     def load(self, source: BinaryIO) -> Sequence[ImageRecord]:
-        """Import all images of an archive; return a record of each image, with only the names that the archive has."""
+        """Import all images of an archive; return a record of each image.
+
+        A record has only the names that the archive gives the image. The image may have other names on this host.
+        Raises InvalidArgument for an archive without a manifest.
+        """
 
     def save(self, references: Sequence[str], target: BinaryIO) -> None:
         """Write an archive of images to ``target``, for `load` and ``docker load``; each image has one layer.

@@ -57,7 +57,7 @@ class Config(Struct, frozen=True):
     default_network_opts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # default options, by driver
     log_driver: str = JSON_FILE
     log_opts: Mapping[str, str] = field(default_factory=dict)
-    default_log_limit: int = DEFAULT_LIMIT_BYTES  # maximum bytes of a container's log without max-size; 0: no limit
+    default_log_limit: int = DEFAULT_LIMIT_BYTES  # maximum bytes of a log if max-size is not set; 0: no limit
     allow_direct_routing: bool = False
     netns_names: bool = True  # whether each container's sandbox has a name for `ip netns`
     heal: bool = True  # whether the agent repairs what other programs change in hawse's networks
@@ -133,7 +133,7 @@ def _parsed(data: bytes) -> Any:
     """Return the value of a JSON document; raises ValueError or RecursionError if it cannot be read.
 
     A document of more than `LIMIT_BYTES` is an error. A string with half of a surrogate pair is also an error, because
-    no file or program accepts it.
+    such a string cannot be encoded in UTF-8.
     """
     if len(data) > LIMIT_BYTES:
         raise ValueError(f"the file is larger than {LIMIT_BYTES} bytes")
@@ -143,10 +143,10 @@ def _parsed(data: bytes) -> Any:
 
 
 def _require_trusted(path: Path, status: os.stat_result) -> None:
-    """Check that only root and the calling user can change the file; raises PermissionDenied.
+    """Check that only root and the calling user can change the file; raises PermissionDenied if others can.
 
-    ``status`` is the file's stat result. Character devices such as /dev/null are always accepted, because they belong
-    to root.
+    ``status`` is the file's stat result. Character devices are always accepted: any user can write to /dev/null, but
+    users give it as an empty configuration file.
     """
     if not stat.S_ISCHR(status.st_mode) and not is_own(status):
         raise PermissionDenied(
@@ -271,7 +271,7 @@ def _log_options(value: object) -> dict[str, str]:
 def _limit(value: object) -> int:
     """Parse the size limit of a container's log, a number of bytes or a string such as "100m"; return bytes.
 
-    0 means no limit. Raises ValueError or `_Wrong` for any other value.
+    0 means no limit. Raises ValueError or `_Wrong` if ``value`` is not such a size.
     """
     size = parse_size(str(value) if type(value) is int else _text(value), 1000)
     if size < 0:

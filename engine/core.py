@@ -226,7 +226,8 @@ class NetworkVerbs(_Verbs):
             yield from [error] * len(references)
             return
         for reference in references:
-            with suppress(EngineError):  # the removal reports the endpoints that could not be released
+            # If an endpoint cannot be released, the removal of its network fails and reports the endpoint.
+            with suppress(EngineError):
                 containers_disconnect.release_orphan_endpoints(host, reference)
         yield from _cleaned_up(host, networks_remove.remove_each(host, references), len(references))
 
@@ -414,8 +415,8 @@ class ContainerVerbs(_Verbs):
     def watch_end(self, reference: str, *, next_run: bool) -> EndWatch:
         """Return an object with a file descriptor that becomes readable when the container's present run ends.
 
-        If the container has no process, the descriptor is readable immediately, or with ``next_run`` at the end of the
-        container's next run.
+        If the container has no process, the descriptor is readable immediately. With ``next_run``, the descriptor of
+        such a container becomes readable at the end of the next run instead.
         """
         return containers_exec.watch_end(self.host, reference, next_run=next_run)
 

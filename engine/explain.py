@@ -85,7 +85,8 @@ class DryRun:
             raise NotImplementedByHawse("a dry run is not possible on a host in a cluster: other hosts take part")
         for directory in ("root", "run"):
             make_private_directory(self.scratch / directory)
-        (self.scratch / "run" / LOCK).symlink_to(self.run / LOCK)  # to read which ports the agent holds
+        # The agent's lock file has the agent's pid. The engine needs the pid to find the ports that the agent holds.
+        (self.scratch / "run" / LOCK).symlink_to(self.run / LOCK)
         store = self.scratch / "root" / NAME
         _copy(self.root / NAME, store)
         runtime = cast(Runtime, _Runtime(LocalRuntime(self.root, self.run)))
@@ -104,7 +105,7 @@ class DryRun:
         """Remove the copy of the store, and HAWSE_RUN if the dry run created it; idempotent."""
         shutil.rmtree(self.scratch, ignore_errors=True)
         if self._made_run:
-            with suppress(OSError):  # another command uses HAWSE_RUN now
+            with suppress(OSError):  # if another command uses HAWSE_RUN now, the directory is not empty and remains
                 self.run.rmdir()
 
 

@@ -275,7 +275,7 @@ def endpoint_spec(
 
 
 def addresses_of(records: Iterable[EndpointRecord]) -> tuple[IPAddress, ...]:
-    """Return the IPv4 and IPv6 addresses of the endpoints, without prefix lengths and link-local addresses."""
+    """Return the IPv4 and IPv6 addresses of the endpoints; prefix lengths and link-local addresses are left out."""
     return tuple(ip_interface(text).ip for record in records for text in (record.ipv4, record.ipv6) if text)
 
 
@@ -304,10 +304,10 @@ def pool_key(network: NetworkRecord, pool: PoolRecord) -> str:
 
 
 def save_driver_state(tx: Transaction, driver: Driver) -> None:
-    """Store the lines of text with which a driver describes its changes of shared kernel state.
+    """Store the lines of text in which a driver records its changes of shared kernel state.
 
-    Several networks share this state, such as a sysctl. Later hawse processes read the lines with `load_driver_state`.
-    Lines that were stored earlier are kept. Most drivers have no such lines.
+    Several networks share this state. An example is the sysctl that enables IP forwarding. Later hawse processes read
+    the lines with `load_driver_state`. Lines that were stored earlier are kept. Most drivers have no such lines.
     """
     state = driver.saved_state() if isinstance(driver, Repairer) else ()
     if state:
@@ -413,8 +413,9 @@ def translate_failures(places: Iterable[Path]) -> Iterator[None]:
 def engine_error(error: Exception, places: Iterable[Path] = ()) -> EngineError:
     """Return the engine error for an OSError, MemoryError, DriverError or RuntimeFailure.
 
-    The text is in Docker's form, for example "write /x: no space left on device". Python does not name the file of a
-    failed write. The text then names the first of the directories ``places`` that is on a full disk.
+    The text is in Docker's form, for example "write /x: no space left on device". Python's error for a failed write
+    does not name the file. If such an error is caused by a full disk, the text names a directory instead: the first of
+    ``places`` that is on a full disk.
     """
     if isinstance(error, driver_errors.DriverError):
         return _from_driver(error)

@@ -154,12 +154,13 @@ def allocate_pool(
 
 
 def _after(pools: Sequence[DefaultPool], last: IPNetwork | None) -> Iterator[tuple[IPNetwork, int, int]]:
-    """Yield what to search for a free subnet, as tuples (range, prefix length, first address to try as an integer).
+    """Yield the address ranges in which to search for a free subnet, in the order of the search.
 
-    The pool of ``last`` is the pool that contains ``last`` and allocates subnets of the same size. The order is:
+    Each item is a tuple (range, prefix length of the subnet, first address to try as an integer). The pool of ``last``
+    is the pool that contains ``last`` and allocates subnets of the same size. The order is:
 
     - the addresses after ``last`` in this pool,
-    - the pools that follow, then the pools from the first one on,
+    - the pools that follow this pool, then the pools that precede it,
     - this whole pool again.
 
     If ``last`` is None or has no such pool, all pools are yielded in order.

@@ -105,9 +105,14 @@ class PortSpec(Struct, frozen=True, omit_defaults=True):
     One PortSpec may describe a port range. Docker's PortBindings would have one entry for each port of the range. The
     container ports are ``port`` to ``port_end``; if ``port_end`` is 0, ``port`` is the only container port.
 
-    ``host_port`` is "" or "0" (any port), "8080" or "8000-8010". For a single container port, hawse chooses the first
-    free host port of the range. Several container ports need a host port range of the same length; the first container
-    port gets the first host port, and so on. ``host_ip`` is "", or the address as the user typed it.
+    ``host_port`` is one of these:
+
+    - "" or "0": hawse chooses any free host port
+    - a port such as "8080"
+    - a range such as "8000-8010": a single container port gets the first free host port of the range. Several container
+      ports need a range of the same length. The first container port then gets the first host port, and so on.
+
+    ``host_ip`` is "", or the address as the user typed it.
     """
 
     protocol: str
@@ -217,9 +222,9 @@ class HostConfig(Struct, frozen=True, omit_defaults=True):
     security_opt: tuple[str, ...] | None = None
     system_paths: bool = False  # if true, Docker's lists of hidden and read-only kernel paths are not applied
     console_size: tuple[int, int] = (0, 0)
-    log_driver: str = ""  # in a request, "": the configured default; in a record, "": json-file
+    log_driver: str = ""  # "" means the configured default in a request, and json-file in a record
     log_options: Mapping[str, str] = field(default_factory=dict)
-    mounts: tuple[str, ...] = ()  # Docker's Mounts entries as JSON; the last ``len(mounts)`` binds are the same mounts
+    mounts: tuple[str, ...] = ()  # entries of Docker's Mounts as JSON; ``binds`` ends with these mounts too
     null_fields: tuple[str, ...] = ()  # keys that a client of the API did not send, and that Docker shows as null
 
 
@@ -227,7 +232,8 @@ class ContainerCreate(Struct, frozen=True):
     """The body of POST /containers/create.
 
     ``networks`` maps the name of each network, as the user typed it, to the settings for that network. The order is
-    that of the command line. ``mounts`` are the entries of ``host.binds`` from ``--mount``: their sources must exist.
+    that of the command line. ``mounts`` are the entries of ``host.binds`` whose sources must exist, as Docker requires
+    for ``--mount``.
     """
 
     config: ContainerConfig
@@ -365,7 +371,7 @@ class PortRecord(Struct, frozen=True, omit_defaults=True):
     def host_socket(self, port: int) -> str:
         """Return the host address and the host port that lead to the container port ``port``, such as "[::]:8080".
 
-        ``port`` is in this range. The range must have host ports.
+        ``port`` is one of this record's container ports. The record must have host ports.
         """
         return socket_text(self.host_ip, self.host_port + port - self.port)
 

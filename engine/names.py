@@ -256,9 +256,9 @@ def natural_key(text: str) -> bytes:
     Digits sort before other bytes. If two numbers are equal, the number with fewer leading zeros comes first. The key
     is of the type bytes, so that SQLite can sort by the key too.
 
-    In the key, each number begins with two NUL bytes, which sort before all other bytes. Then come the length and the
-    digits of the number without leading zeros, and the length with leading zeros. A NUL byte in the text is followed by
-    the byte FF in the key.
+    In the key, each number begins with two NUL bytes, which sort before all other bytes. Three values follow: the count
+    of digits without leading zeros, these digits, and the count of digits with leading zeros. Each count has four
+    bytes. A NUL byte in the text is followed by the byte FF in the key.
     """
     return DIGITS.sub(_number, text.encode("utf-8", "surrogateescape").replace(b"\0", b"\0\xff"))
 
@@ -276,8 +276,9 @@ def interface_prefix(network: NetworkRecord) -> str:
 def interface_numbers(container: ContainerRecord) -> Mapping[str, int]:
     """Return the number of a container's next interface for each name prefix, such as {"eth": 2}.
 
-    A prefix without a key starts at 0. A record of an older version of hawse has one number for all prefixes. The
-    result then has this number under the key "", and a prefix without a key starts at this number.
+    A prefix that is not in the result starts at 0. A record of an older version of hawse has one number for all
+    prefixes. The result then has this number under the key "". A prefix that is not in the result starts at this number
+    instead of 0.
     """
     if not container.next_interface:
         return container.next_interfaces

@@ -4,8 +4,8 @@
 and no other user may write to the directory. A sticky directory (such as /tmp) may be on the path, but the next
 directory on the path must then meet both conditions.
 
-Another user cannot replace a directory that has been checked. Therefore nothing below the directory can change between
-its check and its use.
+Another user cannot replace a directory that has been checked. Therefore the path still leads to the checked directory
+when hawse uses the path.
 
 Another user may have created files in a directory before the directory was given to root. To refuse such files, hawse
 opens files with O_NOFOLLOW and requires that each file belongs to root or the calling user.

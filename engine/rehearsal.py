@@ -24,7 +24,7 @@ VARIABLES = ("HAWSE_ROOT", "HAWSE_RUN", "HAWSE_CONFIG")
 
 
 def compile_tables() -> None:
-    """Fill the caches for records, drivers, netlink messages and firewall sets, which their first use would fill.
+    """Fill the caches for records, drivers, netlink messages and firewall sets before their first use.
 
     Forked children then have filled caches. This saves 1.8 ms of CPU time in ``network connect``. Errors are ignored,
     because the real command will report them.

@@ -160,9 +160,10 @@ def resolv_conf(
 
 
 def address_families(endpoints: Iterable[EndpointRecord]) -> dict[str, bool]:
-    """Return whether a sandbox with these endpoints has IPv4 and IPv6 addresses, with the keys "ipv4" and "ipv6".
+    """Return for each IP version whether a sandbox with these endpoints has an address of this version.
 
-    A sandbox without any address counts as one with IPv4, because its processes may configure an address themselves.
+    The keys are "ipv4" and "ipv6". For a sandbox without any address, the value of "ipv4" is True, because its
+    processes may configure an address themselves.
     """
     known = list(endpoints)
     ipv6 = any(endpoint.ipv6 for endpoint in known)

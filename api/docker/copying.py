@@ -94,7 +94,8 @@ class Client:
             self._pass_on(b"")
         self.is_there = False
         with suppress(OSError):  # the client has closed the connection
-            self._connection.socket.shutdown(socket.SHUT_RDWR)  # the front still has a duplicate of the socket
+            # close() alone would not end the connection, because `Exchange` still has a duplicate of the socket.
+            self._connection.socket.shutdown(socket.SHUT_RDWR)
         self._connection.close()
 
     def _pass_on(self, data: bytes) -> None:

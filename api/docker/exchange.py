@@ -24,7 +24,7 @@ from api.docker.errors import ApiError, BrokenBody, ClientGone, MalformedRequest
 from api.docker.stream import RAW_STREAM, ChunkedStream, Hijacked, Stream
 from engine.golang.strconv import whole_number
 
-HEAD_LIMIT_BYTES = (1 << 20) + 4096  # as Go's HTTP server has it
+HEAD_LIMIT_BYTES = (1 << 20) + 4096  # maximum size of a request's head; the limit of Go's HTTP server
 HEAD_SECONDS = 30.0
 BODY_SECONDS = 60.0
 ANSWER_SECONDS = 60.0
@@ -284,10 +284,12 @@ class Exchange:
     def _start(self, status: int, headers: list[tuple[str, str]], *, common: bool = True) -> bytes:
         """Return the head of an answer: the status line, ``headers``, the common headers and the date.
 
-        The common headers are the same in all answers; ``common`` says whether to add them. They bypass h11, which
-        takes 0.02 ms to check them, and several times as long after an idle time.
+        The common headers are the same in all answers; ``common`` says whether to add them. They are added without h11.
+        The checks of h11 would take 0.02 ms for them, and several times as long after an idle period.
         """
-        if self._http.they_are_waiting_for_100_continue and self.has_body:  # the client may leave out the body
+        # The client waits for 100 Continue before it sends the body. After a different answer, it may omit the body.
+        # hawse then cannot tell whether the next bytes are a body or a request.
+        if self._http.they_are_waiting_for_100_continue and self.has_body:
             headers = [*headers, ("Connection", "close")]
         response = h11.Response(status_code=status, headers=headers, reason=reason(status))
         line, _, lines = (self._http.send(response) or b"").partition(_LINE_END)

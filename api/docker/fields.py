@@ -66,14 +66,14 @@ class Fields:
     def objects(self, key: str) -> Mapping[str, Fields]:
         """Return the map of structs in a field, such as EndpointsConfig, or an empty map if the field is missing.
 
-        A value null in the map counts as an empty struct.
+        If a value in the map is null, it counts as an empty struct.
         """
         return {each: Fields(value or {}) for each, value in (self._values.get(key) or {}).items()}
 
     def lists(self, key: str) -> Mapping[str, Sequence[Fields]]:
         """Return the map of lists of structs in a field, such as PortBindings, or {} if the field is missing.
 
-        A list null in the map counts as an empty list.
+        If a value in the map is null, it counts as an empty list.
         """
         values = self._values.get(key) or {}
         return {each: Fields(values).children(each) for each in values}

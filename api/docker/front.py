@@ -54,7 +54,7 @@ NEWCOMER_LIMIT, IDLE_LIMIT = 1024, 8192
 TIDY_SECONDS, TIDY_CONNECTIONS = 30.0, 100
 """Every TIDY_SECONDS, the front gives memory back to the system if at least TIDY_CONNECTIONS connections have ended."""
 PAUSE_SECONDS = 0.2  # pause before the next accept if descriptors have run out
-FREE_THREADS = 2  # number of threads that wait for a connection on each socket
+FREE_THREADS = 2  # maximum number of threads that wait for a connection on each socket
 COMMON_HEADERS = (
     ("Api-Version", API_VERSION),
     ("Docker-Experimental", "false"),
@@ -158,7 +158,9 @@ class Front:
         if self._tls is None:
             connection.close()
             raise OSError("a TCP connection without TLS")
-        with self._newcomers.member(connection):  # a silent client costs no memory for TLS
+        # Wait for the client's first bytes before the TLS state is created. A client that sends nothing then uses no
+        # memory for TLS.
+        with self._newcomers.member(connection):
             if not has_input(connection, HANDSHAKE_SECONDS):
                 raise OSError("a TCP connection without a TLS handshake")
         connection.settimeout(HANDSHAKE_SECONDS)

@@ -60,10 +60,10 @@ def host_config(body: Fields) -> HostConfig:
 
 
 def mounts(body: Fields) -> list[str]:
-    """Return the entries of a HostConfig's ``Mounts`` without ``CreateMountpoint``, in the text form of ``Binds``.
+    """Return the entries of ``Mounts`` whose source must exist, in the text form of ``Binds``.
 
-    As in Docker, the source of such a bind mount must exist. Raises ApiError or NotImplementedByHawse, as `host_config`
-    does.
+    As in Docker, these are the bind mounts that do not set ``CreateMountpoint``. ``body`` is a HostConfig. Raises
+    ApiError or NotImplementedByHawse, as `host_config` does.
     """
     return [_mounted(m) for m in body.children("Mounts") if not m.child("BindOptions").flag("CreateMountpoint")]
 
@@ -104,9 +104,10 @@ def _port(text: str, entries: Sequence[Fields]) -> Iterator[PortSpec]:
 
 
 def _empty_bindings(body: Fields) -> dict[str, tuple[str, ...] | None]:
-    """Return the entries of a HostConfig's ``PortBindings`` without a binding, by container port such as "80/tcp".
+    """Return the container ports, such as "80/tcp", that have no binding in a HostConfig's ``PortBindings``.
 
-    The value of an entry is None if its list of bindings is null, and () if the list is empty.
+    The value of a port is None if its list of bindings is null, and () if the list is empty. Raises ApiError for an
+    invalid port.
     """
     empty: dict[str, tuple[str, ...] | None] = {}
     for text, entries in (body.value("PortBindings") or {}).items():
@@ -158,8 +159,8 @@ def _host_ip(text: str) -> str:
 class _Series:
     """A key function for itertools.groupby: consecutive ports, with consecutive host ports, get the same key.
 
-    The calls get the elements of a sorted list of published ports, in order; no element is a range. Ports get the same
-    key only if they have the same protocol and host address.
+    groupby calls the object with each published port, in sorted order. No published port is a range here. Two ports get
+    the same key only if they have the same protocol and host address.
     """
 
     def __init__(self) -> None:

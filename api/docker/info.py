@@ -28,7 +28,7 @@ def complete(document: Json) -> Json:
     """Return the engine's document with Docker's fields in Docker's order, then the fields that only hawse has."""
     known = {**_DOCKER, **document}
     known["RegistryConfig"] = {**_REGISTRY, **known["RegistryConfig"]}
-    # As in Docker, the two numbers are left out if they are 0: without a swarm, and on a worker.
+    # As in Docker, Nodes and Managers are omitted if they are 0. They are 0 on a worker node, and if there is no swarm.
     known["Swarm"] = {key: value for key, value in known["Swarm"].items() if value or key not in ("Nodes", "Managers")}
     known["Plugins"] = {"Volume": [], "Network": [], "Authorization": None, "Log": [], **known["Plugins"]}
     return known

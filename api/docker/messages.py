@@ -103,7 +103,7 @@ class Request(msgspec.Struct):
         try:
             return atoi(text) if text else None
         except ValueError as error:
-            raise ApiError(500, str(error)) from None  # Docker's status too
+            raise ApiError(500, str(error)) from None  # Docker also answers 500
 
     def filters(self) -> dict[str, list[str]]:
         """Return the values of each filter in the query parameter ``filters``, or {} if it is missing or empty.

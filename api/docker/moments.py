@@ -18,7 +18,7 @@ def nanoseconds(text: str) -> int | None:
     try:
         return unix_nanoseconds(text)
     except ValueError as error:
-        wrong = ApiError(500, str(error))  # Docker's status too
+        wrong = ApiError(500, str(error))  # Docker also answers 500
     try:
         return parse_rfc3339(text)
     except ValueError:

@@ -97,7 +97,7 @@ class Service:
             self._channel.close()
             self._idle.dismiss()  # closes only the front's copy of the idle child's channel, so the child does not exit
             _forget_signals()
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the front
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # after ctrl-c, only the parent reacts; it kills the front
             Front(self._router, theirs, self._tls).run(self._listeners)
         theirs.close()
         return True

@@ -92,7 +92,10 @@ class Hijacked:
         self.close()
 
     def close(self) -> None:
-        """End the connection; blocks until a TLS client has received everything or has gone; idempotent."""
+        """Close the connection; idempotent.
+
+        For a TLS client or a WebSocket, blocks until all output has been sent or the client has gone.
+        """
         self.socket.close()
         self._finish()
 
@@ -105,7 +108,7 @@ def framed(stream: str, data: bytes) -> bytes:
 def media_type(version: Version, *, tty: bool) -> str:
     """Return the media type of a container's output for an API version.
 
-    - from version 1.42, without a terminal: `MULTIPLEXED_STREAM`, output in frames
-    - otherwise: `RAW_STREAM`, before version 1.42 also for output in frames
+    - `MULTIPLEXED_STREAM`: from version 1.42, for output in frames (a container without a terminal)
+    - `RAW_STREAM`: in all other cases; before version 1.42, output in frames has this type too
     """
     return MULTIPLEXED_STREAM if not tty and version >= _NAMED_SINCE else RAW_STREAM

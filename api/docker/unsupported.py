@@ -82,7 +82,7 @@ def refuse(host: Fields) -> None:
 
 
 def ignored(body: Fields, host: Fields) -> list[str]:
-    """Return a warning for each setting without effect in the request for a new container.
+    """Return a warning for each setting of a new container that hawse ignores.
 
     ``body`` is the body of POST /containers/create, and ``host`` is the HostConfig in it.
     """

@@ -1,4 +1,4 @@
-"""Bound the number of connections that wait for a client, because each of them has a thread (about 25 kB)."""
+"""Limit the number of connections that wait for input from a client, because each has a thread (about 25 kB)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 class Waiting:
     """The connections that wait for input from their clients. Several threads may use one object.
 
-    If there are more than ``limit`` connections, a connection without unread input is shut down: the one that has
-    waited longest.
+    If more than ``limit`` connections wait, one of the connections without unread input is shut down. It is the one
+    that has waited longest.
     """
 
     def __init__(self, limit: int) -> None:
@@ -24,7 +24,7 @@ class Waiting:
     def member(self, connection: socket.socket) -> Iterator[None]:
         """Count a connection as waiting for input during the ``with`` block, which must not close the connection.
 
-        If too many connections wait, the one that has waited longest is shut down.
+        If too many connections then wait, one of them is shut down, as the class describes.
         """
         descriptor = connection.fileno()
         with self._lock:
@@ -38,7 +38,10 @@ class Waiting:
                 self._connections.pop(descriptor, None)
 
     def _shut_down_one(self) -> None:
-        """Shut down the connection that has waited longest; its thread then sees the end of the connection."""
+        """Shut down the connection that has waited longest, among those without unread input.
+
+        The connection's thread then sees the end of the connection. If all connections have unread input, does nothing.
+        """
         for descriptor, connection in self._connections.items():
             if not has_input(connection):
                 del self._connections[descriptor]

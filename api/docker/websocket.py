@@ -70,9 +70,9 @@ class WebSocket:
         self._send(BytesMessage(data=data) if self._text is None else TextMessage(data=self._text.decode(data)))
 
     def shutdown(self, how: int) -> None:
-        """End one direction: ``SHUT_WR`` closes the WebSocket, and any other value ends the input.
+        """Close the WebSocket if ``how`` is ``SHUT_WR``; for any other value, end the input.
 
-        Before the input ends, wait up to `CLOSE_SECONDS` for the client's answer to the close.
+        Before it ends the input, waits up to `CLOSE_SECONDS` until the client has closed the WebSocket too.
         """
         if how == socket.SHUT_WR:
             self._close(CloseReason.NORMAL_CLOSURE)

@@ -194,7 +194,7 @@ def serve(channel: socket.socket) -> NoReturn:
         socket.send_fds(channel, [b"p"], [pidfd])
         os.close(pidfd)
         answer = _outcome(job, [files, *arguments] if pass_files else arguments, keywords)
-        with suppress(BrokenPipeError, ConnectionError):  # the front no longer waits for the result
+        with suppress(BrokenPipeError, ConnectionError):  # the front, which sent the job, no longer waits
             _send(channel, answer)
         code = 0
     except EOFError:

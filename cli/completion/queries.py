@@ -114,8 +114,8 @@ def ports(reader: Reader, before: Words, behind: Words) -> Names:
 def each_port(port: PortRecord) -> Iterator[tuple[str, str]]:
     """Yield a pair such as ("80/tcp", "0.0.0.0:8080") for each port of a published range.
 
-    The pair has the container port, and the host address with the host port, or "" without a host port. ``port`` is the
-    record of the range, which may have only one port.
+    The first item is the container port. The second item is the host address with the host port, or "" if the range has
+    no host ports. ``port`` is the record of the range. The range may have only one port.
     """
     for number in range(port.port, port.port_end + 1):
         yield f"{number}/{port.protocol}", port.host_socket(number) if port.host_port else ""

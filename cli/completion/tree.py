@@ -1,9 +1,10 @@
 """Convert click's command tree to plain values, from which the completion scripts are generated.
 
-The scripts offer visible commands and flags, and those hidden commands and flags that Docker lacks. For the rest:
+The scripts offer all visible commands and flags. They also offer a hidden command or flag if Docker does not have it.
+The scripts treat other hidden commands and flags as follows:
 
-- A hidden command is omitted.
-- A hidden flag, such as a deprecated one, is recognised on the command line, but not offered.
+- The command is omitted.
+- The flag, such as a deprecated one, is recognised on the command line, but not offered.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ class CommandNode(Struct, frozen=True):
     """A command and all its ``paths`` on the command line, such as ``("run", "container run")``.
 
     - ``paths``: the path of ``hawse`` itself is ""
-    - ``commands``: the description of each subcommand of a group, by name
-    - ``aliases``: the own name of a subcommand, by alias
+    - ``commands``: maps the name of each subcommand of a group to its description
+    - ``aliases``: maps each alias to the name of its subcommand
     - ``interspersed``: whether flags are still recognised after the first argument; False for a group
     """
 

@@ -132,7 +132,7 @@ def check_platform(platform: str) -> None:
 def pull_for(app: App, name: str, *, quiet: bool, platform: str) -> None:
     """Pull an image for a container, and show the progress on stderr unless ``quiet``; raises EngineError.
 
-    ``name`` is the image's name. ``platform`` is such as "linux/arm64", or "" for this host's platform.
+    ``name`` is the image's name. ``platform`` is a platform such as "linux/arm64". "" means this host's platform.
     """
     pull_image(app, parse_reference(name), platform, None if quiet else app.stderr)
     app.hint = ""
@@ -171,7 +171,8 @@ def id_file(path: str) -> Iterator[Callable[[str], object]]:
         yield lambda _: None
         return
     try:
-        if os.path.exists(path):  # for a directory with a slash at the end of ``path``, open() fails with EISDIR
+        # If ``path`` is a directory and ends with a slash, os.open() raises IsADirectoryError, not FileExistsError.
+        if os.path.exists(path):
             raise FileExistsError
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     except FileExistsError as error:
@@ -183,7 +184,8 @@ def id_file(path: str) -> Iterator[Callable[[str], object]]:
         raise StatusError(f"failed to create the container ID file: {problem}") from error
     try:
         with open(descriptor, "w") as file:
-            yield file.write  # not by path, because another program may have put its file at ``path``
+            # Write to the open file. Do not open ``path`` again: another program may have put its own file there.
+            yield file.write
     except BaseException:
         Path(path).unlink(missing_ok=True)
         raise

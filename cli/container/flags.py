@@ -175,7 +175,7 @@ CREATION = (
 
 
 def container_flags(function: F) -> F:
-    """Add every flag that describes a container to the function of a click command, and return the function.
+    """Add the flags that ``run`` and ``create`` share to a click command's function, and return the function.
 
     The function gets the values of these flags as keyword arguments.
     """

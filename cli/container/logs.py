@@ -67,8 +67,8 @@ def lines(tail: str) -> int:
 def moment(name: str, text: str) -> float | None:
     """Return the time in ``text`` as Unix seconds, or None if ``text`` is empty.
 
-    ``text`` is a date, Unix seconds, or a duration before the present such as ``42m``. Any other text raises
-    StatusError. ``name`` is the name of the flag in the error text: "since" or "until".
+    ``text`` is a date, Unix seconds, or a duration. A duration such as ``42m`` is subtracted from the present time. Any
+    other text raises StatusError. ``name`` is the name of the flag in the error text: "since" or "until".
     """
     if not text:
         return None

@@ -109,7 +109,8 @@ def uses_size(format: str) -> bool:
     sample = empty_row(lambda: used.append(True))
     if format not in NAMED_FORMATS:
         try:
-            parse(format).execute(sample.value())  # a leading word "table" is only literal text
+            # The template may start with the word "table". Here this word is literal text and does not matter.
+            parse(format).execute(sample.value())
         except TemplateSyntaxError as error:
             raise StatusError(f"failed to parse template: {error}") from error
         except TemplateExecError as error:

@@ -1,6 +1,6 @@
 """The PORTS column of ``ps``, in which consecutive ports of a container are shown as one range.
 
-A published port with a different host port is not part of a range.
+A published port whose host port differs from the container port is not part of a range.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ A published port also has the keys IP and PublicPort.
 def displayed_ports(ports: Iterable[Port]) -> str:
     """Return the PORTS cell of a container, such as ``0.0.0.0:80->80/tcp, 9000-9002/udp``.
 
-    A published port with a different host port is shown alone.
+    A published port whose host port differs from the container port is shown separately, after the ranges.
     """
     ranges: dict[tuple[str, str], tuple[int, int]] = {}
     done, mapped = [], []

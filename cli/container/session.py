@@ -69,12 +69,13 @@ def attached(
 
     - ``stdio``: the file descriptors of this process to attach
     - ``stdin``: whether the container's stdin is attached too
-    - ``proxy``: forwards the signals that this process gets, from the return of ``start`` on
+    - ``proxy``: forwards the signals that this process gets after ``start`` has returned
     - ``start``: starts the container, or does nothing if the container runs already
 
-    The returned attachment is closed, but still has the exit code, and whether the user detached. Raises StatusError if
-    the output cannot be written. Without ``proxy``, a broken pipe raises BrokenPipeError, because Docker's client then
-    lets SIGPIPE end the process.
+    The returned attachment is closed, but still has the exit code, and whether the user detached.
+
+    Raises StatusError if the output cannot be written. Exception: without ``proxy``, a broken pipe raises
+    BrokenPipeError, so that the caller can end this process as SIGPIPE ends Docker's client.
     """
     attachment = app.engine.containers.open_attachment(container_id, stdio, stdin=stdin)
     try:

@@ -51,7 +51,7 @@ class SignalProxy:
             self.pass_on(self.pending.pop(0))
 
     def receive(self, number: int, _: FrameType | None) -> None:
-        """Handle a signal of this process (``number``): forward it to the container, or queue it before `open`."""
+        """Forward the signal ``number`` to the container if `open` has been called; otherwise queue the signal."""
         if self.ready:
             self.pass_on(number)
         else:

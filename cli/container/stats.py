@@ -63,8 +63,8 @@ def readings(
     An entry is a tuple of three items:
 
     - the container's name in the table
-    - the documents of all containers of the previous reading, by container id
-    - the container's document of this reading
+    - the documents of the previous reading, by container id (all containers)
+    - the document of the present reading (only this container)
 
     ``containers`` and ``everything`` select the containers, as in `read`. Because percentages need two readings, the
     first reading is not yielded. A reading without containers is yielded at once, as an empty list.
@@ -81,18 +81,18 @@ def readings(
 
 
 def read(app: App, containers: Sequence[str], *, everything: bool) -> list[tuple[str, Json]]:
-    """Return a name and the document with the current resource usage for each container.
+    """Read the current resource usage of each container; return pairs of the container's name and its document.
 
-    - If ``containers`` has the names that the user typed, the same names are returned.
-    - If ``containers`` is empty, all running containers are read, and with ``everything`` also the stopped ones. The
-      returned names are short ids.
+    - If ``containers`` has names that the user typed, these containers are read. The pairs have the same names.
+    - If ``containers`` is empty, all running containers are read. With ``everything``, stopped containers are read too.
+      The names in the pairs are short ids.
     """
     if containers:
         names = list(map(path_segment, containers))
         return list(zip(containers, app.engine.containers.current_stats(names), strict=True))
     while True:
         listed = [document["Id"] for document in app.engine.containers.list({}, all=everything)]
-        with suppress(NotFound):  # a container was removed after the listing
+        with suppress(NotFound):  # if a container was removed after the listing, list the containers again
             documents = app.engine.containers.current_stats(listed)
             return [(short_id(document["id"]), document) for document in documents]
 

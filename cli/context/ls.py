@@ -49,5 +49,5 @@ def ls(app: App, format: str, quiet: bool) -> None:
     template = "{{.Name}}" if quiet else TABLE if format in ("", "table") else format
     elided = () if quiet else omittable(ELIDED, format)
     write_listing(app, template, [Row("*formatter.clientContextContext", fields)], HEADER, elided=elided)
-    if app.environ.get("DOCKER_HOST"):  # as with docker 26.1.5, also if --host overrides it
+    if app.environ.get("DOCKER_HOST"):  # Docker prints this warning even if --host overrides DOCKER_HOST
         app.err(OVERRIDDEN)

@@ -1,4 +1,4 @@
-"""Docker's Go string types that have methods: the modes of a container, and ports (Go packages container and nat).
+"""Docker's Go string types that have methods, such as container.NetworkMode, container.PidMode and nat.Port.
 
 The module defines which methods a template may call on such a string, and the results of these methods.
 """

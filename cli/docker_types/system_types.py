@@ -1,4 +1,4 @@
-"""The Go types of the documents of ``version``, ``info``, ``events`` and contexts, of Docker's client 26.1.5.
+"""The Go types that Docker's client 26.1.5 uses for the documents of ``version``, ``info``, ``events`` and contexts.
 
 The module holds the names, order and JSON tags of the fields, but no values. The type of the swarm's cluster has only
 the fields that hawse writes.

@@ -55,10 +55,10 @@ def fit(value: Value | None, type_: Type) -> Value | None:
 
 
 def nil_argument(type_: Type) -> Value | None:
-    """Return the value for a literal ``nil`` as an argument; raises Fault if the parameter's type has no nil.
+    """Return the argument for a parameter if the template passes ``nil``; raises Fault if ``type_`` has no nil.
 
-    The value is None for the types ANY (Go's ``any``) and ANY_VALUE (Go's reflect.Value). For any other type, it is a
-    Value with the raw value None.
+    ``type_`` is the parameter's type. The argument is None for the types ANY (Go's ``any``) and ANY_VALUE (Go's
+    reflect.Value). For any other type, the argument is a Value with the raw value None.
     """
     if not type_.can_be_nil():
         raise Fault(f"cannot assign nil to {type_}")

@@ -34,8 +34,8 @@ def load(text: str) -> Any:
 def _grown(items: list[Raw]) -> Slice:
     """Return a Go slice of ``items`` with the capacity that Go's append would give it.
 
-    The template function ``slice`` can reach elements up to the capacity. For up to 512 elements, this is the length
-    rounded up to a power of two. In hawse, the capacity of a longer slice is its length.
+    The template function ``slice`` can reach elements up to the capacity. For up to 512 elements, the capacity is the
+    length rounded up to a power of two. In hawse, the capacity of a longer slice is its length.
     """
     size = len(items)
     return Slice(items, (1 << (size - 1).bit_length()) - size if 0 < size <= 512 else 0)

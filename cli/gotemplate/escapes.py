@@ -35,7 +35,8 @@ def html(data: bytes) -> bytes:
 def _js_rune(rune: str) -> str:
     if rune in _JS:
         return _JS[rune]
-    # Copy a byte that is not UTF-8 unchanged: Go decodes such a byte as U+FFFD, which is printable and not escaped.
+    # Do not escape a byte that is not UTF-8. Go decodes such a byte as U+FFFD. Because U+FFFD is printable, Go writes
+    # the original byte.
     if rune >= " " and (rune.isprintable() or rune == "\x7f" or is_invalid(rune)):
         return rune
     return f"\\u{ord(rune):04X}"

@@ -19,9 +19,9 @@ from cli.gotemplate.text import decode
 from engine.golang.strconv import quote
 
 GO_MAX_DEPTH = 100_000  # the depth that Go's error message names
-MAX_DEPTH = 5_000  # maximum depth of nested template calls, which the interpreter's stack can hold
+MAX_DEPTH = 5_000  # maximum depth of nested template calls; the interpreter's stack can hold this depth
 _STACK_FRAMES = 120_000  # Python's recursion limit while a template runs
-_INVOCATION_STEPS = 10  # the price of one template call in the budget of steps
+_INVOCATION_STEPS = 10  # number of steps that the budget counts for one template call
 
 
 class TemplateSource(NamedTuple):

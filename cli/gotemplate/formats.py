@@ -149,7 +149,7 @@ class _Format:
     def _index(self) -> None:
         """Parse an argument index ``[n]`` at the current position; argument n becomes the next argument to print.
 
-        The arguments are counted from 1. Without a valid index, the next argument stays.
+        The arguments are counted from 1. Without a valid index, the next argument to print does not change.
         """
         self._after_index = False
         if self._peek() != "[":

@@ -129,8 +129,8 @@ class Type:
     def field_path(self, name: str) -> tuple[int, ...] | None:
         """Return the indexes that lead to the field ``name``, or None if the struct has no such field.
 
-        A field of the struct itself has one index. Example: (2, 0) is the first field of an embedded struct, which is
-        the third field of the outer struct.
+        A field of the struct itself has one index. Example: if the third field of the struct is an embedded struct,
+        (2, 0) leads to the first field of the embedded struct.
         """
         if self.lookup is None:
             self.lookup = _field_paths(self)

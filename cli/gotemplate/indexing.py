@@ -113,5 +113,6 @@ def length(item: Value | None) -> int:
     if target is None:
         raise Fault("reflect: call of reflect.Value.Type on zero Value")
     if target.type.kind not in ("array", "map", "slice", "string"):
-        raise Fault(f"len of type {str(target.type).removeprefix('*')}")  # Go names a pointer's type without the *
+        # `indirect` does not follow a pointer to an opaque object. Go follows it, and names the type without ``*``.
+        raise Fault(f"len of type {str(target.type).removeprefix('*')}")
     return target.length()

@@ -93,11 +93,13 @@ def _hexadecimal(value: float, precision: int, verb: str) -> str:
 def format_float(value: float, verb: str, precision: int = -1) -> str:
     """Format ``value`` as strconv.FormatFloat does, but always with a sign.
 
-    The ``verb`` is one of the letters eEfgGbxX. ``precision`` is the number of digits after the point:
+    The ``verb`` is one of the letters eEfgGbxX. The meaning of ``precision`` depends on the verb:
 
-    - For g and G, it is the number of all digits.
-    - -1 means the shortest form that identifies the value.
-    - The verb b ignores it.
+    - e, E, f, x and X: the number of digits after the point
+    - g and G: the maximum number of significant digits
+    - b: no effect
+
+    For all verbs except b, -1 means the shortest form that identifies the value.
     """
     if math.isnan(value):
         return "+NaN"

@@ -241,12 +241,11 @@ def sprintln(args: Sequence[Value | None], budget: Budget) -> bytes:
 def printable(value: Value | None) -> Value | None:
     """Return the value that an action ``{{pipeline}}`` prints; ``value`` is the value of the pipeline.
 
-    - None: a string with the text ``<no value>``
-    - a pointer: the value that it refers to, or the pointer itself if it is nil
-    - an addressable value, if only the pointer type has a String method: a pointer to the value
-    - any other value: the value itself
-
-    Because the value that a pointer refers to is addressable, the third rule applies to it too.
+    - For None, the result is a string with the text ``<no value>``.
+    - For a nil pointer, the result is this pointer.
+    - For any other pointer, the following rules apply to the value that it refers to. This value is addressable.
+    - For an addressable value whose pointer type alone has a String method, the result is a pointer to the value.
+    - For any other value, the result is the value itself.
     """
     if value is None:
         return string(b"<no value>")

@@ -89,7 +89,7 @@ class Flags:
     def integer(self, value: int, verb: str, signed: bool = True) -> bytes | None:
         """Format an integer for one verb; return None if this verb cannot print integers.
 
-        ``signed`` is False for Go's unsigned types, whose values %#v prints in hexadecimal.
+        ``signed`` is False if the type in Go is unsigned. The verb %#v prints unsigned integers in hexadecimal.
         """
         if verb == "v" and self.sharp_v and not signed:
             return self.prefixed_hex(value)
@@ -178,9 +178,10 @@ class Flags:
 
 
 def _with_point(text: str, verb: str, precision: int) -> str:
-    """Return the number ``text`` as Go's flag ``#`` changes it: with a decimal point, also if no digits follow.
+    """Return the number ``text`` with a decimal point, as Go's flag ``#`` requires, even if no digits follow the point.
 
-    For %g and %x, zeros are added until the number has ``precision`` digits; -1 means 6 digits.
+    For %g, %G and %x, zeros are added until the number has ``precision`` significant digits; -1 means 6 digits. As in
+    Go, the ``x`` in ``0x`` counts as a digit.
     """
     digits = {"g": precision, "G": precision, "x": precision}.get(verb, 0)
     if verb in "gGx" and digits == -1:

@@ -45,7 +45,7 @@ def shown_reading(app: App, archive: BinaryIO, name: str) -> Iterator[BinaryIO]:
 
 
 class Counted:
-    """A stream for reading that counts the bytes.
+    """A readable stream that counts the bytes that are read from it.
 
     After each read, ``done`` is called with the number of bytes that have been read so far.
     """

@@ -30,7 +30,10 @@ def removal_flags(function: Any) -> Any:
 @removal_flags
 @click.pass_obj
 def rmi(app: App, images: tuple[str, ...], force: bool, no_prune: bool) -> None:
-    """Remove the images; if an image also has names that the user did not give, remove only the given name.
+    """Remove the images, which the user names by name or id.
+
+    - By name: if the image has other names, only this name is removed, and the image stays.
+    - By id: all names are removed. Without ``force``, it is an error if the image has several names.
 
     With ``force``, a missing image does not make the command fail. ``no_prune`` has no effect.
     """

@@ -21,7 +21,7 @@ from engine.errors import reason_of
 @click.argument("images", nargs=-1)
 @click.pass_obj
 def save(app: App, images: tuple[str, ...], output: str) -> None:
-    """Write images as an archive for ``load``; each image has one layer, because hawse keeps no layers.
+    """Write images as an archive for ``load``; all files of an image are in one layer of the archive.
 
     ``output`` is the archive's path, or "" for standard output, which must not be a terminal.
     """

@@ -17,11 +17,12 @@ import sys
 if __name__ == "__main__":
     if _signal.getsignal(_signal.SIGINT) != _signal.SIG_IGN:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    # In the C locale, the interpreter changes LC_CTYPE. Restore the user's value, which the hawse script passes.
     locale = str(sys._xoptions.get("lc_ctype", "C.UTF-8")).encode(errors="surrogateescape")
     if not locale:
         posix.environ.pop(b"LC_CTYPE", None)
         posix.unsetenv(b"LC_CTYPE")
-    elif locale != b"C.UTF-8":  # with C.UTF-8, the interpreter has already set LC_CTYPE
+    elif locale != b"C.UTF-8":
         posix.environ[b"LC_CTYPE"] = locale
         posix.putenv(b"LC_CTYPE", locale)
     prefix, version = __file__.rsplit("/", 3)[0], sys.version_info

@@ -55,7 +55,7 @@ CHECK_SECONDS = 0.25
 
 WELCOME, READY, REFUSED, GO, EXITED, KILLED, STOPPED = b"W", b"R", b"N", b"G", b"E", b"K", b"T"
 MESSAGE = 5  # bytes of one protocol message: a letter that names the message, and a 4-byte number
-LOST = 125  # exit code if the warm server does not answer; Docker's client uses 125 without a daemon
+LOST = 125  # exit code if no warm server accepts the command or if it is lost; `docker run` uses 125 without a daemon
 REFUSED_TEXT = b"hawse: no warm server accepted the command (HAWSE_WARM=only)\n"
 LOST_TEXT = b"hawse: lost the warm server while running this command; the next hawse command will recover\n"
 PACKAGES = __file__.rsplit("/", 3)[0]
@@ -300,8 +300,8 @@ def receive_pidfd(server: _socket.socket) -> int:
 def relay_until_exit(server: _socket.socket, process: int, mask: "set[int]") -> None:
     """Wait until the command in the warm server ends, and exit with the command's exit code or signal.
 
-    ``process`` is the pidfd of the command. ``mask`` is the earlier signal mask of this process: the caller has blocked
-    more signals, and this function restores the mask. While the command runs:
+    ``process`` is the pidfd of the command. The caller has blocked the signals in `FORWARDED`. ``mask`` is the signal
+    mask from before, which this function restores. While the command runs:
 
     - Signals to this process are forwarded to the command.
     - When the command is stopped, this process stops too. When this process is continued, it continues the command.

@@ -73,8 +73,8 @@ def hangs(checks: list[Activity]) -> bool:
 def is_unaccepted() -> bool:
     """Return whether a connection from this network namespace still waits for a warm server to accept it.
 
-    The server passes an accepted connection to its child. Only a waiting connection therefore shows that the server
-    hangs.
+    If no connection waits, the server has accepted this process's connection and passed it to a child. In this case,
+    the server does not hang: only the child is slow.
     """
     file = posix.open(b"/proc/self/net/unix", posix.O_RDONLY | posix.O_CLOEXEC)
     lines = b""

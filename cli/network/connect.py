@@ -18,7 +18,7 @@ from engine.model import Adoption, EndpointIPAM, EndpointSettings, PortSpec
 def default_route(word: str) -> str:
     """Parse a ``--default-route`` value: return "yes", "no", or "" for "auto"; raises ValueError for any other value.
 
-    The result "" is the same as without the flag.
+    Without the flag, the value is "" too.
     """
     if word not in ("yes", "no", "auto"):
         raise ValueError('must be "yes", "no" or "auto"')

@@ -29,7 +29,7 @@ def ipam_configs(
     - two subnets overlap
     - a range, a gateway or an auxiliary address is malformed, or is in no subnet
     - a subnet has two ranges or two gateways
-    - a subnet is malformed (the engine checks a single subnet without other values)
+    - a subnet is malformed; a single subnet without other values is not checked here, but later by the engine
     """
     if len(subnets) < max(len(ranges), len(gateways)):
         raise StatusError("every ip-range or gateway must have a corresponding subnet")

@@ -92,7 +92,7 @@ def row(network: Mapping[str, Any], *, no_trunc: bool) -> FormatContext:
 
 
 def has_ipv4(network: Mapping[str, Any]) -> bool:
-    """Return whether a network has an IPv4 subnet, or has no subnet, as the networks "host" and "none"."""
+    """Return whether a network has an IPv4 subnet; return True for a network without subnets, such as "host"."""
     subnets = [config["Subnet"] for config in network["IPAM"]["Config"] or ()]
     return not subnets or any(":" not in subnet for subnet in subnets)
 

@@ -72,9 +72,9 @@ def mount(value: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
 
 
 def check_types(mounts: Iterable[str]) -> None:
-    """Check that no ``--mount`` has a type that Docker does not have; raises InvalidArgument with dockerd's text.
+    """Raise InvalidArgument with dockerd's text if a ``--mount`` has a type that Docker does not have.
 
-    ``mounts`` has the results of `mount`, the ``--mount`` values in the form of ``-v`` values.
+    ``mounts`` contains the results of `mount`, one for each ``--mount``.
     """
     for mounted in mounts:
         if mounted.startswith(_UNKNOWN):

@@ -25,7 +25,7 @@ NARROWEST, UNKNOWN = 60, 80  # columns of a terminal: the least width, and the w
 class Cell(NamedTuple):
     """A cell of a table; ``style`` is the style of rich for ``text``, such as "bold red".
 
-    The lines ``below`` follow in the same cell, without a style.
+    ``below`` contains further lines of the cell, which are printed under ``text`` and have no style.
     """
 
     text: str

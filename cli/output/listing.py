@@ -1,4 +1,4 @@
-"""Print the rows of an ``ls`` command in a ``--format``: a table with a header, or the template's result per row."""
+"""Print the rows of an ``ls`` command: as a table with a header, or as the ``--format`` template's result per row."""
 
 from __future__ import annotations
 
@@ -125,8 +125,8 @@ def shown(app: App, row: FormatContext) -> FormatContext:
 def measure(app: App) -> Measure:
     """Return a function that computes the width of a text in terminal columns.
 
-    On a terminal, the text may have one-character marks in place of control characters. The function then counts the
-    escape sequences that are printed for the marks.
+    On a terminal, a one-character placeholder may stand for each control character of the text. It is printed as an
+    escape such as ``\\x1b``. The function counts the width of the escape, not of the placeholder.
     """
     if app.on_terminal:
         return revealed_width

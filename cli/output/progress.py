@@ -49,7 +49,8 @@ class Progress:
         """
         self._send(PAUSE)
         with suppress(OSError):
-            os.kill(self._child, signal.SIGCONT)  # after ctrl-Z, another program may have continued only the command
+            # Ctrl-Z stops the command and the child. If only the command was continued, the child is still stopped.
+            os.kill(self._child, signal.SIGCONT)
             while self._connection.recv(MESSAGE_BYTES) not in (PAUSED, b""):
                 pass
 
@@ -181,8 +182,8 @@ def draw(connection: socket.socket, line: _Line) -> None:
     """Draw the line whenever the command has printed nothing for half a second; runs in the child process.
 
     Before the command prints, it sends the message `PAUSE` on ``connection``. `PAUSE` hides the line, and the half
-    second starts again. The line is also hidden while SIGSTOP has stopped the command; ctrl-Z stops this process too.
-    Return when the command closes the connection or dies.
+    second starts again. If SIGSTOP stops the command, this process hides the line until the command continues. Ctrl-Z
+    needs no such check, because it stops this process too. Return when the command closes the connection or dies.
     """
     command, paused = os.getppid(), time.monotonic()
     connection.settimeout(LOOK_SECONDS)

@@ -62,7 +62,7 @@ class FormatContext:
         return str(self.protect(self.lookups[name](key)))
 
     def marshal_json(self) -> str:
-        """Return a JSON object with all fields, sorted by name, except those that ``newer`` names.
+        """Return a JSON object with all fields, sorted by name, but without the fields that are listed in ``newer``.
 
         HTML characters are escaped, as in the rows that Docker prints.
         """

@@ -38,7 +38,7 @@ def align_columns(columns: Columns, measure: Measure = width_of) -> list[str]:
     """Return the aligned lines of a table; ``columns`` must contain at least one column.
 
     Each column is a sequence of cells, the first line's cell first. ``measure`` returns the width of a text in terminal
-    columns. For lines with tabs between these cells, `align` gives the same result.
+    columns. The result is the same as that of `align` for lines in which tabs separate these cells.
     """
     text = "".join(map("".join, columns))
     if text.isascii() and "\t" not in text and "\n" not in text:

@@ -1,8 +1,8 @@
 r"""Escape control characters, which on a terminal could move the cursor, hide text or imitate other output.
 
-The escaped characters are C0 with DEL, C1, line and paragraph separators, and controls of bidirectional text. Bytes
-that are not UTF-8 are escaped too. All these characters are escaped as in JSON (``\u001b``, ``\n``), so that JSON text
-stays valid and keeps its value.
+The escaped characters are C0 with DEL, C1, line and paragraph separators, and controls of bidirectional text. They are
+escaped as in JSON (``\u001b``, ``\n``), so that JSON text stays valid and keeps its value. Bytes that are not UTF-8 are
+escaped too, but as ``\x9b``, which JSON does not have.
 
 A template must see data of unchanged length. Therefore `marked` first replaces each control character in the data with
 a mark of one character. When the result of the template is written, `revealed` escapes the marked characters. Text that
@@ -43,7 +43,7 @@ def escaped_line(text: str) -> str:
 
 
 def marked(value: Any) -> Any:
-    """Replace each control character in a string or a document by a mark (one character for private use).
+    """Replace each control character in a string or a document by a mark (a private-use character of Unicode).
 
     A document is a value of JSON: its lists and dicts are searched too.
     """

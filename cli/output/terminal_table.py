@@ -18,7 +18,7 @@ from cli.output.text import columns, ellipsis
 Row = Sequence[str]
 """The cells of one line of a table."""
 
-GAP = 2  # spaces between two columns of a table that does not fit in Docker's layout
+GAP = 2  # spaces between two columns, if the table with Docker's spacing is too wide for the terminal
 LEAST, LEAST_NAME = 10, 24
 """The least width of a column that may be omitted, and the least width of every other column."""
 LEAST_PORTS = 22  # least width of the PORTS column, which has room for "0.0.0.0:18080->80/tcp" and "…"

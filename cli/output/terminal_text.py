@@ -39,7 +39,7 @@ def report_line(line: str) -> str:
 
 
 def first_word(text: str, colour: str) -> str:
-    """Return the text with its first word in this colour; a text that begins with white space has no such word."""
+    """Return the text with its first word in this colour; return a text that begins with white space unchanged."""
     word = FIRST_WORD.match(text)
     return click.style(word[0], fg=colour, bold=True) + text[word.end() :] if word else text
 

@@ -19,8 +19,8 @@ class Flag(click.Option):
     - ``usage`` is the flag's text in the help.
     - ``default_value`` is the value without the flag; if it is not given, ``kind`` decides.
     - ``default_text`` is the default value as the help shows it; "" shows none, and with None ``kind`` decides.
-    - ``deprecated_text`` ends the warning that is printed when the flag is used.
-    - ``short_deprecated`` ends the warning for the flag's short name. Example: "please use --help".
+    - ``deprecated_text`` is the end of the warning that is printed when a deprecated flag is used.
+    - ``short_deprecated`` is the end of the warning for a deprecated short name. Example: "please use --help".
     - ``effect`` is "ignored" or "refused" for a flag that is not implemented; help on a terminal shows it.
     - ``everywhere``: a flag of ``hawse`` itself is also accepted after the name of a command or group.
     """

@@ -123,7 +123,7 @@ class Group(click.Group):
             return sub.command.invoke(sub)
 
     def check(self, ctx: click.Context) -> None:
-        """Check whether a global flag of ``hawse`` forbids the command; raises StatusError.
+        """Raise StatusError if a global flag of ``hawse`` forbids the command.
 
         ``ctx`` is the command's context, with parsed flags. This class allows all commands; a subclass may forbid some.
         """

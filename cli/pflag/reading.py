@@ -15,7 +15,11 @@ from cli.pflag.usage import offered
 from cli.pflag.values import BOOL
 from engine.validate.nearest import nearest
 
-HELP_REQUESTED = "cli.help"  # key in click's ctx.meta, which a group and its commands share; True after --help
+HELP_REQUESTED = "cli.help"
+"""Key in click's ``ctx.meta``. The value says whether ``--help`` was given to a command or to one of its groups.
+
+A group and its commands share ``ctx.meta``.
+"""
 
 
 def flags_of(node: click.Command) -> list[Flag]:
@@ -63,7 +67,9 @@ def parse_flags(node: click.Command, ctx: click.Context, args: Sequence[str], *,
     for option in flags_of(node):
         explicit = option.key in flags.changed
         if option.key in ctx.params and not explicit:
-            continue  # keep the flag's first value: a group parses its flags again after an unknown command
+            # For an unknown command, `Group.resolve_command` calls this function again, with the rest of the command
+            # line. A flag that is not in the rest keeps its first value.
+            continue
         ctx.set_parameter_source(option.key, ParameterSource.COMMANDLINE if explicit else ParameterSource.DEFAULT)
         if option.expose_value:
             ctx.params[option.key] = flags.values[option.key]

@@ -12,9 +12,9 @@ NARROWEST = 24  # minimal width of a help text beside its flag, in characters; a
 
 
 def offered(flags: Iterable[Flag]) -> list[Flag]:
-    """Return the visible flags and the hidden flags that Docker does not have.
+    """Return the visible flags, and the hidden flags that a user should know, such as those that only hawse has.
 
-    All other hidden flags are deprecated, or are another spelling of a visible flag.
+    Three kinds of hidden flags are omitted: deprecated flags, other spellings of a visible flag, and ``--help``.
     """
     flags = list(flags)
     visible = {f.key for f in flags if not f.hidden}

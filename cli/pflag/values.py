@@ -35,7 +35,7 @@ class Kind(Struct, frozen=True):
 
 
 def scalar(name: str, read: Callable[[str], Any], initial: Any = None, **more: Any) -> Kind:
-    """Return a kind of flag value that the last use of the flag decides.
+    """Return a kind for a flag with one value; if the flag is given several times, the last value is used.
 
     ``read`` converts the text of the flag to the value and raises ValueError if the text is invalid. ``more`` has other
     fields of `Kind`.

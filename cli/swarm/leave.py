@@ -24,7 +24,10 @@ def leave(app: App, force: bool) -> None:
 
 
 def without(app: App) -> list[str]:
-    """Return the names of the running containers that are on no network, although they have a sandbox of their own."""
+    """Return the names of the running containers that are on no network, although their network mode requires one.
+
+    The network modes none, host and container require no network.
+    """
     return [
         container["Names"][0].removeprefix("/")
         for container in app.engine.containers.list({})

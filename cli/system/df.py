@@ -51,8 +51,8 @@ Document = Mapping[str, Any]
 def df(app: App, format: str, verbose: bool) -> None:
     """Print the numbers of images and containers, and the disk space that they use.
 
-    With ``verbose``, print a line for each object. hawse has no volumes and no build cache; their lines are as in
-    Docker.
+    With ``verbose``, print a line for each object. hawse has no volumes and no build cache. Docker's lines for them are
+    printed with zeros.
     """
     images = list(app.engine.images.list({}))
     containers = list(app.engine.containers.list({}, all=True, size=True))

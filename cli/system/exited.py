@@ -23,7 +23,8 @@ from cli.pflag import between, command
 def exited(app: App, container_id: str, finished_at: str | None) -> None:
     """Release the resources of a container whose process has ended; then restart or remove it, as its settings say.
 
-    ``finished_at`` is given if the restart had to wait: the time at which the process ended, as in the container's
-    record. The command then only restarts the container, and only if the record still has this time.
+    If a restart has to wait, the supervisor runs this command a second time after the wait, with ``finished_at``: the
+    time at which the process ended, as in the container's record. This second command only restarts the container. It
+    does nothing if the record has another time.
     """
     app.engine.containers.exited(container_id, finished_at or "")

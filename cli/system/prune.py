@@ -23,7 +23,8 @@ def prune(app: App, all: bool, filter: Filters, force: bool, volumes: bool) -> N
     """Remove stopped containers, unused networks and unused images; print the removed objects.
 
     Without ``all``, only unused images without a name (dangling images) are removed. Without ``force``, the user is
-    asked first. ``volumes`` removes nothing, because hawse has no volumes.
+    asked first. ``volumes`` removes nothing, because hawse has no volumes. Raises StatusError if ``volumes`` is used
+    with the filter ``until``, as Docker does.
     """
     if volumes and "until" in filter:
         raise StatusError('ERROR: The "until" filter is not supported with "--volumes"')

@@ -47,8 +47,9 @@ def scratch_directory() -> bytes:
 def create_scratch_host() -> None:
     """Create the scratch host with one container, and rehearse on it: run some commands without effect.
 
-    The scratch host is a directory with the records of a made-up host. The caller is in a network namespace that no
-    other process uses. The memory pages and caches that the commands have filled make the later commands faster.
+    The scratch host is a directory with the records of a made-up host. The caller must be in a network namespace that
+    no other process uses. This process rehearses, so that the children it forks later inherit filled memory pages and
+    caches. Commands in these children are then faster.
     """
     forget()
     pid = os.fork()

@@ -26,7 +26,8 @@ def directory() -> bytes:
 class WarmSocket:
     """The socket on which the warm server listens.
 
-    The server holds the lock of the directory HAWSE_RUN while it uses the socket.
+    The server holds the lock of the directory HAWSE_RUN while it uses the socket. Exception: with a socket of systemd,
+    another server may hold the lock.
     """
 
     def __init__(self, listener: socket.socket, path: bytes | None, lock: int) -> None:
@@ -84,10 +85,10 @@ def lock() -> int | None:
 def listen(locked: int) -> WarmSocket:
     """Listen on the socket that systemd passed to this process; without such a socket, listen on a new socket.
 
-    The caller holds the lock of HAWSE_RUN; ``locked`` is the file descriptor of this lock. This function writes the
-    server's signature (its pid and start time) into the lock file. A launcher finds a hanging server by its signature,
-    and kills it. Because launchers wait at a socket from systemd while the server imports modules, the server signs
-    only when it is ready.
+    ``locked`` is the file descriptor that `lock` returned. This function writes the server's signature (its pid and
+    start time) into the lock file. If a server does not answer, a launcher finds it by the signature, and may kill it.
+    Launchers may connect to a socket from systemd while the server still imports modules. The server signs only after
+    the import, so that no launcher kills it during the import.
     """
     resident.sign(locked)
     if resident.is_socket_activated():

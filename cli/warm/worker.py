@@ -72,7 +72,7 @@ def close_inherited(kept: socket.socket) -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    os.setpgid(0, 0)  # because the kernel ignores ctrl-Z in an orphaned process group, such as the server's
+    os.setpgid(0, 0)  # leave the server's process group: it is orphaned, and the kernel ignores ctrl-Z in such a group
 
 
 def serve_launcher(identity: peer.Identity) -> NoReturn:

@@ -1,6 +1,8 @@
 """The recorder of ``--dry-run``: it records the command for each change, and does not make the change.
 
-The recorder answers reads of links and sysctls that an earlier step would have made. All other reads go to the kernel.
+If an earlier step would have made or deleted a link, or set a sysctl, the recorder answers later reads of this object.
+All other reads go to the kernel.
+
 Each firewall transaction is sent without its end mark, so that the kernel checks the transaction and then discards it.
 To find out whether the kernel supports a kind of link, the recorder creates such a link in a temporary network
 namespace.

@@ -104,11 +104,11 @@ class CommandRecorder:
             self._paths.setdefault(inode, path)
 
     def sysctl_value(self, path: str) -> str | None:
-        """Return None: the caller must ask the kernel, which has each change that this recorder has made."""
+        """Return None, so that the caller asks the kernel, where this recorder has already made each change."""
         return None
 
     def link_index(self, name: str, session: Session | None = None) -> int | None:
-        """Return None: the caller must ask the kernel, which has each change that this recorder has made."""
+        """Return None, so that the caller asks the kernel, where this recorder has already made each change."""
         return None
 
     def rule_comments(self, table: str, chain: str) -> list[str]:
@@ -152,10 +152,11 @@ class CommandRecorder:
         return NameLookup(session.name, self._path)
 
     def _described(self, session: Session, messages: Sequence[Message]) -> list[str]:
-        """Return the command for each message; "" for a message that changes nothing, or in a temporary namespace.
+        """Return the command for each message.
 
-        A firewall transaction gives one command for all its messages. The list is empty if the transaction changes no
-        set element, or is in a temporary namespace.
+        The command is "" if the message changes nothing, or if it was sent in a temporary namespace. A firewall
+        transaction has one command for all its messages. It has none if it changes no set element, or if it was sent
+        in a temporary namespace.
         """
         if session.protocol == NETFILTER and not any(message.kind == conntrack.DELETE for message in messages):
             text = netfilter.script(messages)

@@ -137,7 +137,7 @@ class _Route(Struct, frozen=True):
     """How packets to the published ports of one protocol on one host address reach an endpoint.
 
     - ``host``: the host address
-    - ``carried``: the destination prefixes (all IPv6) at which the agent proxies the ports
+    - ``carried``: the IPv6 destination prefixes at which the agent proxies the ports; empty if it proxies none
     - ``rewritten``: the endpoint's address, by which DNAT replaces the destination; "" if there is no DNAT
     - ``opened``: the endpoint's address, if all machines may send packets to it (by routing, without DNAT), or ""
     - ``bound``: the endpoint's address, if only machines behind the interfaces of the option trusted_host_interfaces

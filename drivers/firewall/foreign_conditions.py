@@ -1,7 +1,8 @@
 """Read the conditions of other programs' firewall rules, in netlink form, as far as hawse needs them.
 
-The module reads comparisons of interfaces, addresses, transport protocols and ports. It reads "equal" and, only for the
-interface where packets arrive, "not equal". It does not read the contents of sets and ranges.
+The module reads comparisons of interfaces, addresses, transport protocols and ports. It reads the comparison "equal" of
+all these values. It reads the comparison "not equal" only of the interface where packets arrive. It does not read the
+contents of sets and ranges.
 """
 
 from __future__ import annotations
@@ -18,13 +19,12 @@ from drivers.model import IPNetwork
 
 OPERATION, DATA, VALUE = 2, 3, 1  # NFTA_CMP_OP, NFTA_CMP_DATA, NFTA_DATA_VALUE
 EQUAL, UNEQUAL = b"\0\0\0\0", b"\0\0\0\1"  # NFT_CMP_EQ, NFT_CMP_NEQ
-BASE, OFFSET, NETWORK_HEADER, TRANSPORT_HEADER = 2, 3, 1, 2  # NFTA_PAYLOAD_BASE, _OFFSET; two values of the base
+BASE, OFFSET, NETWORK_HEADER, TRANSPORT_HEADER = 2, 3, 1, 2  # NFTA_PAYLOAD_BASE, _OFFSET; NFT_PAYLOAD_*_HEADER
 KEY, IP_VERSION, PROTOCOL = 2, 15, 16  # NFTA_META_KEY; NFT_META_NFPROTO, NFT_META_L4PROTO
 RECEIVED, SENT, BY_INDEX = (4, 6), (5, 7), (4, 5)
 """NFT_META_IIF and NFT_META_IIFNAME; NFT_META_OIF and NFT_META_OIFNAME; those that compare the interface's index."""
 PROTOCOL_FIELDS = (9, 6)  # offsets of the transport protocol in the headers of IPv4 and IPv6; one byte
-UDP = 17
-PORT_FIELDS, WITH_PORTS = ((0, 2), (2, 2), (0, 4)), (0, 6, UDP, 33, 132, 136)
+PORT_FIELDS, WITH_PORTS = ((0, 2), (2, 2), (0, 4)), (0, 6, 17, 33, 132, 136)
 """Offset and size of the source port, the destination port, and both; the protocols that have them. The protocol 0
 stands for a rule that compares no protocol.
 """
@@ -54,12 +54,6 @@ class Compared(NamedTuple):
     address: int
     mask: int
 
-    @property
-    def is_loopback(self) -> bool:
-        """True for a loopback address: ``::1``, or an address in ``127.0.0.0/8``."""
-        address = self.address & self.mask
-        return address >> 24 == 127 if self.version == 4 else address == 1
-
 
 class Named(Struct):
     """The values with which a rule of another program compares packets.
@@ -70,7 +64,6 @@ class Named(Struct):
     - ``destinations``: destination addresses
     - ``protocol``: the number of the transport protocol, or 0 if the rule compares none
     - ``ports``: whether the rule compares a source or destination port
-    - ``port``: the destination port, or 0 if the rule compares none
     - ``other``: whether the rule has a condition that this module does not know
     - ``received``: whether the rule compares the interface at which packets arrive
     """
@@ -81,7 +74,6 @@ class Named(Struct):
     destinations: list[Compared] = field(default_factory=list)
     protocol: int = 0
     ports: bool = False
-    port: int = 0
     other: bool = False
     received: bool = False
 
@@ -106,7 +98,7 @@ def names(named: Named, bridge: str, subnets: Sequence[IPNetwork]) -> bool:
 
 
 def _overlaps(compared: Compared, subnet: IPNetwork) -> bool:
-    """Return whether a packet's address can equal the compared address and be in the subnet."""
+    """Return whether some address of the subnet matches the comparison, which compares only the bits of its mask."""
     if compared.version != subnet.version:
         return False
     return not (compared.address ^ int(subnet.network_address)) & compared.mask & int(subnet.netmask)
@@ -174,7 +166,6 @@ def _compare_payload(named: Named, base: int, offset: int, mask: bytes, value: b
         named.protocol = value[0]
     elif base == TRANSPORT_HEADER and (offset, len(value)) in PORT_FIELDS and named.protocol in WITH_PORTS:
         named.ports = True
-        named.port = int.from_bytes(value[2 - offset :], "big") or named.port
     else:
         named.other = True
 

@@ -1,11 +1,7 @@
-"""Detection of rules and chains of other programs that drop packets of hawse's networks.
+"""Detection of rules of other programs that drop packets of hawse's networks.
 
-``hawse doctor`` uses this module, which examines every rule:
-
-- `find_dropping_rules` reports rules that name an interface or an address of a network, and rules that compare only
-  protocols and ports.
-- `find_blocking_chains` reports chains that drop packets to a UDP port of this host, such as the port of overlay
-  networks.
+``hawse doctor`` uses this module, which examines every rule. It reports rules that name an interface or an address of a
+network, and rules that compare only protocols and ports.
 
 Other commands use the faster module `drivers.firewall.foreign_drops`, which finds chains that drop all packets except
 those that a rule accepts. This module cannot see the rules of iptables-legacy.
@@ -16,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from drivers.firewall.foreign_conditions import UDP, Named, Rule, conditions_of, names
+from drivers.firewall.foreign_conditions import Rule, conditions_of, names
 from drivers.firewall.foreign_drops import (
     ACCEPT,
-    DROP,
     FORWARD,
     Chain,
     filtering_chains,
@@ -32,9 +27,7 @@ from drivers.linux.nfnetlink import NETFILTER
 from drivers.model import IPNetwork
 
 HOOKS = (b"\0\0\0\0", FORWARD, b"\0\0\0\4")  # hooks NF_INET_PRE_ROUTING, NF_INET_FORWARD, NF_INET_POST_ROUTING
-INPUT = b"\0\0\0\1"  # hook NF_INET_LOCAL_IN
 CT_KEY, STATUS = 2, b"\0\0\0\2"  # NFTA_CT_KEY, NFT_CT_STATUS
-LOOPBACK = "lo"
 
 
 class DroppingRule(NamedTuple):
@@ -64,44 +57,6 @@ def find_dropping_rules(known: Mapping[str, Sequence[IPNetwork]], routed: Collec
     finally:
         session.close()
     return list({(rule.chain.rpartition(" ")[0], *rule.networks): rule for rule in dropping}.values())
-
-
-def find_blocking_chains(port: int) -> dict[str, bool]:
-    """Return other programs' chains that drop UDP packets to a port of this host, each with the cause.
-
-    The result maps each chain (text of family, table and name) to one of two causes:
-
-    - True: a rule for the port drops the packets.
-    - False: the chain's policy drops the packets. The chain is omitted if a rule of its table compares the port,
-      accepts all packets, or accepts packets by their addresses or interfaces.
-    """
-    chains = dict[str, bool]()
-    session = Session(NETFILTER)
-    try:
-        for chain in filtering_chains(session, (INPUT,)):
-            read = [(rule, conditions_of(rule)) for rule in rules_of(session, chain)]
-            concerned = [(rule, named) for rule, named in read if named.protocol in (0, UDP)]
-            naming = [rule for rule, named in concerned if named.port == port]
-            if any(is_dropping(rule) for rule in naming):
-                chains[str(chain)] = True
-            elif chain.policy == DROP and not naming and not any(_may_accept(*each) for each in concerned):
-                chains[str(chain)] = False
-    finally:
-        session.close()
-    return chains
-
-
-def _may_accept(rule: Rule, named: Named) -> bool:
-    """Return whether a rule accepts all packets, or all packets with certain addresses or interfaces.
-
-    ``named`` holds the values that the rule compares. Returns False for a rule with the loopback's addresses or
-    interface, because packets of other hosts have neither.
-    """
-    if not rule or outcome(rule[-1:]) != ACCEPT:
-        return False
-    if LOOPBACK in (name.rstrip("\0") for name in named.interfaces) or any(a.is_loopback for a in named.addresses):
-        return False
-    return not named.ports and bool(named.addresses or named.interfaces or not named.other)
 
 
 def _of_table(

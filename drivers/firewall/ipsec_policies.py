@@ -20,8 +20,8 @@ from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
 from drivers.model import IPNetwork
 
-NETLINK_XFRM, GET_POLICY, TEMPLATES = 6, 0x15, 5  # kernel constants; XFRM_MSG_GETPOLICY, XFRMA_TMPL
-NARROWING = (21, 31)  # XFRMA_MARK and XFRMA_IF_ID: the policy is only for packets with a mark or of one interface
+NETLINK_XFRM, GET_POLICY, TEMPLATES = 6, 0x15, 5  # kernel constants NETLINK_XFRM, XFRM_MSG_GETPOLICY, XFRMA_TMPL
+NARROWING = (21, 31)  # XFRMA_MARK, XFRMA_IF_ID: they limit a policy to packets with one mark, or of one XFRM interface
 DIRECTIONS = IN, OUT, FORWARD = 0, 1, 2
 """The directions of policies. The kernel also lists policies of single sockets, which have other directions."""
 POLICY = struct.Struct("=16s16sHHHHHBBB3xi4x96xI4xBB6x")
@@ -53,10 +53,10 @@ def _stopping(policies: Sequence[_Policy], packet: Packet, directions: Iterable[
     """Yield the policies that certainly stop the packet (block it, or require IPsec): at most one for each direction.
 
     ``policies`` are sorted as `_policies` returns them. In each direction, the first policy that matches the packet
-    decides. For some policies, it is unknown whether they match:
+    decides. It may be unknown whether a policy matches:
 
-    - A policy that stops packets is then skipped.
-    - After a policy that lets packets pass, nothing is yielded for this direction, because the packet may pass.
+    - If the policy stops packets, the search continues with the next policy.
+    - If the policy lets packets pass, the search in this direction ends without a result, because the packet may pass.
     """
     for direction in directions:
         for policy in policies:

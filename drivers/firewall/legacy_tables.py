@@ -1,7 +1,7 @@
 """Read the tables of iptables-legacy, and the packet counters of their rules.
 
-Only the counters of rules that drop packets or translate their destination are read. nftables neither lists nor traces
-these rules.
+nftables neither lists nor traces the rules of iptables-legacy. The function `counters` returns only the counters of
+rules and policies that drop packets or translate their destination.
 
 The kernel returns a table as one block of entries (linux/netfilter_ipv4/ip_tables.h). The functions run in the calling
 thread's network namespace, change nothing, and load no table.

@@ -158,8 +158,8 @@ class Author(NamedTuple):
     def is_this_process(self) -> bool:
         """Return whether a thread of this process made the transaction.
 
-        If the author's id is 0, a thread with the author's name is enough. All threads are compared, because a driver's
-        repairs may run in a separate thread.
+        If the author's id is 0, return whether a thread of this process has the author's name. All threads are
+        compared, because a driver's repairs may run in a separate thread.
         """
         if self.thread:
             return os.path.exists(f"/proc/self/task/{self.thread}")

@@ -99,7 +99,7 @@ class PacketTrace:
                 self._socket.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, TRACE_GROUP)
             self._add("inet", (), neighbours)
             for family in ("bridge", "arp", "netdev"):
-                with suppress(DriverError):  # this kernel does not support the family
+                with suppress(DriverError):  # ignore a family that this kernel does not support
                     self._add(family, devices, neighbours)
             self._opened = opened.pop_all()
 

@@ -52,7 +52,7 @@ def bound_port() -> int:
 
 
 def serving_port(address: IPv4Address) -> int:
-    """Return the UDP port other than 53 to which a socket at ``address`` is bound, or 0 without such a socket.
+    """Return the UDP port other than 53 to which a socket at ``address`` is bound, or 0 if there is no such socket.
 
     Runs in the calling thread's network namespace.
     """

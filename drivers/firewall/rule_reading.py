@@ -250,8 +250,9 @@ class _Reader:
     def walk(self, chain: str, depth: int = 0) -> tuple[str, str, int] | None:
         """Return the verdict for the packet, the chain with the deciding rule, and the handle of this rule.
 
-        The verdict is `PASS`, `DROPPED` or one of the statements that the reader looks for. Returns None if ``chain``
-        and the chains that it calls have no verdict for the packet. ``depth`` is the number of calls so far.
+        The verdict is `PASS`, `DROPPED` or one of the statements that the reader looks for. Returns None if neither
+        ``chain`` nor the chains that it jumps to have a verdict for the packet. ``depth`` is the number of jumps and
+        gotos between the base chain and ``chain``.
         """
         for rule in self._table.rules.get(chain, ()) if depth <= DEPTH_LIMIT else ():
             self._steps += 1
@@ -317,7 +318,7 @@ class _Reader:
             matches = self._is_in(value, [key])
             if matches is True:
                 (word, target), *_ = verdict.items()
-                return ("drop" if word == "drop" else word), (target or {}).get("target", "")
+                return (word, (target or {}).get("target", "")) if word != "continue" else None
             self.is_certain &= matches is False or not self._strict
         return None
 
@@ -405,7 +406,10 @@ class _Reader:
 
 
 def _statement_of(target: Json) -> str:
-    """Return the nftables statement with the effect of an iptables-nft target, or "" without such a statement."""
+    """Return the nftables statement that has the same effect as an iptables-nft target.
+
+    The result is a statement for address translation (`TARGETS`) or "notrack". It is "" for all other targets.
+    """
     if target["name"] == "CT" and int.from_bytes(target["info"][:2], sys.byteorder) & WITHOUT_TRACKING:
         return "notrack"
     return TARGETS.get(target["name"], "")

@@ -35,12 +35,13 @@ def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
     except libnftables.Refused as error:
         if error.taken:
             # The key of a map element exists with another value, so remove each map element before adding it. The first
-            # attempt skips this removal, because the removal takes longer the larger the map is.
+            # attempt omits this removal, because the removal is slow in a large map.
             transaction.change(TABLE, added, [*removed, *(e for e in added if e.value)])
         elif not error.nothing_there:
             raise
         elif added:
-            # A table of another version keeps its elements, so each map element is removed before it is added.
+            # If the table is of another version, the script keeps its elements. Remove each map element before adding
+            # it, because the table may have the same key with another value.
             libnftables.run(install_script() + script(TABLE, added, [*removed, *(e for e in added if e.value)]))
 
 
@@ -134,6 +135,6 @@ def remove_all() -> None:
 def elements(*sets: str) -> list[Element]:
     """Return the elements that the kernel has in the named sets and maps of the table ``inet hawse``.
 
-    Without names, the elements of all sets and maps are returned. The result is empty without the table.
+    Without names, the elements of all sets and maps are returned. The result is empty if the table does not exist.
     """
     return table_repair.held(TABLE, sets)

@@ -57,8 +57,8 @@ def compare(table: str, contents: Contents) -> list[Difference]:
         # the expected rules into a new namespace, and creating that namespace requires CAP_SYS_ADMIN.
         return [Difference("upkeep", table, "the rules", detail=RULES), *_elements(table, contents)]
     if structure[:3] != due[:3]:
-        # A table of an older version is damage, because a program may load a saved table at any time (nft -f). A table
-        # of a newer version probably belongs to a command of that version, which has its own agent.
+        # Treat a table of an older version as damage: another program may have loaded a saved table (nft -f). A
+        # table of a newer version probably belongs to a command of that version. That version has its own agent.
         kind = "superseded" if _version(structure) > _version(due) else "changed"
         return [Difference(kind, table, _reshaped(structure, due), opens=True, detail=FRAME)]
     chains = [c for c in due.chains if c != MARKS and structure.rules.get(c) != due.rules.get(c)]
@@ -116,8 +116,8 @@ def commands(table: str, verb: str, items: Iterable[Element]) -> Iterator[str]:
 def _whole(table: str, contents: Contents) -> str:
     """Return the script that creates a table with its rules and required elements.
 
-    If the table exists already, the script also keeps the existing elements that ``contents`` allows but does not
-    require.
+    If the table exists already, the script also adds its present elements that ``contents`` allows but does not
+    require. Such elements are left out if the definition of their set is wrong.
     """
     structure = table_structure.find(table)
     due = table_structure.expected(table, contents.rules) if structure is not None else None

@@ -5,9 +5,9 @@ network's VXLAN ids are added to the set ``tunnels`` before the cluster learns t
 the network is up, the sets ``tunnel_peers4`` and ``tunnel_peers6`` hold the other hosts' underlay addresses for each
 VXLAN id. The underlay is the network between the hosts.
 
-When the network goes down on this host, the network's ids stay in the set ``tunnels``. The other hosts read this change
-from the cluster's store only later. Until then, they accept VXLAN packets from this host, so this host must still drop
-VXLAN packets that arrive from its bridges.
+When the network goes down on this host, its VXLAN ids stay in the set ``tunnels``. The other hosts learn only later,
+from the cluster's store, that this host has left the network. Until then, they accept VXLAN packets from this host.
+Therefore, this host must still drop VXLAN packets that arrive from its bridges.
 """
 
 from __future__ import annotations

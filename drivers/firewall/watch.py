@@ -68,7 +68,8 @@ class FirewallWatch(TableWatch):
     def unblock(self) -> None:
         """Stop the blocking that `block` started; idempotent.
 
-        The sysctl route_localnet stays off: the repair of the firewall switches it on again.
+        If `block` has switched the sysctl route_localnet off, this method does not switch it on. The repair of the
+        firewall switches it on again.
         """
         if self._standby is not None:
             self._standby.unblock()

@@ -110,9 +110,10 @@ def _is_local(address: IPAddress | None, kinds: int) -> bool | None:
 
 
 def _is_echo(data: bytes, packet: Packet) -> bool:
-    """Return whether an iptables match of ICMP type and code matches the packet, an echo message with code 0.
+    """Return whether an iptables match of ICMP type and code matches the packet.
 
-    ``data`` is the structure of the match: the type, the lowest code, the highest code, and 1 if the match is inverted.
+    The packet is an echo request or an echo reply, so its code is 0. ``data`` is the structure of the match: the type,
+    the lowest code, the highest code, and 1 if the match is inverted.
     """
     kind, lowest_code, _, inverted = data[:4]
     request, reply = echo.KINDS[packet.version][2:]

@@ -74,7 +74,7 @@ def _read(kind: int, body: bytes, reading: Reading) -> list[Range]:
     with kernel_errors("list", "addresses"):
         for _ in netlink.dump_attempts():
             with suppress(InterruptedError), netlink.open_socket() as opened:
-                opened.setsockopt(netlink.SOL_NETLINK, GET_STRICT_CHK, 1)  # makes the kernel filter routes by table
+                opened.setsockopt(netlink.SOL_NETLINK, GET_STRICT_CHK, 1)  # the kernel then filters routes by table
                 opened.send(request)
                 return _answer(opened, reading)
         raise OSError(errno.EINTR, "list changed while it was read")
@@ -137,10 +137,10 @@ def _addresses_alike(data: bytes, size: int) -> list[Range] | None:
 
 
 def _routes_alike(data: bytes, size: int) -> list[Range] | None:
-    """Return an empty list if the kernel made all routes in ``data``, otherwise None; ``size`` is each message's size.
+    """Return an empty list if the kernel made all routes in ``data``, otherwise None.
 
-    Routes that the kernel made are omitted. Often ``data`` has no others, because the kernel makes one route for each
-    of hawse's bridges.
+    The list is empty because `on_link_routes` omits the routes that the kernel made. Often ``data`` contains only such
+    routes: one for each of hawse's bridges. ``size`` is the size of each message.
     """
     return [] if data[PROTOCOL] == KERNEL and _is_same(data, size, (PROTOCOL,)) else None
 

@@ -3,9 +3,10 @@
 Because no library supports the kernel's filters (CTA_FILTER), the module sends ctnetlink messages itself.
 
 - Since Linux 6.11, one request makes the kernel delete all entries that match a filter, in a fraction of a millisecond.
-- On older kernels, or if no filter can express the match, this module lists all entries. Then it deletes the matching
-  entries one by one. Listing walks the kernel's whole hash table under its locks.
-- No filter is used for IPv6 addresses, because such a filter matches every address except the requested one.
+- On older kernels, or if no filter can select the entries, this module lists all entries. Then it deletes the matching
+  entries one by one. To list entries, the kernel walks its whole hash table under the table's locks.
+- No filter is used for IPv6 addresses. Because of a kernel bug, such a filter matches every address except the
+  requested one.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ PROTO_NUMBER, PROTO_SOURCE_PORT, PROTO_DESTINATION_PORT = 1, 2, 3
 SOURCE_ADDRESS, DESTINATION_ADDRESS = 1 << 0, 1 << 1  # flags: the fields that a filter compares
 PROTO_AND_SOURCE_PORT, PROTO_AND_DESTINATION_PORT = 1 << 3 | 1 << 4, 1 << 3 | 1 << 5
 FEW_FLOWS = 1000  # up to this number of conntrack entries, one full list is faster than several filtered lists
-FEW_FILTERS = 16  # up to this number of ports, filtered requests are faster than one full list of entries
+FEW_FILTERS = 16  # up to this number of filters, filtered requests are faster than one full list of entries
 UNABLE = (errno.EINVAL, errno.EOPNOTSUPP)  # errors of kernels that cannot delete entries by filter
 FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}
@@ -73,8 +74,8 @@ class ConntrackFlow(Struct, frozen=True):
 def forget_ports(ports: Iterable[PortBinding]) -> None:
     """Delete the conntrack entries of connections to published host ports; idempotent.
 
-    DNAT translates every flow to a port that is published on all addresses. Untranslated flows with the same port
-    number are kept, because they lead to other machines.
+    If a port is published on all addresses, DNAT translates every flow to this port. Therefore, untranslated flows with
+    the same port number lead to other machines, and are kept.
     """
     _forget_ports(ports, _are_published, b"")
 
@@ -159,10 +160,10 @@ def failed_insertions() -> int:
     """Return how many packets conntrack has dropped because their flow clashed with another flow.
 
     Two flows clash if they have the same addresses and ports after address translation. The kernel counts from the
-    creation of the network namespace on. The result is 0 without conntrack.
+    creation of the network namespace on. The result is 0 if conntrack is not loaded.
     """
     if not sysctl.read("net/netfilter/nf_conntrack_count"):
-        return 0  # without conntrack, send no request, because it would load a kernel module
+        return 0  # conntrack is not loaded, and a request would load its kernel module
     session = Session(NETFILTER)
     try:
         with kernel_errors("read", "counters of connection tracking"):
@@ -266,8 +267,8 @@ def _involves_any(addresses: Set[bytes], flow: ConntrackFlow) -> bool:
 def _are_published(bindings: Iterable[PortBinding], flow: ConntrackFlow) -> bool:
     """Return whether the flow belongs to one of the published ports ``bindings``.
 
-    At a port that is published on all addresses, the flow must be translated (DNAT). At a port that is published on one
-    address, which may be the endpoint's own, the flow may be untranslated.
+    If a port is published on all addresses, only translated flows (DNAT) belong to it. If ``host_ip`` of a binding is a
+    single address, untranslated flows belong to it too, because the address may be the endpoint's own.
     """
     return any(
         _leads_to(binding, flow) and (flow.is_translated or not binding.host_ip.is_unspecified) for binding in bindings

@@ -11,7 +11,7 @@ from drivers.errors import KernelError, NoPermission
 
 @contextmanager
 def kernel_errors(operation: str, target: str, *, ignore: Collection[int] = ()) -> Iterator[None]:
-    """Convert an OSError that the ``with`` block raises to a driver error (`refusal`).
+    """Convert an OSError from the ``with`` block to a driver error (`refusal`).
 
     The error's text contains ``operation`` and ``target``, such as "add address" and "10.0.0.1/8". Errors with an errno
     in ``ignore`` are suppressed.

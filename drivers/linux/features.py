@@ -51,7 +51,7 @@ def _can_make(opened: Session, kind: str) -> bool:
 class Interface(NamedTuple):
     """An interface with its addresses.
 
-    ``endpoint_id`` is the id of the endpoint that the interface's alias names. It is "" without an alias of hawse.
+    ``endpoint_id`` is the endpoint id in the interface's alias, or "" if the alias is not hawse's mark of an endpoint.
     """
 
     name: str

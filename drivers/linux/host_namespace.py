@@ -71,9 +71,9 @@ def _is(status: os.stat_result, path: Path) -> bool:
 def _of_residents(sockets: Collection[str]) -> Iterator[str]:
     """Yield a sign if a resident process of hawse listens on a Unix socket in the calling thread's network namespace.
 
-    ``sockets`` are the file names of such sockets; their directory, HAWSE_RUN, may be another than this command's.
-    Because other users can give a socket any name, only sockets of root count. Nothing is yielded on a kernel without
-    sock_diag(7).
+    ``sockets`` are the file names of such sockets. Their directory is not compared, because the resident process may
+    have another directory HAWSE_RUN than this command. Because other users can give a socket any name, only sockets of
+    root count. Nothing is yielded on a kernel without sock_diag(7).
     """
     ours = re.compile(rf"/proc/self/fd/\d+/(?:{'|'.join(map(re.escape, sockets))})\0?".encode())
 

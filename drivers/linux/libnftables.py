@@ -139,8 +139,8 @@ def _execute(script: str, flags: int = 0, *, apart: bool = False) -> str:
     Usually, libnftables runs the script in this process, and only one thread at a time runs a script. If libnftables is
     missing, or the number of the next file descriptor is too large (`SELECTABLE`), the nft program runs the script.
 
-    In two cases, the nft program runs the script without making other threads wait, because a program in the namespace
-    can make it slow:
+    In two cases, a program in the namespace can make the script slow. The nft program then runs the script, so that
+    other threads need not wait:
 
     - ``apart`` is True.
     - The network namespace belongs to another user namespace. The owner of that user namespace could end this process,

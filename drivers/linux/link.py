@@ -74,7 +74,7 @@ class Link(Struct, frozen=True):
     - ``kind``: the kernel's name of the link type (such as "veth"), or "" for hardware
     - ``alias``: a free string that the kernel stores
     - ``mac``: "" if the link has no address
-    - ``up``: whether the link is set up (IFF_UP)
+    - ``up``: whether the link is administratively up (IFF_UP)
     - ``master``: the index of the bridge (or bond …) that has the link as a port, or 0
     - ``device``: the bus device of a hardware interface
     - ``peer``: the index of the link's other end or parent, or 0

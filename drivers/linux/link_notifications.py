@@ -62,8 +62,8 @@ class Change(NamedTuple):
     - ``link``: the index of the link that was changed or that has the changed object, or -1 for all links
     - ``name``, ``alias``, ``mac``: those of a changed link, or "" for another kind of change
     - ``master``: the index of the bridge (or bond …) that has the link as a port, or 0
-    - ``address``, ``prefix``: an address, or the destination of a route, packed, and its prefix length; b"" and 0 for a
-      default route
+    - ``address``, ``prefix``: the packed address and the prefix length of an interface's address or a route's
+      destination; b"" and 0 for a default route
     - ``on``: whether a link is up with ARP enabled, or whether packets are forwarded
     - ``author``: the PID of the process that made the change, or 0 if unknown
     """

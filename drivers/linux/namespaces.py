@@ -92,9 +92,9 @@ def open_file_system(kind: str, options: Mapping[str, str | None]) -> int:
 
 
 def check(result: int, what: str) -> None:
-    """Check the ``result`` of a function of libc; raises OSError with libc's error number if it is negative.
+    """Raise OSError with libc's error number if ``result`` is negative.
 
-    ``what`` names the call in the error.
+    ``result`` is the return value of a libc function. ``what`` names the call in the error.
     """
     if result < 0:
         code = ctypes.get_errno()

@@ -46,7 +46,8 @@ class Row(NamedTuple):
     packets. The meaning of ``key`` and ``value`` depends on the kind:
 
     - ``forward``: a VXLAN device sends frames for a MAC (key) to a VTEP (value).
-    - ``flood``: if a frame's MAC has no entry, a VXLAN device also sends a copy of the frame to a VTEP (key).
+    - ``flood``: if a frame's MAC has no entry, a VXLAN device sends a copy of the frame to the VTEP (key) of each
+      ``flood`` row.
     - ``port``: the bridge always sends frames for a MAC (key) to this port, and never learns another port for that MAC.
     - ``neighbor``: an address (key) is permanently at a MAC (value).
     """
@@ -86,9 +87,9 @@ def rows(vxlans: Iterable[int]) -> set[Row]:
 
 
 def forget_unresolved(opened: Session, link: int) -> None:
-    """Delete a link's unanswered neighbour entries, so that the kernel sends new requests immediately.
+    """Delete a link's unresolved neighbour entries, so that the kernel sends new requests immediately.
 
-    ``link`` is the link's index.
+    An entry is unresolved if the neighbour has not answered a request. ``link`` is the link's index.
     """
 
     def is_unresolved(body: bytes) -> bool:

@@ -32,7 +32,7 @@ NAMESPACE_OF_SOCKET = 0x894C  # request number for ioctl(2): SIOCGSKNS
 INDEX_OF_NAME, NAME_OF_INDEX = 0x8933, 0x8910  # request numbers for ioctl(2): SIOCGIFINDEX, SIOCGIFNAME
 IFREQ, TIMEVAL = struct.Struct("=16si20x"), struct.Struct("@ll")
 RECEIVE = 1 << 17  # maximum number of bytes of one read
-SEND = 1 << 16  # one send of this size in bytes always fits
+SEND = 1 << 16  # bytes; data of at most this size fits into the send buffer of a new socket
 FORCING = {socket.SO_SNDBUF: 32, socket.SO_RCVBUF: 33}
 """The socket options SO_SNDBUFFORCE and SO_RCVBUFFORCE, which set the same sizes without the limit for every user."""
 TIMEOUT = 60  # seconds to wait for an answer of the kernel
@@ -268,7 +268,7 @@ def dump_attempts() -> Iterator[int]:
     """Yield the number of each attempt to read a list that other processes may change meanwhile.
 
     On a host with 600 interfaces, two processes that create interfaces interrupt three of four attempts. Therefore, the
-    attempts last at least `DUMP_SECONDS`, and are at least `DUMP_ATTEMPTS`.
+    attempts end only after at least `DUMP_ATTEMPTS` attempts and at least `DUMP_SECONDS` seconds.
     """
     end = time.monotonic() + DUMP_SECONDS
     for number in count():

@@ -29,8 +29,10 @@ def netns_fd(path: str, inode: int = 0) -> Iterator[int]:
     Raises `Missing` in these cases:
 
     - No namespace is at ``path``.
-    - ``inode`` is not 0, and the namespace at ``path`` has another inode number. For /proc/PID/ns/net, the process has
-      moved to another namespace, or its PID was reused. A file such as /run/netns/NAME was replaced.
+    - ``inode`` is not 0, and the namespace at ``path`` has another inode number.
+
+    The inode number of /proc/PID/ns/net changes if the process moves to another namespace, or if the PID is reused. The
+    inode number of a file such as /run/netns/NAME changes if the file is replaced.
     """
     try:
         fd = open_namespace(path)
@@ -49,16 +51,16 @@ def netns_fd(path: str, inode: int = 0) -> Iterator[int]:
 
 
 def is_of_other_user_namespace() -> bool:
-    """Return whether a user namespace below this process's own owns the calling thread's network namespace.
+    """Return whether the calling thread's network namespace belongs to a descendant of this process's user namespace.
 
-    The owner of such a user namespace has all rights in the network namespace, perhaps without any right on the host.
-    Returns False if this process's user namespace, or one above it, owns the network namespace.
+    The owner of such a user namespace has all rights in the network namespace, but perhaps no right on the host.
+    Returns False if the network namespace belongs to this process's user namespace or to an ancestor.
     """
     with netns_fd("/proc/thread-self/ns/net") as here:
         try:
             owner = fcntl.ioctl(here, NS_GET_USERNS)
         except PermissionError:
-            return False  # the owner is a parent of this process's user namespace
+            return False  # the owner is not a descendant of this process's user namespace
     try:
         return not os.path.samestat(os.fstat(owner), os.stat("/proc/self/ns/user"))
     finally:

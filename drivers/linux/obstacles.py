@@ -40,8 +40,8 @@ class Obstacle(NamedTuple):
 
     ``kind`` is one of this module's constants `FILTER` to `NO_FLOODING`. ``name`` depends on ``kind``:
 
-    - `DISCIPLINE`: the name of the queueing discipline, with its counters
-    - `NO_FLOODING`: the names of the flags of the bridge port
+    - `DISCIPLINE`: the queueing discipline and its counters, such as "netem (5 packets dropped, 0 waiting)"
+    - `NO_FLOODING`: the bridge port's flags and their values, such as "flood off, locked on"
     - any other kind: ""
     """
 

@@ -19,7 +19,7 @@ from drivers.model import IPAddress
 SIZES = (576, 1280, 1300, 1350, 1380, 1400, 1420, 1440, 1450, 1460, 1480, 1492)
 """The packet sizes to try, in bytes, below the MTU of the outgoing interface."""
 FIRST_SECONDS, MORE_SECONDS = 0.4, 0.25  # seconds to wait for the first answer, and then for the other answers
-ATTEMPTS = 3  # for each size without an answer, because a network may lose packets
+ATTEMPTS = 3  # maximum echo requests of each size; one request is not enough, because a network may lose packets
 DONT_FRAGMENT = {4: (socket.IPPROTO_IP, 10), 6: (socket.IPPROTO_IPV6, 23)}  # IP_MTU_DISCOVER, IPV6_MTU_DISCOVER
 AS_IS = 3  # value IP_PMTUDISC_PROBE, IPV6_PMTUDISC_PROBE
 REPORT = {4: (socket.IPPROTO_IP, 11), 6: (socket.IPPROTO_IPV6, 25)}  # IP_RECVERR, IPV6_RECVERR
@@ -30,15 +30,15 @@ ERROR_QUEUE = socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT
 def largest(address: IPAddress, mtu: int) -> int | None:
     """Return the largest packet size that ``address`` answers, if larger packets are lost silently.
 
-    Sizes are in bytes and include the IP header. The largest packet that is sent has ``mtu`` bytes, at most 65535. The
-    result is None in these cases:
+    Sizes are in bytes and include the IP header. ``mtu`` is the size of the largest packet that is sent. ``mtu`` must
+    not be above 65535. The result is None in these cases:
 
     - the packet of ``mtu`` bytes is answered
     - no packet is answered
     - a router announces its MTU, or the kernel knows a smaller MTU
 
-    Needs CAP_NET_RAW. Runs in the calling thread's network namespace. Blocks up to two seconds, and less than 0.1 s if
-    all packets are answered.
+    Needs CAP_NET_RAW. Runs in the calling thread's network namespace. Usually blocks less than two seconds, and less
+    than 0.1 s if all packets are answered.
     """
     sizes = [*(size for size in SIZES if size < mtu), mtu]
     with echo.open_socket(address.version) as sock:

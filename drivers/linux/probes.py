@@ -1,7 +1,8 @@
 """Probes: small packets to an address, sent from a network namespace, and their answers.
 
-A probe is a TCP connection that is closed at once, an empty UDP datagram, or an ICMP echo request. No other flow has
-the probe's source port (or ICMP id). Therefore the probe and its answer are recognised everywhere on the path.
+A probe is a TCP connection that is closed at once, an empty UDP datagram, or an ICMP echo request. No other socket in
+the namespace has the probe's source port. An ICMP id is random. Therefore the probe and its answer are recognised
+everywhere on the path.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Tuple(Struct, frozen=True):
     """What identifies the packets of a probe: protocol (``tcp``, ``udp``, ``icmp``), IP version and number.
 
     A probe is a test packet. ``number`` is the source port of TCP and UDP, or the id of an ICMP echo request. No other
-    flow has this number.
+    socket in the probe's namespace has this source port. The ICMP id is random.
     """
 
     protocol: str
@@ -75,7 +76,10 @@ class Tuple(Struct, frozen=True):
 
 
 class TunnelFlow(Struct, frozen=True):
-    """The packets of a tunnel (UDP, to ``port``) to and from the host ``other``, traceable like a probe (`Tuple`)."""
+    """The packets of a tunnel between this host and the host ``other``; can be traced like a probe (`Tuple`).
+
+    In both directions, the packets are UDP datagrams with the destination port ``port``.
+    """
 
     other: IPAddress
     port: int
@@ -151,7 +155,10 @@ class Probe:
         return self.socket.fileno()
 
     def send(self) -> None:
-        """Send the probe; a second call sends it again, except for TCP, because the kernel repeats TCP itself."""
+        """Send the probe; a second call sends a UDP or ICMP probe again.
+
+        A second call does not send a TCP probe again, because the kernel itself retransmits TCP packets.
+        """
         try:
             if self.tuple.protocol == "tcp":
                 code = self.socket.connect_ex((str(self.address), self.port))

@@ -13,7 +13,7 @@ import os
 # In proc_pid_stat(5), these are the fields 3 and 22.
 _STATE, _START_TIME = 0, 19
 INITIAL_PID_NAMESPACE = 0xEFFFFFFC  # inode number of the machine's first PID namespace (PROC_PID_INIT_INO)
-_LONGEST_STAT = 4096  # bytes; 52 numbers and a short name are far shorter
+_LONGEST_STAT = 4096  # bytes to read from /proc/PID/stat, which is far shorter: 52 numbers and a short name
 
 
 def stat_fields(pid: int) -> list[bytes]:
@@ -44,7 +44,8 @@ def start_time(pid: int) -> int:
 
 def is_running(pid: int, started: int) -> bool:
     """Return whether the process ``pid`` with the start time ``started`` exists and is not a zombie."""
-    fields = _stat(pid).split(None, _START_TIME + 1)  # to split all fields takes 2 ms for 1,000 containers
+    # Do not split the fields after the start time: to split all fields takes 2 ms for 1,000 containers.
+    fields = _stat(pid).split(None, _START_TIME + 1)
     return bool(fields) and int(fields[_START_TIME]) == started and fields[_STATE] not in (b"Z", b"X")
 
 

@@ -53,15 +53,16 @@ class Recorder(Protocol):
         """Record the path by which a network namespace was opened; ``inode`` is its inode number."""
 
     def sysctl_value(self, path: str) -> str | None:
-        """Return the value of a sysctl if only the recorder knows it, else None.
+        """Return the value that a sysctl has in the dry run, or None if the caller must ask the kernel.
 
         The sysctl is in the calling thread's network namespace.
         """
 
     def link_index(self, name: str, session: Any = None) -> int | None:
-        """Return the index of a link, 0 if a recorded change has deleted it, or None if the caller must ask the kernel.
+        """Return a link's index if the dry run has made the link, 0 if the dry run has deleted the link, else None.
 
-        Without ``session``, the link is in the calling thread's network namespace.
+        If the result is None, the caller must ask the kernel. The link is in the namespace of ``session``. Without
+        ``session``, the link is in the calling thread's network namespace.
         """
 
     def rule_comments(self, table: str, chain: str) -> list[str]:

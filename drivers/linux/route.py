@@ -93,7 +93,10 @@ def add(session: Session, route: Route, *, replacing: bool = False) -> None:
 
 
 def remove(session: Session, route: Route) -> None:
-    """Remove exactly this route, which may also refuse packets; idempotent."""
+    """Remove the route with these field values, whatever its type (such as blackhole); idempotent.
+
+    If ``gateway`` is None and ``link`` is 0, the kernel removes the first route with the other values.
+    """
     with kernel_errors("remove route to", str(route.destination), ignore=(errno.ESRCH, errno.ENODEV)):
         session.request(RTM_DELROUTE, _body(route, scope=NOWHERE, kind=ANY_TYPE))
 
@@ -106,7 +109,8 @@ def link_default(version: int, link_index: int) -> Route:
 def add_direct(session: Session, destination: IPNetwork, link_index: int, *, keep_existing: bool = False) -> None:
     """Add a route to a subnet through a link, without a gateway; the hosts of the subnet are then neighbours.
 
-    If a route to the subnet exists, it stays with ``keep_existing``, and raises `KernelError` without.
+    If a route to the subnet already exists, raises `KernelError`. With ``keep_existing``, that route stays, and no
+    error is raised.
     """
     with kernel_errors("set route to", str(destination), ignore=(errno.EEXIST,) if keep_existing else ()):
         session.request(RTM_NEWROUTE, _message(destination, link_index, scope=LINK_SCOPE), NLM_F_CREATE | NLM_F_EXCL)
@@ -169,8 +173,8 @@ def add_connected(session: Session, interface: IPInterface, link_index: int) -> 
 def _routes(session: Session, is_kept: Callable[[bytes], bool]) -> list[Route]:
     """Return the routes of the main table, of IPv4 and IPv6, for which ``is_kept`` returns True.
 
-    ``is_kept`` gets the body of the kernel's message about the route. Routes for one type of service are left out.
-    Raises `KernelError` if there are more than `SANDBOX_LIMIT` routes to return.
+    ``is_kept`` gets the body of the kernel's message about the route. Routes with a type of service (TOS) and cached
+    copies of routes are left out. Raises `KernelError` if more than `SANDBOX_LIMIT` routes fulfil ``is_kept``.
     """
 
     def is_main(body: bytes) -> bool:

@@ -40,8 +40,9 @@ class Use(NamedTuple):
 def use(target: tuple[IPAddress, int] | None = None) -> Use:
     """Count the source ports that sockets in the calling thread's network namespace use, and return the counts.
 
-    Only TCP connections to ``target`` are counted. ``target`` is an address and a port, or None for the target with the
-    most connections. A connection in state TIME_WAIT counts, unless its port is free again (`_is_reusable`).
+    All UDP sockets count. Of the TCP connections, only those to ``target`` count. ``target`` is an address and a port,
+    or None for the target whose connections use the most ports. A TCP connection in state TIME_WAIT counts, unless its
+    port is free again (`_is_reusable`).
     """
     first, last = map(int, (sysctl.read(RANGE) or "0 65535").split())
     reserved = {port for port in _reserved() if first <= port <= last}

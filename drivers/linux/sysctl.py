@@ -50,7 +50,10 @@ class _Procfs:
                 self.root = namespaces.open_file_system("proc", {})
 
     def __del__(self) -> None:
-        """Unmount the instance, except in a forked child, where ``root`` may be the number of another file."""
+        """Unmount the instance by closing ``root``; do nothing in a forked child.
+
+        In a forked child, ``root`` may be the file descriptor of another file.
+        """
         if self.root is not None and self.pid == os.getpid():
             os.close(self.root)
 
@@ -101,7 +104,7 @@ def read(path: str) -> str | None:
 
 
 def exists(path: str) -> bool:
-    """Return whether this kernel has the sysctl, or the directory of sysctls."""
+    """Return whether ``path`` exists, which is the path of a sysctl or of a directory of sysctls."""
     file, directory = _location(path)
     try:
         os.stat(file, dir_fd=directory)
@@ -127,7 +130,10 @@ def write(path: str, value: str) -> None:
 
 
 def write_if_present(path: str, value: str) -> None:
-    """Set a sysctl if it exists; it is missing without its interface, or in a kernel without IPv6."""
+    """Set a sysctl; do nothing if the sysctl does not exist.
+
+    For example, the sysctls of a missing interface do not exist, and a kernel without IPv6 has no IPv6 sysctls.
+    """
     try:
         write(path, value)
     except KernelError as error:
@@ -136,7 +142,10 @@ def write_if_present(path: str, value: str) -> None:
 
 
 def _read(path: str) -> str:
-    """Return a sysctl's value, with one read call, because commands read dozens of sysctls."""
+    """Return a sysctl's value, or the value that a dry run has given the sysctl.
+
+    Because commands read dozens of sysctls, the function uses one read call, which is faster than a file object.
+    """
     if recording.recorder is not None:
         known = recording.recorder.sysctl_value(path)
         if known is not None:

@@ -31,7 +31,7 @@ ROW_TEXT = {
     "port": "the bridge sends frames for {0.key} this way",
     "neighbor": "{0.key} is at {0.value}",
 }
-ANNOUNCEMENTS_LIMIT = 100  # with more new neighbour entries, only changed MACs are announced
+ANNOUNCEMENTS_LIMIT = 100  # if more neighbour entries are new, only addresses with a changed MAC are announced
 
 
 class RowDifference(Struct, frozen=True):
@@ -85,7 +85,8 @@ class Tables:
     def difference(self, peers: Iterable[Peer]) -> RowDifference:
         """Return how the kernel's tables differ from the entries that ``peers`` need.
 
-        If two peers have the same address or MAC, only one of them is expected, because the kernel has one such entry.
+        If two peers have the same address or MAC, the entry of only one of them is expected. The reason is that the
+        kernel has only one entry for each address and for each MAC.
         """
         rows = sorted(row for peer in peers for row in self.rows(peer))
         expected = set({(row.kind, row.link, row.key): row for row in rows}.values())

@@ -116,7 +116,7 @@ class Tunnel:
         interface = link.find(there, self.name)
         if interface is None:
             return [Difference("missing", "tunnel", "the encrypting interface")]
-        if not interface.up:  # when the interface went down, the kernel removed the default route
+        if not interface.up:  # compare nothing else: the kernel removed the routes when the interface went down
             return [Difference("changed", "tunnel", "the encrypting interface is down")]
         differences = []
         if mtu not in (0, interface.mtu):
@@ -144,8 +144,9 @@ class Tunnel:
             address.add(there, index, ip_interface(config.address))
             link.change(there, index, state="up")
             for other in _diverting(there, config, index):
-                # Because the kernel finds the route of a nexthop object (ip-nexthop(8)) only if the request names no
-                # next hop, the first route with this destination, metric and protocol is removed.
+                # The request names no next hop and no link, because a request with them does not match the route of a
+                # nexthop object (ip-nexthop(8)). Therefore, the kernel removes the first route with this destination,
+                # metric and protocol.
                 route.remove(there, replace(other, gateway=None, link=0))
             route.add(there, route.link_default(config.address.version, index), replacing=True)
 

@@ -44,8 +44,9 @@ def notify(run_dir: Path, root: Path, *, start: bool = True, wait: bool = True) 
 
     If no agent is running and ``start`` is True, the function starts an agent. Blocks up to 10 s.
 
-    Returns False if the agent could not be reached, refused this process, or was not ready in time. In that case, the
-    agent's services learn of the change later. In a dry run, does nothing and returns True.
+    Returns False if the agent could not be reached. With ``wait``, also returns False if the agent refused this process
+    or was not ready in time. If the result is False, the agent's services learn of the change later. In a dry run, does
+    nothing and returns True.
     """
     if recording.is_dry_run():
         return True

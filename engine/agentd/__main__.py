@@ -90,7 +90,9 @@ def main() -> int:
     residence = resident.Residence(str(run_dir), (client.LOCK, client.SOCKET), lock, listener)
     guarded.save(str(run_dir), guarded.AGENT, str(run_dir / client.LOG))
     agent = serving(root, run_dir, store, residence, claimed, unit)
-    tell_ready()  # report readiness first, because opening many sandboxes takes longer than a command waits
+    # Report readiness before `run`. With many sandboxes, the first update of the services in `run` takes longer than a
+    # command waits.
+    tell_ready()
     collect_rarely()
     agent.run()
     if unit.runs_this_process or not agent.signalled:
@@ -188,7 +190,7 @@ def inherited_descriptor(variable: str) -> int:
 
 
 def tell_ready() -> None:
-    """Notify the process that started the agent that the agent listens; does nothing without HAWSE_AGENT_READY."""
+    """Report to the starting process that the agent listens; does nothing if HAWSE_AGENT_READY is not set."""
     ready_fd = inherited_descriptor("HAWSE_AGENT_READY")
     if ready_fd >= 0:
         with suppress(OSError):  # ignore the error: the starting process may have stopped waiting

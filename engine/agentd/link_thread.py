@@ -218,13 +218,14 @@ class LinkThread:
             for member in compared.members if compared.differences else ():
                 self._schedules.setdefault(member, Schedule(now)).record_own_change(now, 0)
         elif not schedule.rest and subject not in self._known and schedule.due == NEVER:
-            del self._schedules[subject]  # the subject is new or deleted, so it needs no schedule
+            # The subject was deleted, or is not registered yet (its registration makes a schedule). Nothing is due.
+            del self._schedules[subject]
         return schedule.rest if compared.differences else 0.0
 
     def _tell(self, subject: Subject, compared: Comparison, by: str, seconds: float, rest: float) -> None:
         if compared.differences:
             repair_log.say_restored(compared.name, by, compared.differences, seconds)
-        if rest and compared.differences:  # a repair that fails is no fight with another program
+        if rest and compared.differences:  # without a difference, a repair has failed: no other program is the cause
             repair_log.say_resting(compared.name or subject.kind, by, rest)
             text = f"{by or 'another program'} keeps changing the links of {compared.name}"
             self._fights[subject] = (time.monotonic(), text)

@@ -108,7 +108,7 @@ class Ours(Struct, frozen=True):
             return change.gone and change.address in self.addresses
         return change.kind == "route" and (
             change.gone or change.prefix <= 1
-        )  # a new route /0 or /1 gets the packets of hawse's default route
+        )  # a new route with the prefix length 0 or 1 may take over the packets of hawse's default route
 
 
 class KnownSandbox(Struct, frozen=True):
@@ -300,7 +300,9 @@ class LinkService:
         self._suspect(suspects)
 
     def _suspect(self, suspects: Iterable[Subject], by: str = "") -> None:
-        """Make the thread compare the networks and containers in ``suspects``; for an endpoint, compare its container.
+        """Make the thread compare the networks and containers in ``suspects`` with the records.
+
+        For an endpoint in ``suspects``, the thread compares the endpoint's container.
 
         ``by`` names the program that made the change, or is "". Endpoints that were not live at the last read of the
         store are skipped, because a command is creating or removing them.

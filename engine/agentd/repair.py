@@ -48,7 +48,7 @@ class RepairService:
         loop.watch(self._wake, lambda _: self._heard())
 
     def reconcile(self, state: Snapshot) -> None:
-        """Run one repair thread for each driver with active networks, and notify the threads of the change."""
+        """Run one repair thread for each driver with active networks; notify running threads of changed records."""
         up = (
             {n.driver for n in state.networks if n.phase == "live" and not n.config_only}
             if state.of_this_boot and self._heal()

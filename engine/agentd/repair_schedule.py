@@ -44,7 +44,7 @@ class Schedule:
 
     def record_foreign_change(self, now: float) -> None:
         """Record a change by another program; schedule a comparison now, or at the end of a delay."""
-        if not self.rest:  # the number of immediate comparisons does not grow during a delay
+        if not self.rest:  # during a delay, the number of immediate comparisons that are left does not grow
             self._patience = min(PATIENCE_ROUNDS, self._patience + (now - self._last_foreign) / RECOVERY_SECONDS)
         self._last_foreign, self._heard = now, True
         self.due = max(now, self._rest_until)
@@ -52,8 +52,9 @@ class Schedule:
     def record_own_change(self, now: float, settle_seconds: float | None = None) -> None:
         """Record a change by hawse itself; schedule a comparison in ``settle_seconds`` or later.
 
-        The default is `SETTLE_SECONDS`. The comparison is later if the last comparison took long, or during a delay
-        because of another program. If a comparison is due earlier already, it stays due at that time.
+        The default is `SETTLE_SECONDS`. The comparison is later if the last comparison took long, or if another
+        program's changes delay the comparisons (``rest``). If an earlier comparison is already scheduled, nothing
+        changes.
         """
         settle_seconds = SETTLE_SECONDS if settle_seconds is None else settle_seconds
         self.due = min(self.due, max(now + settle_seconds, self._not_before, self._rest_until))
@@ -91,8 +92,8 @@ class Schedule:
         return self.due == NEVER and now >= max(self._not_before, self._rest_until) and patience >= PATIENCE_ROUNDS
 
     def resting(self, now: float) -> bool:
-        """Return whether the thread can ignore changes at the time ``now``, because the next comparison is delayed.
+        """Return whether another program's changes delay the next comparison at the time ``now``.
 
-        The comparison at the end of the delay finds these changes.
+        During the delay, the thread can ignore reported changes. The comparison at the end of the delay finds them.
         """
         return now < self._rest_until

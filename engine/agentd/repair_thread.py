@@ -1,4 +1,4 @@
-"""A thread of the agent that keeps the kernel state shared by a driver's networks as the records require.
+"""A thread of the agent that repairs the kernel state that a driver's networks share, such as firewall rules.
 
 When another program changes this state, the kernel notifies the thread, and the thread compares the kernel with the
 records immediately. After a change by hawse itself, the thread compares a second later. Even then, a command may have
@@ -29,7 +29,7 @@ from engine.errors import EngineError, Unavailable
 from engine.events import repair as repairs
 from engine.store.api import Reader, Store
 
-ATTEMPTS_LIMIT = 3  # comparisons in which the port proxy changed its ports meanwhile
+ATTEMPTS_LIMIT = 3  # maximum comparisons in a row; one is repeated if the port proxy changed its ports meanwhile
 CHECK_SECONDS = 5.0
 """Seconds between two checks for changes that the kernel did not report to the thread."""
 PATIENCE_SECONDS = 5.0
@@ -69,7 +69,8 @@ class RepairThread:
         self._foreign, self._by, self._stopped = False, "", False
         self._postponed = False  # True if the last repair left differences, because a command had locked the store
         self.fight = ""  # a sentence about another program that repeatedly undoes the repairs, or ""
-        # ``superseded`` is sent only after the first comparison, which replaces the table.
+        # True after the first successful comparison, which replaces even a firewall table of a newer version of hawse.
+        # Only later comparisons send ``superseded`` because of such a table.
         self._settled = False
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._listening = threading.Event()
@@ -170,8 +171,8 @@ class RepairThread:
 
         If another program repeatedly undoes the repairs, the next comparison is delayed (`Schedule.rest`). During the
         delay, the driver blocks new connections if this comparison repaired a difference that let forbidden packets
-        pass. In all other cases, an earlier block is removed. A failed comparison is repeated, and an earlier block
-        stays.
+        pass. After any other successful comparison, the driver removes an earlier block. If the comparison fails, an
+        earlier block stays, and the comparison is repeated.
         """
         began, rested, self._postponed = time.monotonic(), self._schedule.rest, False
         differences = self._attempt(self._put_right)

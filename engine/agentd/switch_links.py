@@ -45,17 +45,18 @@ class SwitchLinks:
                 self._sysctls.watch(self._devices.values())
             return concerned
         if change.kind == "route":
-            # A new default route may have replaced the default route of an encrypted tunnel. The kernel may prefer any
-            # new IPv4 route, because the hosts' addresses in the tunnel are IPv4.
+            # On an encrypted network, packets to other hosts take the default route through the tunnel. Another program
+            # may have deleted or replaced this route. The kernel may prefer any new IPv4 route to it, because the
+            # hosts' addresses in the tunnel are IPv4.
             is_new = not change.gone and len(change.address) == 4
             return self._network if is_new or not change.prefix else None
         is_lost = change.kind == "neighbor" or (change.kind == "address" and change.gone)
         return self._network if is_lost else None
 
     def _learn(self, change: Change) -> Subject | None:
-        """Record the link index of an endpoint's port and the names of the network's own devices.
+        """Record the changed link if it is an endpoint's port or a device of the network; forget a deleted link.
 
-        Returns the endpoint or network in the link's alias, or None for another alias.
+        Returns the endpoint or network that the link's alias names, or None for another alias.
         """
         subject = marked(change)
         if change.gone and change.kind == "link":

@@ -37,7 +37,7 @@ def has_tunnels(record: NetworkRecord) -> bool:
 
 
 def spec(record: NetworkRecord, membership: ClusterMembership, nodes: Iterable[Node]) -> NetworkSpec:
-    """Return the driver's value of a network, with this host's WireGuard settings if the network is encrypted.
+    """Return a network's description for the driver, with this host's WireGuard settings if the network is encrypted.
 
     ``nodes`` are the node records of all hosts of the cluster.
     """

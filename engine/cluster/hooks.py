@@ -294,8 +294,8 @@ def _shut(host: Host, network: NetworkRecord) -> None:
     The peer tables (FDB and neighbour tables) list the endpoints of other hosts. Packets from this host's bridges are
     always blocked, because a container may have forged them.
 
-    Other hosts accept VXLAN packets from this host as soon as this host has an endpoint on the network. Therefore the
-    caller reserves an endpoint only after this call.
+    Other hosts accept VXLAN packets from this host as soon as this host has an endpoint on the network. From then on,
+    this host must not let through forged packets. Therefore the caller reserves an endpoint only after this call.
     """
     driver = host.driver(network.driver)
     if isinstance(driver, TunnelGuard):
@@ -329,8 +329,8 @@ def _reserve(
 ) -> SharedEndpoint:
     """Reserve an endpoint of ``container`` on ``network``; return its record in the etcd store.
 
-    ``former`` is the container's endpoint from before the reboot, or None. The former endpoint is released first. The
-    new endpoint gets the same addresses, if they are still free and the user has requested no others.
+    ``former`` is the container's endpoint of an earlier run (phase `FORMER`), or None. It is released first. The new
+    endpoint gets the same addresses, if they are still free and the user has requested no others.
     """
     settings = attachment(container, network).settings
     ipam = settings.ipam

@@ -1,9 +1,9 @@
 """The names of all keys in etcd, by prefix.
 
-- ``shared/`` is read and watched by every host.
-- ``ledger/`` is read only by managers. The agents do not watch these keys, so etcd sends no message to all hosts when
+- ``shared/``: every host reads and watches these keys.
+- ``ledger/``: only managers read these keys. The agents do not watch them, so etcd sends no message to all hosts when
   an address is allocated.
-- ``secret/`` holds the join tokens, and is also read only by managers.
+- ``secret/``: only managers read these keys. They hold the join tokens.
 
 Only managers write keys. A worker asks a manager's server to write. The server writes for the node that the worker's
 certificate names. Each key that belongs to a node contains the node's id.

@@ -138,7 +138,8 @@ def deactivate_if_unused(host: Host, network_id: str, timeout: float = LOCK_TIME
             used = bool(reader.endpoints(network_id=network_id))
         if record is None or used:
             return
-        with host.store.write() as tx:  # before the deletion, because commands use the objects of a "live" network
+        # Record the phase "planned" before the deletion, because commands use the kernel objects of a "live" network.
+        with host.store.write() as tx:
             tx.put_network(replace(record, phase="planned"))
             begin_intent(tx, IntentKind.NETWORK_ACTIVATE, network_id)
         delete_local(host, record)

@@ -145,9 +145,9 @@ def _check_number(client: Client, member: AdmittedHost, network: NetworkRecord, 
     A manager may write any endpoint. The limits for a worker depend on how many other endpoints the worker already has
     on this network:
 
-    - `MOST_LONG_NAMED` or more: the names of ``endpoint`` may have at most `SHORT_NAMES` characters together. If the
-      names in the endpoint's record in etcd are longer, they may keep that length.
-    - `MOST_ENDPOINTS` or more: nothing may be written.
+    - `MOST_LONG_NAMED` or more: all names of ``endpoint`` together may have at most `SHORT_NAMES` characters. If etcd
+      already has a record of this endpoint with longer names, the new names may be as long as those.
+    - `MOST_ENDPOINTS` or more: the endpoint may not be written.
     """
     if member.role != WORKER:
         return
@@ -186,8 +186,8 @@ def _id(arguments: Mapping[str, Any], name: str) -> str:
 def _publish(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
     """Write the node record of the host ``member`` to etcd; return ``{"done": True}``.
 
-    The argument ``node`` is the record as text. With the argument ``revision``, if etcd's copy no longer has this
-    revision, nothing is written and the result is ``{"done": False}``.
+    The argument ``node`` is the record as text. The argument ``revision`` is optional. If the record in etcd has
+    another revision than this, nothing is written, and the result is ``{"done": False}``.
     """
     record = replace(decode(Node, str(arguments["node"])), id=member.id, role=member.role, index=member.index)
     node = record_checks.check_node(record)
@@ -201,7 +201,8 @@ def _publish(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
         if "revision" in arguments and int(arguments["revision"]) != known:
             return {"done": False}
         conditions = [present(keys.member(node.id)), unchanged(key, known), none_since(keys.NODES, revision)]
-        changes = [put(key, encode(node)), put(keys.member(node.id), encode(member))]  # without a lease: permanent keys
+        # Neither key has a lease. Therefore both keys stay when the host's lease expires.
+        changes = [put(key, encode(node)), put(keys.member(node.id), encode(member))]
         if client.transact(conditions, changes).succeeded:
             return {"done": True}
         if client.get(keys.member(node.id)) is None:

@@ -23,12 +23,15 @@ def programming(run: Path) -> AbstractContextManager[None]:
 
 
 def of(view: View, network_id: str, node: str) -> list[Peer]:
-    """Return the peers of a network for the host ``node``: the endpoints on all other hosts that have a lease.
+    """Return the peers of a network for the host ``node`` (a node id): the endpoints on the other hosts.
 
-    ``node`` is a node id. Two kinds of host are excluded:
+    Endpoints on three kinds of host are left out:
 
+    - Hosts without a lease (`View.alive`).
     - Hosts with the same underlay address (``data_address``) as ``node``. Frames to them would come back to ``node``.
     - Hosts with an underlay address of another IP version, because a VXLAN device sends with one IP version only.
+
+    Endpoints that are in no sandbox (``former``) are left out too.
     """
     nodes = view.nodes
     own = nodes.get(node)

@@ -50,7 +50,7 @@ def check_node(node: Node) -> Node:
     _require(0 <= node.cpus < 2**32 and 0 <= node.memory < 2**63, "resources")
     _require(0 < node.enrollment_port < 2**16, "port")
     for address in (node.address, node.data_address):
-        # Because `ip_address` accepts any text as the zone of an IPv6 address, even newlines, zones are refused.
+        # IPv6 addresses with a zone ("%eth0") are refused: `ip_address` accepts any text as a zone, even newlines.
         ip = ip_address(address)
         _require("%" not in address and not (ip.is_unspecified or ip.is_multicast), f"address {address!r}")
     if node.wireguard_key:
@@ -136,7 +136,7 @@ def read_endpoint(key: str, value: str) -> SharedEndpoint:
 
 
 def read_question(key: str, value: str) -> Question:
-    """Return a question to a host from an etcd key and its value; raises ValueError if the question is invalid.
+    """Return the `Question` in an etcd key and its value; raises ValueError if the question is invalid.
 
     A question that does not match its key is invalid too.
     """

@@ -56,7 +56,8 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
         unused = _unused_claims(client, made, earlier)
         conditions, changes = [*conditions, claim, *unused[0]], [*changes, *unused[1]]
         if not balancer and pools:
-            # The search starts after the last automatic address; an address that the user chose does not count.
+            # Reserve the host's own address too. The search for it starts after the address that was last allocated
+            # automatically. An address that the user requested is not such an address.
             last = serials[0] if pools[0][1] else int(ip_address(chosen[0]))
             extra = pick_address(pools[0][0], last, {*used, chosen[0]})
             more = _balancer_claims(network, endpoint.node, extra, pools[0][0])
@@ -273,7 +274,7 @@ def restore(client: Client, network: NetworkRecord, endpoint: SharedEndpoint) ->
 
 
 def _check_addresses(network: NetworkRecord, endpoint: SharedEndpoint) -> None:
-    """Check that an endpoint on the network may have the endpoint's addresses; raises InvalidArgument if not.
+    """Check that the network allows the addresses of ``endpoint``; raises InvalidArgument if it does not.
 
     Each address must be in a pool of the network. It must not be a gateway or an auxiliary address. On a network with
     an IPv4 pool, the endpoint must have an IPv4 address, so that the pool limits the number of endpoints.

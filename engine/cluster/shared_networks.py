@@ -147,9 +147,9 @@ def next_subnet(cluster: Cluster, last: str, taken: Sequence[str]) -> IPv4Networ
 def _with_vnis(record: NetworkRecord, cursor: Cursor, others: Sequence[NetworkRecord]) -> tuple[NetworkRecord, Cursor]:
     """Assign a VXLAN id to each used subnet; return the new record and the new cursor (the last allocated values).
 
-    A subnet is unused if only Docker's inspect shows it; it gets no id. The user may have requested ids, in the option
-    `VNIS` of ``record``. The IPv4 subnets get the requested ids in the order of the option. All other subnets get ids
-    that no network in ``others`` has. The new record has the ids in two fields:
+    An unused subnet (an IPv6 subnet without ``--ipv6``) gets no id; only Docker's inspect shows it. The user may have
+    requested ids, in the option `VNIS` of ``record``. The IPv4 subnets get the requested ids in the order of the
+    option. All other subnets get ids that no network in ``others`` has. The new record has the ids in two fields:
 
     - ``options`` has the ids that Docker's inspect shows: those of the IPv4 subnets, then requested ids that were left
       over.

@@ -189,11 +189,12 @@ def known_id(host: Host, namespace: NamespaceReference) -> str:
 
 
 def find(reader: Reader, reference: str) -> list[ContainerRecord]:
-    """Return a list with the container record of the namespace ``reference``, or an empty list without a record.
+    """Return the container record of the namespace ``reference`` as a list; the list is empty if there is no record.
 
     ``reference`` is ``netns:...``, ``pid:N`` or a name of ``ip netns``. The record is found by the namespace's path.
-    Therefore, a renamed record is found too. With ``netns:...`` and ``pid:N``, a running container is also found by
-    the namespace's inode, even if hawse created the namespace (for example, ``pid:N`` of the container's process).
+    Therefore, a renamed record is found too. If no record has the path of ``netns:...`` or ``pid:N``, the running
+    container that owns the namespace is found by the namespace's inode. This can be a container that hawse created:
+    ``pid:N`` may name the container's process.
     """
     if not names.is_adoptable(reference):
         return _at(reader, str(NETNS_DIRECTORY / reference)) if NETNS_NAME.fullmatch(reference) else []
@@ -300,7 +301,8 @@ def forget_if_unused(host: Host, container_id: str) -> None:
 def locate(reference: str) -> tuple[str, int]:
     """Return the path and inode of the namespace that ``reference`` (``netns:...`` or ``pid:N``) names.
 
-    Raises NotFound if the namespace does not exist, and InvalidArgument for an invalid name or another kind of file.
+    Raises NotFound if the namespace does not exist. Raises InvalidArgument if the name is invalid, or if the file is
+    not a network namespace.
     """
     _, path, _ = _parsed(reference)
     with _opened(path, reference) as namespace:

@@ -76,8 +76,8 @@ def connect(
 class _Target(Struct, frozen=True):
     """The record of the container to connect, and the function that takes the container lock if necessary.
 
-    For a new ``record``, the caller must call ``take_lock`` before it stores the record. Otherwise the lock is already
-    held, and ``take_lock`` does nothing.
+    If ``record`` is new, the container lock is not held yet. The caller must then call ``take_lock`` before it stores
+    ``record``. If the store already has a record of the container, the lock is held, and ``take_lock`` does nothing.
     """
 
     record: ContainerRecord
@@ -86,11 +86,11 @@ class _Target(Struct, frozen=True):
 
 @contextmanager
 def _locked_target(host: Host, container: str, adoption: Adoption) -> Iterator[_Target]:
-    """Yield the container to connect, and lock it until the end of the block; ``adoption`` has the user's settings.
+    """Yield the container to connect, and hold a lock until the end of the block; ``adoption`` has the user's settings.
 
-    ``container`` may be an adopted namespace (one that hawse did not create). If this namespace has no container
-    record, the result is a new record, which is not stored. A lock on the namespace is then held (`adopted.held`). The
-    container lock is held only after a call of `_Target.take_lock`.
+    The lock is the container lock. Exception: ``container`` may be an adopted namespace (one that hawse did not create)
+    without a container record. In this case, the result is a new record, which is not stored, and the lock is that of
+    the namespace (`adopted.held`). The caller takes the container lock with `_Target.take_lock`.
     """
     existing, reference = _existing(host, container)
     if existing is not None:
@@ -246,7 +246,7 @@ def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settin
 
 
 def is_attached(record: ContainerRecord, network: NetworkRecord) -> bool:
-    """Return whether the container is configured for the network, running or not."""
+    """Return whether the container's configuration has the network; the container may be running or stopped."""
     return any(_is_for(attachment, network) for attachment in record.attachments)
 
 

@@ -36,10 +36,10 @@ def remove(host: Host, ids: Iterable[str]) -> None:
 
 
 def _delete(trees: Sequence[Path]) -> None:
-    """Start to delete directory trees in a separate process, without waiting for its end.
+    """Start a separate process that deletes directory trees, and return before the process ends.
 
-    The process inherits no open files, and only PATH of the environment. If the program rm is not installed, this
-    process deletes the trees itself.
+    The separate process inherits no open files. Its environment contains only PATH. If the program rm is not installed,
+    the calling process deletes the trees itself.
     """
     null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
     environment = {"PATH": os.environ.get("PATH", os.defpath)}

@@ -148,6 +148,7 @@ def release_orphan_endpoints(host: Host, reference: str) -> None:
                 tx.delete_endpoint(endpoint.id)
             continue
         if container is not None and container.status == "running" and not lookup.is_running(host, container):
-            # Wait for a process that records this end now. Skip the container if the process holds the lock for longer.
+            # The container has ended, but its record says "running". Another process may be recording the end: wait
+            # for its lock. If the lock is not free in time, skip the container.
             with suppress(Unavailable), locked(host.run, "container", container.id, timeout=ENDING_SECONDS):
                 finalize.finalize_exit(host, container.id)

@@ -68,12 +68,13 @@ It has leased the file, runs it as a program, or has made it immutable (chattr +
 def paths(host: Host, record: ContainerRecord) -> dict[str, str]:
     """Return the files that a container has in /etc, as a mapping from path in the container to path on the host.
 
-    The files are the container's own, unless the container joins the sandbox of another container (the owner):
+    The files are usually the container's own. If the container joins the sandbox of another container (the owner),
+    there are three cases:
 
-    - If the owner is an adopted namespace (which hawse did not create), the files are still the container's own.
-    - Any other owner: the files are the owner's. A file that the user bound into the owner (-v FILE:/etc/hosts)
-      replaces hawse's file in the mapping.
-    - If the owner was removed, the mapping has the paths of the owner's former files.
+    - The owner is an adopted namespace (which hawse did not create): the files are still the container's own.
+    - The owner is any other container: the files are the owner's. A file that the user bound into the owner
+      (-v FILE:/etc/hosts) replaces hawse's file in the mapping.
+    - The owner was removed: the mapping has the paths of the owner's former files.
     """
     joined = shared_container(record.host.network_mode)
     if not joined:
@@ -92,9 +93,9 @@ def _paths_in(host: Host, container_id: str) -> dict[str, str]:
 
 
 def shown_paths(host: Host, record: ContainerRecord) -> dict[str, str]:
-    """Return the mapping of `paths`, with the files that the user bound into this container (-v FILE:/etc/hosts).
+    """Return the mapping of `paths`, in which files that the user bound into this container replace hawse's files.
 
-    The command inspect shows these paths.
+    The user binds such a file with an option like -v FILE:/etc/hosts. The command inspect shows the paths.
     """
     return {**paths(host, record), **_bound(record)}
 
@@ -181,7 +182,7 @@ def remove_network(
 
 
 def remove_left_addresses(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
-    """Remove from a container's /etc/hosts the lines of own addresses that it no longer has; idempotent.
+    """Remove the lines of the container's former addresses from its /etc/hosts; idempotent.
 
     A killed command may have left these lines. ``members`` are the container's endpoints. For an adopted namespace
     (which hawse did not create), only hawse's resolv.conf is written.
@@ -267,9 +268,9 @@ def _default_bridge_address(host: Host) -> str:
 def _unedited(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[str]:
     """Return the texts that hawse may have written to resolv.conf while the container had the endpoints ``members``.
 
-    A file with any other text has been edited. The comparison is for files of older versions of hawse, which kept no
-    copy of the text (`WRITTEN`). Without ``members``, two texts are possible: that of a container that never had a
-    network, and that of a container that has left a predefined network.
+    A file with any other text has been edited. The caller needs these texts for files of older versions of hawse, which
+    kept no copy of the text (`WRITTEN`). If ``members`` is empty, two texts are possible: that of a container that
+    never had a network, and that of a container that has left a predefined network.
     """
     transforms = [_transform(record, members)] if members else [Transform.NONE, Transform.LEGACY]
     return [_resolv_conf(host, record, members, transform) for transform in transforms]
@@ -304,7 +305,8 @@ def _present(path: Path) -> str | None:
 
     The result is None if the file is missing, larger than `FILE_LIMIT_BYTES`, or leased by the container. The contents
     are untrusted, because the container may have written any bytes into the file. The container may also enlarge the
-    file after its size was checked, so at most `FILE_LIMIT_BYTES` characters are read.
+    file after the check of its size. Therefore at most `FILE_LIMIT_BYTES` + 1 characters are read, and the result is
+    None for more than `FILE_LIMIT_BYTES` characters.
     """
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", opener=_at_once) as file:
@@ -340,9 +342,9 @@ def _unless_held() -> Iterator[None]:
 def _at_once(path: str, flags: int) -> int:
     """Open a file without following a symbolic link, and return the file descriptor; ``flags`` are those of open(2).
 
-    Raises BlockingIOError if the container has a lease on the file. The open does not wait for the end of the lease
-    (O_NONBLOCK), which takes 45 s by default (fcntl(2), F_SETLEASE). Because a container could lease many files, the
-    command leaves a leased file unchanged.
+    Raises BlockingIOError immediately (O_NONBLOCK) if the container has a lease on the file. A blocking open would wait
+    for the end of the lease, by default up to 45 s (fcntl(2), F_SETLEASE). A container with many leased files could
+    delay a command for a long time. Therefore the caller leaves a leased file unchanged.
     """
     return no_follow(path, flags | os.O_NONBLOCK)
 

@@ -118,7 +118,8 @@ def _runner(
             raise InvalidArgument(f"{record.name} {text}")
         return partial(_execute_in_namespace, host, record, request, stdio)
     lookup.keep_supervisor(host, [record])
-    if has_default_terminal_type(record):  # the container's TERM does not apply to the command's terminal
+    # The command does not get the container's default TERM. The entry "TERM" without "=" removes this variable.
+    if has_default_terminal_type(record):
         request = replace(request, env=["TERM", *request.env])
     can_leave = request.tty and not request.detach and request.detach_keys
     return partial(host.runtime.exec, record.id, request, stdio, ended if can_leave else None)
@@ -210,8 +211,8 @@ def resize(host: Host, reference: str, rows: int, columns: int) -> None:
 def watch_end(host: Host, reference: str, *, next_run: bool) -> EndWatch:
     """Return an object with a file descriptor that becomes readable when the container's present run ends.
 
-    If the container has no process, the descriptor is readable immediately, or with ``next_run`` at the end of the
-    container's next run.
+    If the container has no process, the descriptor is readable immediately. With ``next_run``, a container without a
+    process is watched until the end of its next run.
     """
     return host.runtime.watch_end(lookup.resolve_own(host, reference).id, next_run=next_run)
 
@@ -238,10 +239,12 @@ def logs(
 
 
 def wait(host: Host, reference: str, condition: str) -> int:
-    """Wait until a container has no process and waits for no automatic restart; return its exit code.
+    """Wait for the end of a container's present run, and return the exit code.
 
-    If ``condition`` is "removed", also waits until the container has been removed. Any other ``condition`` has no
-    effect.
+    If the container has already ended, the function returns immediately. If the container waits for an automatic
+    restart, the function waits for the restart and for the end of the new run. After this end, it does not wait for a
+    further restart. If ``condition`` is "removed", also waits until the container has been removed. Any other
+    ``condition`` has no effect.
     """
     record = lookup.with_actual_state(host, lookup.resolve_own(host, reference))
     while record.status == "restarting":

@@ -34,9 +34,10 @@ def new_namespace(record: ContainerRecord) -> None:
 
 
 def start(record: ContainerRecord) -> None:
-    """Record for ``--explain`` the sysctls that the container's process sets before the command (option ``--sysctl``).
+    """Record for ``--explain`` the sysctls of the option ``--sysctl``.
 
-    With ``--rm``, also records which process removes the container.
+    The container's process sets these sysctls before it executes the container's command. With ``--rm``, also records
+    which process removes the container.
     """
     for key, value in record.host.sysctls.items():
         _sysctl(record.sandbox_path, key, value)

@@ -53,8 +53,8 @@ def finalize_exit(host: Host, container_id: str, *, at_shutdown: bool = False) -
         current = tx.container(container_id)
         if current is not None:
             ended = _record_end(tx, ended, current, state, at_shutdown=at_shutdown)
+    # Exception: a container with --rm that does not restart. Its files show that the container must still be removed.
     if not ended.host.auto_remove or ended.status == "restarting":
-        # With --rm and no restart, the runtime's files stay: they show that the container must be removed.
         host.runtime.delete(record.id)  # delete last: other processes read the exit code in these files
     announce(host)
     return ended if current is not None else None

@@ -62,7 +62,8 @@ def _put_ingress_endpoint(tx: Transaction, network: NetworkRecord) -> None:
     """Record an endpoint of the ingress sandbox on ``network``, the gateway bridge (docker_gwbridge).
 
     The ingress sandbox is Docker's sandbox for service traffic; hawse only reserves an address for it. The address is
-    the second of the subnet, or else the lowest free IPv4 address. Without a free IPv4 address, nothing is recorded.
+    the second host address of the first IPv4 subnet, such as 172.18.0.2. If that address is in use, it is the lowest
+    free IPv4 address. If no IPv4 address is free, nothing is recorded.
     """
     endpoint_id, subnets = names.generate_id(), [ip_network(pool.subnet) for pool in network.pools]
     second = next((str(s.network_address + 2) for s in subnets if s.version == 4), "")
@@ -159,6 +160,7 @@ def _join(host: Host, container: ContainerRecord, bridge: NetworkRecord, numbers
     with host.store.write() as tx:
         tx.put_endpoint(live)
         stored = tx.container(container.id)
-        if stored is not None:  # recorded now: if this command fails, the next command must use another number
+        # Store the interface numbers now. If this command fails later, the next command must not use the number again.
+        if stored is not None:
             tx.put_container(replace(stored, next_interfaces=names.count_interfaces(numbers, bridge)))
     return replace(member, endpoint=live)

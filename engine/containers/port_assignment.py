@@ -55,7 +55,7 @@ class StoredCursor(Struct, frozen=True):
         last ports of at most `CURSOR_LIMIT` combinations.
         """
         cursors = self._read()
-        cursors.pop(_key(protocol, address, ports), None)  # the range that was used last comes last
+        cursors.pop(_key(protocol, address, ports), None)  # move this entry to the end: the oldest are deleted
         cursors[_key(protocol, address, ports)] = port
         self.tx.set_meta(CURSORS, encode(dict(list(cursors.items())[-CURSOR_LIMIT:])))
 

@@ -1,4 +1,7 @@
-"""Remove ports from a container's port settings (``-p``): which setting published a port, and what remains of it."""
+"""Remove ports from a container's port settings (``-p``).
+
+The module finds the setting that published each port, and computes what remains of the setting.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +45,9 @@ def with_chosen_ports(
 ) -> list[PortSpec]:
     """Replace the range of host ports in ``requested`` by the host ports that hawse chose from this range.
 
-    The result has one item for each port that hawse chose for a setting in ``specs`` with this range. If there is no
-    such port, or if ``requested`` leaves no choice of host ports, the result has only ``requested``.
+    hawse chose these host ports for the settings in ``specs`` that have the same range. The result has one item for
+    each such host port. If there is none, or if ``requested`` leaves no choice of host ports, the result has only
+    ``requested``.
     """
     if requested.is_fixed or not requested.host_ports:
         return [requested]
@@ -77,7 +81,7 @@ def split(published: Iterable[PortRecord], requested: PortSpec) -> tuple[list[Po
 def closed(
     published: Iterable[PortRecord], requested: PortSpec, left: Iterable[PortSpec]
 ) -> tuple[list[PortRecord], list[PortRecord]]:
-    """Split published port ranges into the ports that ``unpublish`` of ``requested`` closes and the other ports.
+    """Return two lists of published ports: those to close if a user unpublishes ``requested``, and those to keep open.
 
     ``left`` are the port settings that remain. A port without a host port (gateway mode "routed") can come from several
     settings. It stays open as long as one of them remains.
@@ -119,11 +123,11 @@ def _origins(specs: Sequence[PortSpec], requested: PortSpec, published: Iterable
     """Find the setting in ``specs`` from which each published port comes; return one list of ports for each setting.
 
     The lists are in the order of ``specs``, and have only container ports of ``requested``. If several settings allow a
-    published port, the port counts for:
+    published port, the port is in the lists of these settings:
 
-    - the setting that leaves no choice of host ports, if there is one
-    - each of the settings, for a port without a host port
-    - otherwise, one of the settings, chosen such that each setting gets a port if possible
+    - A port without a host port: each of the settings.
+    - Any other port: the setting that leaves no choice of host ports. If there is no such setting: one of the settings,
+      chosen such that each setting gets a port if possible.
     """
     first, last = requested.ports[0], requested.ports[-1]
     origins = [list[PortRecord]() for _ in specs]
@@ -200,7 +204,7 @@ def _left(spec: PortSpec, requested: PortSpec, own: Iterable[PortRecord], remove
 
 
 def _uncovered(ports: range, held: Iterable[range]) -> int | None:
-    """Return the lowest number in ``ports`` that is in none of the ranges ``held``, or None if they have all."""
+    """Return the lowest number in ``ports`` that no range in ``held`` contains, or None if there is no such number."""
     port = ports[0]
     for ports_held in sorted(held, key=lambda ports_held: ports_held.start):
         if port in ports_held:

@@ -67,7 +67,7 @@ def top(host: Host, reference: str, arguments: str) -> Json:
 
 
 def exec_pid(host: Host, reference: str, runner: int) -> int:
-    """Return the pid of the command that a hawse process executes in a container, or 0 without such a command.
+    """Return the pid of the command that a hawse process executes in a container, or 0 if there is no such command.
 
     ``runner`` is the pid of the hawse process. The command is a child of a child of ``runner``. In a namespace that
     hawse did not create, it is a child of ``runner``. Raises NotFound if there is no such container, and Conflict if it
@@ -121,7 +121,7 @@ def _parsed(output: str, pids: set[int]) -> Json:
         raise EngineError("Couldn't find PID field in ps output")
     column, processes, follows = titles.index("PID"), [], False
     for words in map(_words, filter(None, lines)):
-        pid = words[column] if column < len(words) else ""  # a process may have an empty name
+        pid = words[column] if column < len(words) else ""  # a line with an empty process name has fewer words
         if pid != "-":
             if not pid.isdecimal():
                 raise EngineError(f"Unexpected pid '{pid}': strconv.Atoi: parsing \"{pid}\": invalid syntax")

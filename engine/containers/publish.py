@@ -110,9 +110,9 @@ def unpublish(host: Host, reference: str, requested: Sequence[PortSpec]) -> None
     - A range of host ports for one container port: the port that hawse chose from the range.
     - A host address: only ports at this address. 0.0.0.0 does not include ::, and :: does not include 0.0.0.0.
 
-    All remaining ports of ``-P`` become ports of ``-p``, because ``-P`` would publish the port again at the next start.
-    Ports that are kept for the next run count as published. Raises NotFound if one of the ports is not published; no
-    port is unpublished in this case.
+    ``-P`` would publish the unpublished ports again at the next start. Therefore all remaining ports of ``-P`` become
+    ports of ``-p``. Ports that are kept for the next run count as published. Raises NotFound if one of the ports is not
+    published; no port is unpublished in this case.
     """
     container = lookup.resolve(host, reference)
     with locked(host.run, "container", container.id):

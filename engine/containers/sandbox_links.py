@@ -77,8 +77,9 @@ def path_of(run: Path, sandbox_id: str) -> str:
 def add(host: Host, record: ContainerRecord) -> None:
     """Create the symbolic link /run/netns/NAME to a container's network namespace; idempotent.
 
-    NAME is the name of the container, which must run. Also creates the links in /etc/netns/NAME, unless a user has this
-    directory. Errors of the file system are ignored. Does nothing in three cases:
+    NAME is the name of the container, which must run. Also creates the links in /etc/netns/NAME. If this directory
+    already exists and has no link of hawse, it belongs to the user, and no links are created in it. Errors of the file
+    system are ignored. Does nothing in three cases:
 
     - The setting netns_names is off.
     - The container is in host mode. The link would lead to the host's own namespace.

@@ -64,8 +64,8 @@ def start(host: Host, container_id: str) -> None:
     if record.status in ("exited", "restarting") and record.pid == 0:
         reservation.release_endpoints(host, record)
     if record.status == "restarting" and record.pid == 0:
-        # Kill the processes of the last run. They may still exist: a new network namespace of the host also counts as a
-        # boot, but ends no process.
+        # Kill the processes of the last run. They may have survived a boot: if the host has a new network namespace,
+        # hawse also treats this as a boot (`boot_identity`), but no process ends.
         host.runtime.delete(record.id)
     try:
         with translate_failures(host.places):

@@ -34,10 +34,11 @@ def _past_path(host: Host, record: ContainerRecord) -> str:
 
 
 def rollback(host: Host, container_id: str) -> None:
-    """Undo all steps of a failed start; idempotent. Works even if the process and its namespace no longer exist.
+    """Undo all steps of a start that failed or was killed; idempotent.
 
-    A container that waits for an automatic restart keeps its addresses and ports, because a killed start is repeated.
-    If the start has failed, `record_failure` releases them.
+    Works even if the process and its namespace no longer exist. If the container waits for an automatic restart, its
+    addresses and ports stay reserved, because a killed start is repeated. After a failed start, `record_failure`
+    releases them.
     """
     with host.store.read() as reader:
         record = reader.container(container_id)
@@ -73,5 +74,7 @@ def record_failure(host: Host, before: ContainerRecord, error: EngineError) -> N
         if record is not None:
             status = "exited" if record.status == "restarting" else record.status  # no more automatic restarts
             tx.put_container(replace(record, status=status, exit_code=code, error=str(error)))
-        if not isinstance(error, Unavailable):  # if unavailable (such as the etcd store), the boot tries again
+        # If something is unavailable, such as the etcd store, the start may be repeated later (`engine.recovery.boot`).
+        # Therefore the container keeps its addresses and ports.
+        if not isinstance(error, Unavailable):
             reservation.take_former(tx, before.id)

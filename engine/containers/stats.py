@@ -35,7 +35,7 @@ NO_CPU: Json = {
 
 
 def current_stats(host: Host, references: Sequence[str]) -> list[Json]:
-    """Return each container's current document of GET /containers/{id}/stats, without ``precpu_stats``.
+    """Return each container's current document of GET /containers/{id}/stats, with zeros in ``precpu_stats``.
 
     The processes are read only once for all containers, so many containers take little more time than one. The values
     of a container that is not running are 0. Raises NotFound if one of the containers does not exist.

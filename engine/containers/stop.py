@@ -112,8 +112,8 @@ def _ended(
         _mark_stopped(host, record.id, "stop")
         yield
         return
-    # With --rm, let the supervisor run the program that handles the end, because that program also removes the
-    # container.
+    # With ``hold``, this command handles the end of the container. Without ``hold``, the supervisor runs a program that
+    # handles the end. With --rm, that program is needed, because it also removes the container.
     hold = restart or not record.host.auto_remove
     try:
         with host.runtime.stop(record.id, request, hold=hold):

@@ -83,8 +83,8 @@ class FileWatch:
 def _passed(path: str) -> list[str]:
     """Return the symbolic links that the kernel follows to open ``path``, and at the end the file itself.
 
-    Example: /etc/resolv.conf is a link to /run/stub.conf. The result is ["/etc/resolv.conf", "/run/stub.conf"]. A link
-    may also be a directory of the path, such as /etc/resolvconf/run.
+    Example: /etc/resolv.conf is a link to /run/stub.conf. The result is ["/etc/resolv.conf", "/run/stub.conf"].
+    A parent directory in the path, such as /etc/resolvconf/run, may be a link too.
     """
     links, current, rest = list[str](), "/", path.split("/")
     while rest and len(links) < LINKS_LIMIT:

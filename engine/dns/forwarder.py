@@ -21,8 +21,8 @@ from engine.eventloop.loop import Loop, Timer
 from engine.eventloop.quota import Claim, Quota
 from engine.resolv_conf import Upstream
 
-LIMIT = 1024  # queries of one sandbox
-STREAM_LIMIT = 64  # queries over TCP of one sandbox
+LIMIT = 1024  # maximum number of unanswered queries of one sandbox, by UDP and TCP together
+STREAM_LIMIT = 64  # maximum number of unanswered queries of one sandbox that are sent by TCP
 UPSTREAM_TIMEOUT_SECONDS = 4.5
 """Seconds for all upstream servers of one query together, because resolvers in the sandbox give up after 5 seconds."""
 LONGEST = 4.0

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable
 from ctypes import POINTER, Structure, addressof, c_int, c_size_t, c_uint, c_void_p, sizeof
 
-ID = 2  # bytes
+ID = 2  # length in bytes of the id, with which each DNS message begins
 SIZE = 32
 """Maximum number of datagrams that one call receives or sends."""
 ROOM = 4096

@@ -39,7 +39,8 @@ class Responder:
 
         ``key`` is the question's lookup key (`wire.Query.key`). The links are searched first, then the DNS tables:
 
-        - A link of this name has a target without an endpoint: returns None, without a search of the tables.
+        - The name is the alias of a link: returns the link's answer, or None if the link's target has no endpoint. The
+          tables are not searched.
         - A table has records for the question: returns the records of the first such table.
         - A table knows the name, but no table has records for the question: returns an empty answer.
         """

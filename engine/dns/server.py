@@ -1,9 +1,9 @@
 """The agent's DNS service: keeps the resolvers of all sandboxes up to date with the local store and the host's
 resolv.conf.
 
-A resolver's sockets stay open while the service replaces the resolver's DNS tables. A sandbox whose network namespace
-no longer exists is removed. If a socket cannot be opened, because another program holds the port or descriptors have
-run out, the service tries again later.
+A resolver's sockets stay open while the service changes the DNS tables or the resolver's settings. A sandbox whose
+network namespace no longer exists is removed. If a socket cannot be opened, the service tries again later. For
+example, another program uses the port, or the agent has no free file descriptor.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ class DnsService:
         self._tables: dict[str, NetworkTable] = {}
         self._served: dict[str, ServedSandbox] = {}
         self._views = Views()
-        self._followed: dict[str, SandboxView] = {}  # by container id
-        self._required: dict[str, SandboxView] = {}  # by sandbox id: the sandboxes that the service must serve
+        self._followed: dict[str, SandboxView] = {}  # by container id: the latest settings of each container's sandbox
+        self._required: dict[str, SandboxView] = {}  # by sandbox id: the settings of the sandboxes that need a resolver
         self._state = Snapshot()
         self._unserved: deque[SandboxView] = deque()
         self._filling: Timer | None = None
@@ -243,7 +243,7 @@ class DnsService:
         return served.resolver.redirected if served is not None else 0
 
     def needed(self) -> bool:
-        """Return whether any sandbox has a resolver, or waits for another attempt to bind its sockets."""
+        """Return whether any sandbox has a resolver, or still waits for its first or next attempt to open sockets."""
         return bool(self._served) or bool(self._unserved) or self._retry is not None
 
     def close(self) -> None:

@@ -44,7 +44,10 @@ class Waiting(Protocol):
 
 
 class FreshSockets:
-    """The unused UDP sockets of one sandbox. The more queries are unanswered, the more sockets are made together."""
+    """A stock of unused UDP sockets for one sandbox.
+
+    If the stock is empty, several sockets are made at once: the more queries are unanswered, the more sockets.
+    """
 
     __slots__ = ("_ready",)
 
@@ -54,9 +57,12 @@ class FreshSockets:
     def take(self, netns: int | None, family: int, unanswered: int) -> socket.SocketType:
         """Return a UDP socket for one query; raises OSError if no socket can be made.
 
-        ``netns`` is a file descriptor of the sandbox's network namespace, ``family`` socket.AF_INET or socket.AF_INET6.
-        Several sockets are made together in this namespace: one for each of the sandbox's ``unanswered`` queries, at
-        most `AHEAD`. If ``netns`` is None, one socket is made in the host's namespace.
+        ``netns`` is a file descriptor of the sandbox's network namespace, or None for the host's namespace. ``family``
+        is socket.AF_INET or socket.AF_INET6.
+
+        If no unused socket is left, several sockets are made in the sandbox's namespace, for this call and later calls.
+        Their number is that of the sandbox's ``unanswered`` queries, but at most `AHEAD`. In the host's namespace, only
+        one socket is made.
         """
         ready = self._ready.get((netns, family))
         if not ready:

@@ -79,9 +79,9 @@ def linking(host: Host, record: ContainerRecord) -> Iterator[tuple[ContainerReco
 
 
 def renamed(reader: Reader, record: ContainerRecord, target: ContainerRecord, name: str) -> ContainerRecord:
-    """Return a container's record after the target of its legacy link (``--link``) was renamed to ``name``.
+    """Return a copy of ``record`` in which its legacy links (``--link``) to ``target`` have the target's new ``name``.
 
-    If the container does not link to ``target``, the result is ``record`` itself.
+    If the container of ``record`` does not link to ``target``, the result is ``record`` itself.
     """
     if record.host.network_mode != "bridge":
         return record

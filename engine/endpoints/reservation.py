@@ -189,7 +189,7 @@ def allocate_in_pools(
     elif preferred:
         pools.sort(key=lambda pool: ip_address(preferred) not in ip_network(pool.subnet))
     for pool in pools[:-1]:
-        with suppress(KernelFailure):  # this subnet is full, so try the next one
+        with suppress(KernelFailure):  # if this subnet is full, try the next one
             return _allocate(tx, network, pool, requested, holder, preferred)
     return _allocate(tx, network, pools[-1], requested, holder, preferred) if pools else ""
 

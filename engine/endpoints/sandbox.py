@@ -6,7 +6,7 @@ The rules are those of Docker's libnetwork:
   order of `gateway_priority`.
 - The default route of each IP family belongs to the first endpoint that has a gateway for this family.
   `JoinedEndpoint.priority` gives the order.
-- Published ports belong to the first endpoint, in the same order, on a network that can publish ports.
+- Published ports belong to the first endpoint, in the same order, whose network can publish ports.
 
 The endpoint setting ``default_route`` is a hawse extension: the setting puts an endpoint before all other endpoints, or
 excludes the endpoint from the default route.
@@ -328,8 +328,11 @@ def can_publish(host: Host, network: NetworkRecord) -> bool:
     return not network.internal and isinstance(host.driver(network.driver), Publisher)
 
 
-# Whether the network is internal; the negated gateway priority; False for a local network with gateways of both IP
-# versions, else True; the network's name.
+# The sort key of `gateway_priority`. Its items are:
+# - True if the network is internal.
+# - The negated gateway priority.
+# - False if the network has local scope and gateways of both IP versions, otherwise True.
+# - The network's name.
 Rank = tuple[bool, int, bool, str]
 
 

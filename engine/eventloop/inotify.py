@@ -67,8 +67,8 @@ class Inotify:
         ``mask`` has the inotify events to report, such as `CREATE`. ``seen`` gets the name of the changed file in a
         watched directory, and the mask of the event. The name is "" if the watched path itself has changed.
 
-        If the kernel has no watch left, the watch begins later. ``seen`` is called when the watch begins, and after the
-        kernel has dropped events, because the path may have changed. The name is then "". The mask is 0, or
+        Changes can be missed in two cases: the kernel has no watch left, so that the watch begins later than this call;
+        or the kernel drops events. In both cases ``seen`` is called afterwards, with the name "". The mask is 0, or
         `DELETE_SELF` if the path no longer exists.
 
         Registrations for the same path share one kernel watch. Therefore ``seen`` is also called for the events that

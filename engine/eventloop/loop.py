@@ -157,9 +157,10 @@ class Loop(DescriptorWatcher):
         return timer
 
     def count_cancelled(self) -> None:
-        """Count a cancelled timer; remove all cancelled timers from the queue when they are most of the timers in it.
+        """Count a cancelled timer; if more than half of the queue's timers are cancelled, remove those from the queue.
 
-        Cancelled timers must be removed early, because a busy resolver cancels thousands of timers before they are due.
+        This early removal is necessary, because a busy resolver cancels thousands of timers before they are due. While
+        at most `FEW_TIMERS` timers are cancelled, there is no early removal.
         """
         self._cancelled += 1
         if self._cancelled > FEW_TIMERS and 2 * self._cancelled > len(self._timers):

@@ -75,7 +75,10 @@ def pruned(tx: Transaction, kind: str, reclaimed: int) -> None:
 
 
 def daemon(tx: Transaction, action: str, attributes: Mapping[str, str]) -> None:
-    """Add the event ``action`` of hawse itself, such as "repair"; its object has the host's name as id and as name."""
+    """Add the event ``action`` of hawse itself, such as "repair".
+
+    The event's actor id and its attribute ``name`` are the host's name.
+    """
     name = os.uname().nodename
     tx.put_event(Event("daemon", action, name, {**attributes, "name": name}))
 
@@ -90,10 +93,10 @@ def node(tx: Transaction, node_id: str, name: str, action: str, attributes: Mapp
 
 
 def alone(store: Store, add: Callable[[Transaction], None]) -> None:
-    """Add events in a transaction of their own, because nothing else is written to the store.
+    """Add events in a transaction of their own, for a caller that writes nothing else to the store.
 
-    ``add`` adds the events to the transaction. If the store cannot be written (a full disk), the events are lost, and
-    the user's command still succeeds.
+    ``add`` adds the events to the transaction. If the store cannot be written, for example because the disk is full,
+    the events are lost. No error is raised, so that the user's command still succeeds.
     """
     with suppress(EngineError), store.write() as tx:
         add(tx)

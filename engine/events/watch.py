@@ -25,7 +25,7 @@ RARE_SECONDS = 10.0
 
 
 class EventWatch:
-    """Watches one store. While at least one stream has joined, it has one inotify descriptor and one thread."""
+    """Watches one store. The watch has one inotify descriptor and one thread while at least one stream has joined."""
 
     def __init__(self, store: Store, directory: Path) -> None:
         self._store, self.directory = store, directory

@@ -31,4 +31,5 @@ def _has(document: Json, key: str, value: str) -> bool:
     beginnings = {"id": document["ID"], "name": document["Description"]["Hostname"]}
     if key in beginnings:
         return str(beginnings[key]).startswith(value)
-    return value == {"role": document["Spec"]["Role"], "membership": "accepted"}.get(key)  # nodes have no labels
+    # The filters ``label`` and ``node.label`` match no node, because nodes in hawse have no labels.
+    return value == {"role": document["Spec"]["Role"], "membership": "accepted"}.get(key)

@@ -70,8 +70,8 @@ def _prunable(labels: Mapping[str, str], created: str, filters: Filters) -> bool
 def _until(filters: Filters) -> float | None:
     """Return the time of the filter ``until`` in Unix seconds, or None if this filter is not given.
 
-    Raises InvalidArgument if the filter has no value, several values or an invalid value. Docker closes the connection
-    if the filter has no value. hawse raises an error, because without the filter too much would be removed.
+    Raises InvalidArgument if the filter has no value, several values or an invalid value. For a filter without a value,
+    Docker closes the connection. hawse does not ignore such a filter, because ``prune`` would then remove too much.
     """
     if "until" not in filters:
         return None

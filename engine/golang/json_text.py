@@ -12,11 +12,12 @@ from engine.golang.json_types import Literal, Pairs
 from engine.golang.strconv import quote
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # because the supervisor uses this module and must use little memory
+# Only type checkers import typing here. The containers' supervisor uses this module and must use little memory.
+if TYPE_CHECKING:
     from typing import Any
 
-DEPTH_LIMIT = 10_000  # levels, as in Go; but Python's recursion limit allows at most about 1,000 levels
-DIGITS_LIMIT = 24  # maximum number of characters of a number that becomes int, with the sign
+DEPTH_LIMIT = 10_000  # levels of nesting, as in Go; Python's recursion limit stops `decode` at about 1,000 levels
+DIGITS_LIMIT = 24  # characters, including the sign; a longer whole number becomes `Literal` instead of int
 UNFINISHED = "unexpected EOF"  # the error of Go's Decoder for a text that ends within its value
 UNMARSHAL_UNFINISHED = "unexpected end of JSON input"  # the error of Go's Unmarshal for the same text
 _SPACE = " \t\r\n"

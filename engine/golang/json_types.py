@@ -12,7 +12,8 @@ import json
 from abc import ABC, abstractmethod
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # because the supervisor uses this module and must use little memory
+# Only type checkers make these imports. The containers' supervisor uses this module and must use little memory.
+if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
@@ -54,10 +55,10 @@ class Literal:
 
 
 class Slice(list[object]):
-    """The first ``length`` values of ``memory``, which are the members of a JSON array.
+    """A decoded JSON array: the first ``length`` values of ``memory``.
 
-    The other values are members of an earlier and longer array of the same key. A later array of this key is merged
-    into all of them, because Go's slice keeps its memory.
+    ``memory`` has more values if an earlier array of the same key was longer. The next array of this key is merged into
+    all values of ``memory``, because a slice in Go keeps its memory.
     """
 
     def __init__(self, memory: list[Any], length: int) -> None:
@@ -121,7 +122,7 @@ class GoType(ABC):
         """Return the Python value for a JSON value that is not null.
 
         ``place`` is the position of the value, for the error text. For a value of a wrong type, the method adds an
-        error to ``errors`` and returns ``before``. This is:
+        error to ``errors`` and returns ``before``. The caller passes as ``before``:
 
         - In a struct: the value of the same key earlier in the document.
         - In a list: the member of an earlier list of the same key, or `zero`.
@@ -211,7 +212,10 @@ class ListOf(GoType):
 
 
 class Pointer(GoType):
-    """A pointer to a value of the type ``target``: ``null`` empties it. A `Struct` needs no `Pointer`."""
+    """A pointer to a value of the type ``target``; ``null`` sets the pointer to None.
+
+    A `Struct` needs no `Pointer`, because ``null`` by default sets a struct to None too.
+    """
 
     def __init__(self, target: GoType) -> None:
         self.name, self._target = target.name, target

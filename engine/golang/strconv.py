@@ -10,7 +10,7 @@ import re
 from drivers import scalars
 
 INTEGER = re.compile(r"[+-]?(0[xX](_?[0-9a-fA-F])+|0[bB](_?[01])+|0[oO](_?[0-7])+|0(_?[0-7])*|[1-9](_?[0-9])*)")
-whole_number = scalars.whole_number  # also here, because `cli` and `api` must not import `drivers`
+whole_number = scalars.whole_number  # for `cli` and `api`, which must not import `drivers` themselves
 ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
 
 

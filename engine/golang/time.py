@@ -20,7 +20,7 @@ PIECES = {
 }  # fmt: skip
 """Maps each element of Go's time layouts to a regular expression for the texts that the element accepts."""
 DATE = ["2006", "-", "01", "-", "02"]
-DASHES_WITH_ZONE = 3  # two dashes in the date, and the sign of the time zone
+DASHES_WITH_ZONE = 3  # dashes in a date with a negative UTC offset: two in the date itself, and the minus sign
 CLOCK = ["T", "15", ":", "04", ":", "05"]
 LIMITS = {
     "01": [("month", 0, 1, 12)], "15": [("hour", 0, 0, 23)], "04": [("minute", 0, 0, 59)], "05": [("second", 0, 0, 59)],
@@ -62,7 +62,8 @@ def parse_duration(text: str) -> int:
 def parse_moment(text: str, now: float) -> float:
     """Parse a time (a duration before ``now``, a date, or Unix seconds) into Unix seconds.
 
-    ``now`` is in Unix seconds. A date without a zone is local time. Raises `InvalidArgument` for any other text.
+    ``now`` is in Unix seconds. A date without a zone has the UTC offset that is local at the time ``now``. Raises
+    `InvalidArgument` for any other text.
     """
     try:
         return moment(text, datetime.fromtimestamp(now).astimezone())

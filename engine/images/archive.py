@@ -49,7 +49,7 @@ _MANIFESTS, _LAYOUT, _INDEX = "manifest.json", "oci-layout", "index.json"
 _FILES_LIMIT = 100_000  # maximum number of files in an image archive
 _IMAGES_LIMIT = 1000  # maximum number of images in an archive
 _DOCUMENTS_LIMIT = 8 * SIZE_LIMIT  # maximum bytes of all JSON documents that are read from one archive
-_LINKS_LIMIT = 8  # maximum number of links that are followed one after another to find a file
+_LINKS_LIMIT = 8  # maximum number of names that are tried to find a file: its own, and the targets of up to 7 links
 _INDEX_DEPTH = 3  # maximum depth of OCI indexes that are nested in the archive's index
 
 
@@ -103,7 +103,7 @@ def downloaded_image(directory: str, digest: str) -> Iterator[ArchivedImage]:
 class _Files(ABC):
     """Base class: reads the files of an image by their names, from an archive or from a directory."""
 
-    _read_bytes = 0  # bytes of all documents read, in whole blocks of tar; repeated reads of one file count
+    _read_bytes = 0  # bytes of all documents read so far; each read counts, rounded up to whole tar blocks
 
     @abstractmethod
     def open(self, name: str) -> _Slice:
@@ -313,7 +313,10 @@ def _platform(entry: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _of_this_platform(entries: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-    """Return the entries of an OCI index for this machine's platform or without a platform, or else all entries."""
+    """Return those entries of an OCI index that fit this machine's platform, or all entries if none fits.
+
+    An entry that states no platform fits too.
+    """
     fitting = [entry for entry in entries if _platform(entry) in (("linux", architecture()), ("", ""))]
     return fitting or entries
 

@@ -23,7 +23,7 @@ def parse_document(data: bytes, name: str) -> Any:
     """Parse a JSON document; raises `InvalidArgument` with ``name``, the document's name, and the reason."""
     if len(data) > SIZE_LIMIT:
         raise InvalidArgument(f"{shown(name)} is larger than {SIZE_LIMIT} bytes")
-    text = data.decode("utf-8", "replace")  # as in Go, U+FFFD replaces invalid bytes, and later also lone surrogates
+    text = data.decode("utf-8", "replace")  # as in Go, U+FFFD replaces invalid bytes here, and lone surrogates below
     _check_depth(text, name)
     try:
         value = json.loads(text, parse_constant=_refuse_constant)

@@ -52,9 +52,9 @@ class Placer:
     def begin_layer(self, reader: TarReader) -> None:
         """Start a layer, whose members the caller reads from ``reader``.
 
-        The layer's paths are remembered, to refuse duplicates and to keep the layer's own files from its whiteouts.
-        Only a hash of each path is stored. Whole paths could fill the memory, because a malicious archive may have many
-        long names.
+        The layer's paths are remembered for two reasons. Duplicate paths are refused, and the layer's whiteouts must
+        not remove the layer's own files. Only a hash of each path is stored. Whole paths could fill the memory, because
+        a malicious archive may have many long names.
         """
         self._reader, self._before, self._made = reader, self.members, 0
         self._named, self._own, self._parent = set(), {hash(b"/")}, b""
@@ -68,7 +68,7 @@ class Placer:
     def place(self, member: TarMember) -> None:
         """Create one member of a layer as a file, or apply a whiteout by removing files of lower layers.
 
-        Raises OSError if a system call fails. Raises `InvalidArgument` for an invalid member, and beyond a limit.
+        Raises OSError if a system call fails. Raises `InvalidArgument` if the member is invalid or a limit is exceeded.
         """
         self._count()
         path = inside(member.name)
@@ -188,8 +188,8 @@ class Placer:
     def _hide_lower(self, directory: bytes) -> None:
         """Remove the content of ``directory`` that lower layers created, but keep the content of the current layer.
 
-        Each kept file is counted as a member once more. This limits the work, because each whiteout in nested
-        directories lists the same files again.
+        Each kept file is counted as a member once more. A layer may have an opaque whiteout in each of many
+        nested directories, and each whiteout lists the same files again. The count limits this work.
         """
         waiting = [directory]
         while waiting:

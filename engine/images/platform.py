@@ -152,4 +152,6 @@ def choose(manifests: Any, requested: Platform) -> Mapping[str, Any]:
 
 def _normal(system: str, machine: str, variant: str = "") -> Platform:
     name, usual = _OTHER_NAMES.get(machine, (machine, ""))
+    if name in ("arm", "arm64") and variant.isdecimal():
+        variant = f"v{variant}"
     return Platform(system or "linux", name, variant or usual)

@@ -36,7 +36,10 @@ class SavedImage(Struct, frozen=True):
     names: list[str] = field(default_factory=list)
 
     def add(self, names: Iterable[str]) -> None:
-        """Add those of ``names`` that are tags of the image to its names in the archive, each only once."""
+        """Add ``names`` to the image's names in the archive.
+
+        Texts that are not tags of the image are left out, and so are names that were added before.
+        """
         self.names.extend(name for name in names if name in self.record.references and name not in self.names)
 
 

@@ -93,9 +93,10 @@ class ImageStore:
         return [replace(image.record, references=image.names) for image in staged]
 
     def save(self, references: Sequence[str], target: BinaryIO) -> None:
-        """Write images to ``target`` as an archive for `load`; raises NotFound before anything is written.
+        """Write images to ``target`` as an archive for `load`.
 
-        A name without a tag means all tags of the repository. An image given by its id is written without names.
+        A name without a tag means all tags of the repository. An image given by its id is written without names. Raises
+        NotFound if an image is missing, and `InvalidArgument` for an invalid name. In both cases, nothing is written.
         """
         from engine.images.save import SavedImage, tags_of_repository, write_archive
 

@@ -118,7 +118,7 @@ class TarReader:
             if kind == _PAX:
                 pax, regions = parse_pax(self._special(block))
             elif kind == _PAX_GLOBAL:
-                self._special(block)  # ignore this pax global header (for all later members), as Docker does
+                self._special(block)  # like Docker, ignore a pax global header, which is for all later members
             elif kind == _LONG_NAME:
                 long_name = self._special(block).partition(b"\0")[0]
             elif kind == _LONG_LINK:
@@ -216,12 +216,14 @@ class TarReader:
 
 
 def parse_pax(data: bytes) -> tuple[Pax, list[bytes]]:
-    """Return two values: the records of a pax header, and the offsets and lengths of a sparse file's data regions.
+    """Return the records of a pax header as a dict, and a list of the data regions of a sparse file.
 
-    ``data`` is the content of the header. Of several records with the same key, the dict has only the last. The second
-    value is for GNU tar's sparse format 0.0, which has two records for each data region, with the same keys for all
-    regions. It lists their values in the order of the header: offset, length, offset, length. It is empty for any other
-    format. Raises `InvalidArgument` if the header is invalid.
+    ``data`` is the content of the header. If several records have the same key, the dict has the value of the last.
+    Raises `InvalidArgument` if the header is invalid.
+
+    The list is for GNU tar's sparse format 0.0, and is empty for any other format. In the format 0.0, each data region
+    has one record with its offset and one with its length. All regions use the same two keys. The list has the values
+    of these records in the order of the header: offset, length, offset, length.
     """
     pax: Pax = {}
     regions: list[bytes] = []

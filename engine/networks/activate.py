@@ -46,8 +46,9 @@ def destroy(host: Host, network_id: str) -> None:
 def destroy_all(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
     """Remove the kernel objects, records and intents of networks, as `destroy` does; return the errors by network id.
 
-    The networks of a driver that is a `BulkRemover` are removed together. If one driver has `BACKGROUND_REMOVAL_LIMIT`
-    networks or more, the kernel objects of these networks are only disabled. `finish_retired` then deletes them later.
+    The networks of a driver that is a `BulkRemover` are removed together. If ``ids`` has `BACKGROUND_REMOVAL_LIMIT` or
+    more networks of such a driver, these networks are only disabled: the driver stops their traffic. `finish_retired`
+    deletes their kernel objects later.
     """
     by_driver: dict[str, list[NetworkRecord]] = {}
     with host.store.read() as reader:
@@ -61,7 +62,8 @@ def destroy_all(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
     if gone:
         with host.store.write() as tx:
             for record in gone:
-                if record.phase != "creating" and tx.network(record.id) is not None:  # else never created, or removed
+                # Record no event if the network was created only in part, or if another command has removed it.
+                if record.phase != "creating" and tx.network(record.id) is not None:
                     events.network(tx, record, "destroy")
                 tx.delete_network(record.id)
                 for kind in (IntentKind.NETWORK_CREATE, IntentKind.NETWORK_REMOVE):

@@ -97,7 +97,7 @@ def _reserve(host: Host, request: NetworkCreate) -> tuple[NetworkRecord, Network
             record = _new_record(request)
             if not request.config_only and not facts(request.driver).singleton:
                 for pool in allocate_pools(tx, request, host.config, host_id(tx), on_host):
-                    pools.append(pool)  # keep the pools that were allocated before an error
+                    pools.append(pool)  # one by one, because `pass_over` needs the pools allocated before an error
                 record = reserve_fixed(tx, replace(record, pools=tuple(ordered(pools))))
             else:
                 record = replace(record, pools=tuple(configured_pools(request)))
@@ -210,10 +210,10 @@ def _overlapping(tx: Transaction, subnet: IPNetwork) -> str:
 
 
 def pass_over(tx: Transaction, released: Iterable[PoolRecord]) -> None:
-    """Record the automatic subnets ``released`` as the last allocated subnets, because their network was not created.
+    """Let the next search start after the subnets ``released``, which belong to a network that was not created.
 
-    The next search starts after the last allocated subnet. Without this record, the next network would get the same
-    subnets again.
+    For each IP version, the search for an automatic subnet starts after the last allocated one. This function records
+    the automatic subnets in ``released`` as the last allocated. Otherwise, the next network would get them again.
     """
     for pool in released:
         if pool.automatic:
@@ -247,7 +247,8 @@ def _reserve_pool(tx: Transaction, network: NetworkRecord, pool: PoolRecord) -> 
             ipam.check_address(subnet, tx.addresses(key), ip_address(gateway))
         tx.reserve_address(key, int(ip_address(gateway)), f"gateway:{network.id}")
     except (Taken, ipam.AddressInUse, ipam.OutOfPool) as error:
-        raise EngineError(f"failed to allocate gateway ({gateway}): {IN_USE}") from error  # Docker's status 500
+        # Like Docker, the API answers with HTTP status 500. Therefore the error is a plain EngineError.
+        raise EngineError(f"failed to allocate gateway ({gateway}): {IN_USE}") from error
     except ipam.NoFreeAddress as error:
         raise EngineError(f"failed to allocate gateway (): {error}") from error
     for name, address in pool.aux_addresses.items():

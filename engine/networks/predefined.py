@@ -2,7 +2,7 @@
 
 The three networks are recorded when a command uses the store for the first time. The kernel objects of the default
 bridge are created only when a container first uses it. If the configuration file's keys for the default bridge change,
-the bridge is recorded again as soon as no container uses it.
+the next changing command that finds the bridge unused records it again with the new settings.
 """
 
 from __future__ import annotations
@@ -141,8 +141,9 @@ def _own_addresses(config: Config) -> tuple[str, str]:
 def signs_of_loss(host: Host) -> list[str]:
     """Return descriptions of hawse's containers and bridges on this host, such as "the bridge br-3f2a".
 
-    If the store is new, the descriptions show that an earlier store was deleted. At most one bridge is described, and
-    only if an agent has run for this HAWSE_RUN. If no agent has run, the bridges belong to another HAWSE_ROOT.
+    If the store is new, the descriptions show that an earlier store was deleted. At most one bridge is described. A
+    command that creates a bridge also starts an agent for its HAWSE_RUN. If no agent has run for this HAWSE_RUN, the
+    bridges belong to another HAWSE_ROOT, and no bridge is described.
     """
     signs = []
     for directory, what in ((host.run, "running containers"), (host.root, "files of containers")):
@@ -180,10 +181,11 @@ def _record_bridge(
     before: NetworkRecord | None,
     on_host: Mapping[int, Sequence[Range]],
 ) -> None:
-    """Record the default bridge; does nothing if the configuration file disables it (the key bridge is "none").
+    """Record the default bridge, unless the configuration file disables it (the key bridge is "none").
 
-    ``before`` is the network's last record. The id stays the same, because containers refer to the network by its id.
-    ``on_host`` has the address ranges that new subnets must not overlap, by IP version.
+    ``before`` is the network's last record, or None. Its id is stored even if the bridge is disabled, and is used for
+    every later record. The id must stay the same, because containers refer to the network by its id. ``on_host`` has
+    the address ranges that new subnets must not overlap, by IP version.
     """
     config = host.config
     if before is not None:
@@ -205,7 +207,8 @@ def _record_bridge(
         pools = [_with_default_gateway(pool, config) for pool in _pools(tx, config, request, before, on_host)]
         tx.put_network(create.reserve_fixed(tx, replace(record, pools=tuple(pools))))
     except EngineError as error:
-        error.args = (f'error creating default "bridge" network: {error}',)  # a new error would lose the hint
+        # Change the text of this error. A new error would not have its attribute ``hint``.
+        error.args = (f'error creating default "bridge" network: {error}',)
         raise
 
 
@@ -228,9 +231,9 @@ def _pools(
 
 
 def _with_default_gateway(pool: PoolRecord, config: Config) -> PoolRecord:
-    """Return an automatic subnet with the configuration file's default gateway; return other subnets unchanged.
+    """Add the configuration file's default gateway to the subnet ``pool`` if it is automatic; return the subnet.
 
-    The other subnets already have this default gateway from `_bridge_ipam`.
+    Any other subnet is returned unchanged, because it already has this default gateway from `_bridge_ipam`.
     """
     return replace(pool, aux_addresses=_aux(config, ip_network(pool.subnet).version)) if pool.automatic else pool
 
@@ -270,9 +273,10 @@ def _bridge_options(host: Host, bridge_name: str) -> dict[str, str]:
 
 
 def _bridge_ipam(config: Config) -> list[IPAMConfig]:
-    """Return the default bridge's subnets from the keys bip and fixed-cidr of the configuration file.
+    """Return the subnets that the configuration file gives the default bridge.
 
-    If the file has the key bridge but no bip, the first addresses of the user's bridge replace bip.
+    The keys are bip and fixed-cidr for IPv4, and bip6 and fixed-cidr-v6 for IPv6. If bip or bip6 is missing, the first
+    address of the user's bridge (the key bridge) replaces it. For bip6, this needs the key ipv6 too.
     """
     entries = []
     own4, own6 = _own_addresses(config)
@@ -285,6 +289,6 @@ def _bridge_ipam(config: Config) -> list[IPAMConfig]:
             entries.append(IPAMConfig(str(subnet.network), fixed, str(subnet.ip), _aux(config, version)))
         elif fixed:
             whole = str(ip_network(fixed))
-            ip_range = whole if version == 4 else ""  # as in Docker, an IPv6 subnet has no ip range
+            ip_range = whole if version == 4 else ""  # as in Docker, fixed-cidr-v6 without bip6 sets no ip range
             entries.append(IPAMConfig(whole, ip_range, aux_addresses=_aux(config, version)))
     return entries

@@ -19,9 +19,9 @@ from engine.store.api import Reader
 
 
 def list_documents(host: Host, filters: Filters) -> Documents:
-    """Return the NetworkResource document of each network that matches the filters, without the network's containers.
+    """Return the NetworkResource document (JSON of Docker's API) of each network that matches the filters.
 
-    A NetworkResource document is the JSON of Docker's API.
+    The documents do not list the networks' containers.
     """
     return [network_document(n, []) for n in _matching(host, filters)]
 
@@ -59,7 +59,7 @@ def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
 
 
 def _members(reader: Reader, record: NetworkRecord) -> Iterator[tuple[EndpointRecord, str]]:
-    """Yield the endpoints of a network that ``network inspect`` lists, each with the name that it shows."""
+    """Yield the endpoints that ``network inspect`` lists for a network, each with its name in this list."""
     known = reader.container_names(record.id)
     gone = {container.id for container in reader.containers(adopted=True) if not still_exists(container)}
     for endpoint in reader.endpoints(network_id=record.id):

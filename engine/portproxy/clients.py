@@ -101,9 +101,9 @@ class Flows:
     def _least_used(self, holder: Hashable) -> ProxyFlow:
         """Return the least recently used flow of a client or group, approximately (CLOCK algorithm).
 
-        ``holder`` is the client or group; None is the group of all flows. The flows are examined in their order in the
-        group. A flow that was used since it got its place moves to the end. The first flow that was not used is
-        returned.
+        ``holder`` is the client or group; None is the group of all flows. This function examines the flows in the
+        group's order. If a flow was used after it was added or last moved, the function moves the flow to the end.
+        Otherwise the function returns the flow.
         """
         group = self._groups[holder]
         while True:

@@ -2,9 +2,9 @@
 
 No packet reaches such a socket while the firewall's rules exist, because the rules change the packet's destination. The
 rules may be missing: after ``nft flush ruleset``, or before a command adds them. A filter of the socket then drops all
-packets. Because the socket neither accepts nor refuses connections, a client sends its SYN again. It reaches the
-container as soon as the rules exist. The process that adds the rules deletes the conntrack entry of the first SYN,
-which would keep the client from the container.
+packets. The socket neither accepts nor refuses connections, so a client sends its SYN again. As soon as the rules
+exist, a repeated SYN reaches the container. For this, the process that adds the rules deletes the conntrack entry of
+the first SYN. Because of that entry, the kernel would not apply the rules to the repeated SYN.
 """
 
 from __future__ import annotations

@@ -184,7 +184,7 @@ class StreamEnd:
         self.other = self
         self.events = 0
         self.connecting = self.full = False  # full: the socket's send buffer accepts no more data for now
-        self.ended = False  # the other host has finished sending, and all its data was received
+        self.ended = False  # this socket's peer (client or container) has finished sending; all its data was received
         self.shut = False  # this socket's sending side is shut down
 
     def ready(self, events: int) -> None:

@@ -99,8 +99,8 @@ class DatagramListener:
         """Return a handler that sends the replies of the flow's target to the client ``peer``.
 
         The handler is called when the flow's socket has data. ``peer`` is the client's address and port. The replies
-        leave from ``local``, the host address to which the client sent, as 16 bytes. Connection tracking restores the
-        port.
+        leave from ``local``, the host address to which the client sent, as 16 bytes. They leave from the port of the
+        proxy's socket. Connection tracking replaces this port by the port to which the client sent.
         """
         source = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, local + bytes(4))]
 

@@ -68,7 +68,8 @@ class PortProbe(Protocol):
     def refusal(self, protocol: str, address: str, port: int) -> str | None:
         """Return why the port is not free, such as ``address already in use``, or None if it is free.
 
-        The answer comes from a bind of the port. The text is the error of bind(2) in lower case, or `NO_PROTOCOL`.
+        The text is the error of bind(2) in lower case, or `NO_PROTOCOL`. The probe may answer without bind(2) if it
+        knows that the port is free.
         """
 
 
@@ -92,7 +93,8 @@ class HostAddressing(Struct, frozen=True):
     - ``default_ip`` is the host address for a port that is published without a host address: the network's option
       host_binding_ipv4, or else the daemon.json key ip. "" means all addresses.
     - ``ipv4`` and ``ipv6`` are True if the host can listen on the IP version, and can forward its packets to the
-      endpoint. An endpoint without an IPv6 address gets IPv6 clients at its IPv4 address, as with Docker's proxy.
+      endpoint. If the endpoint has no IPv6 address, hawse forwards IPv6 clients to its IPv4 address, as Docker's proxy
+      does.
     - ``untranslated`` has the IP versions (4, 6) that use no host port because of the gateway mode, such as "routed".
     """
 
@@ -109,10 +111,11 @@ def family(address: str) -> int:
 
 
 def is_translated(network: NetworkRecord, version: int, *, has_ipv6: bool) -> bool:
-    """Return whether an endpoint's published ports of an IP version get host ports, by the network's gateway modes.
+    """Return whether the published ports of an endpoint get host ports for the IP version ``version`` (4 or 6).
 
-    A routed or isolated gateway mode gives no host ports. If the endpoint has no IPv6 address (``has_ipv6``), IPv6
-    packets are forwarded to its IPv4 address. IPv6 host ports then require that both gateway modes are NAT.
+    The answer depends on the network's gateway modes: a routed or isolated mode gives no host ports. ``has_ipv6`` says
+    whether the endpoint has an IPv6 address. If it has none, IPv6 packets are forwarded to its IPv4 address. IPv6 host
+    ports then require that both gateway modes are NAT.
     """
     options = network.options or {}
     versions = (6, 4) if version == 6 and not has_ipv6 else (version,)
@@ -155,8 +158,8 @@ def _in_dockers_order(specs: Iterable[PortSpec]) -> list[PortSpec]:
 class _PortRequest(Struct):
     """One port request: its PortSpec, its host addresses, and its allocated host ports.
 
-    ``host_port`` is the lowest of the allocated host ports, or 0 without any. On the addresses ``untranslated``, the
-    request uses no host port, because of the network's gateway mode.
+    The request gets host ports on ``addresses``. It gets none on the host addresses ``untranslated``, because of the
+    network's gateway mode. ``host_port`` is the lowest allocated host port, or 0 if no host port is allocated.
     """
 
     spec: PortSpec
@@ -202,7 +205,7 @@ def _addresses(host_ip: str, default_ip: str) -> Sequence[str]:
 
 @cache
 def recorded_address(text: str) -> str:
-    """Return the host address ``text`` as `PortRecord.host_ip` has it: in its usual form; "" gives "".
+    """Return the host address ``text`` in canonical form, as in `PortRecord.host_ip`; "" gives "".
 
     An IPv4-mapped IPv6 address is treated as its IPv4 address, as in Go. Example: "2001:DB8::1" gives "2001:db8::1".
     """
@@ -236,9 +239,10 @@ class _Taken:
             self._ranges[key].append((ports, address))
 
     def collision(self, protocol: str, address: str, port: int) -> str | None:
-        """Return an address on which an endpoint uses the port and that conflicts with ``address``, or None.
+        """Return a host address that conflicts with ``address`` and on which an endpoint uses the port, or None.
 
-        Two addresses conflict if they are equal, or if one of the two is a wildcard. ``protocol`` is tcp, udp or sctp.
+        Two addresses conflict if they are equal, or if one of the two is a wildcard. An address equal to ``address`` is
+        returned first. ``protocol`` is tcp, udp or sctp.
         """
         key = protocol, family(address)
         holders = [*self._holders[key].get(port, ()), *(held for ports, held in self._ranges[key] if port in ports)]
@@ -261,8 +265,8 @@ class _Taken:
 class _Allocation(Struct):
     """The choice of host ports for one endpoint.
 
-    ``taken`` has the ports in use. ``chosen`` maps a protocol and the first of the container ports to the random host
-    ports chosen for it so far.
+    ``taken`` has the ports in use. ``chosen`` maps a protocol and a container port to the random host ports that were
+    chosen for this container port so far.
     """
 
     probe: PortProbe
@@ -374,8 +378,9 @@ def _from_anywhere(ranges: Sequence[range]) -> Iterator[int]:
 def _merge(records: Iterable[tuple[PortRecord, bool]]) -> list[PortRecord]:
     """Join records of consecutive ports; a joined record takes the place of the first of its records.
 
-    Each item of ``records`` is a record and a flag, which is True if the container port has a single binding. Records
-    without the flag are not joined, because ``inspect`` shows several bindings of a port in the order of their records.
+    Each item of ``records`` is a record and a flag. The flag is True if the container port has a single binding. A
+    record whose flag is False is not joined. ``inspect`` shows several bindings of a port in the order of their
+    records, and joining would change this order.
     """
     ranked = [(rank, record, single) for rank, (record, single) in enumerate(dict(records).items())]
     ranked.sort(key=lambda r: (r[1].protocol, r[1].host_ip, r[1].host_port - r[1].port, r[1].port))

@@ -147,7 +147,7 @@ def _put_endpoint(tx: Transaction, endpoint: EndpointRecord) -> list[str]:
                 if not pool.unused and ip_interface(text).ip in ip_network(pool.subnet):
                     tx.reserve_address(pool_key(network, pool), int(ip_interface(text).ip), endpoint.id)
     except Taken as error:
-        tx.release_addresses(endpoint.id)  # the other address may have been free
+        tx.release_addresses(endpoint.id)  # the endpoint's other address may already be reserved
         return [f"dropped {what} of {container.name if container else endpoint.container_id}: {error}"]
     try:
         tx.put_endpoint(endpoint)

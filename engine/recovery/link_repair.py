@@ -3,9 +3,9 @@
 The agent uses this module after a notification of the kernel, and ``hawse doctor`` uses it for all objects at once. The
 kernel must agree with the records. Three kinds of objects are not repaired:
 
-- an object that a running command is creating or removing, as the object's record or an intent says (an intent is the
-  record of a command's unfinished work)
-- an object that a reboot has ended
+- an object that a running command is creating, changing or removing; the object's record or an intent (the record of a
+  command's unfinished work) shows this
+- an object that a reboot has removed from the kernel, until a command restores it
 - an object that the user has excluded from repair
 """
 

@@ -1,6 +1,6 @@
 """Run jobs in child processes, at most one for each processor. A job can require that other jobs end first.
 
-Each job has its own process, because a job may fork, which a process with several threads must not do.
+Jobs run in processes instead of threads, because a job may fork. A process with several threads must not fork.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ class _Pool(Struct):
 def run(jobs: Iterable[Job], width: int = 0) -> dict[str, Failure]:
     """Run jobs in parallel child processes, wait until every job has ended, and return the failures by job name.
 
-    If a job fails with `Failure.may_pass`, the jobs that need it are not run, and have the same failure. ``width`` is
-    the number of parallel processes; 0 means one for each processor that this process may use. Jobs that need each
-    other in a circle run too, in any order.
+    If a job's failure is temporary (`Failure.may_pass`), the jobs that need it are not run, and the same failure is
+    returned for them. ``width`` is the number of parallel processes; 0 means one for each processor that this process
+    may use. Jobs that need each other in a circle run too, in any order.
     """
     pool, width = _Pool(list(jobs)), width or len(os.sched_getaffinity(0))
     poll = select.poll()

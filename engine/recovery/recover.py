@@ -355,7 +355,7 @@ def schedule_cleanup(host: Host) -> None:
     """Start a process that runs `remove_idle_state` after `IDLE_DELAY_SECONDS` seconds, if the host is unused.
 
     A host is unused if it has no custom networks, no containers and no unfinished work (intents). In a dry run, does
-    nothing. If a later command starts such a process meanwhile, this process leaves the removal to the later process.
+    nothing. If a later command starts another such process during the delay, the first process removes nothing.
     """
     if recording.is_dry_run():
         return

@@ -83,8 +83,8 @@ def cancel(host: Host) -> None:
 
     The containers do not count as stopped by the user. Does nothing if `end_all` has not run in this boot.
 
-    Containers that wait for an automatic restart are left to `engine.recovery.boot`, because a restart that was due
-    during the shutdown has been dropped.
+    If an automatic restart was due during the shutdown, it has been dropped. Therefore this function cancels all
+    automatic restarts for which containers still wait. `engine.recovery.boot` then starts these containers.
     """
     with host.store.read() as reader:
         if not boots.is_shutting_down(reader):

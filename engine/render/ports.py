@@ -82,7 +82,7 @@ def _listed(key: str, bindings: Iterable[Mapping[str, str]] | None) -> Iterator[
         yield {"PrivatePort": int(port), "Type": protocol}
         return
     for binding in bindings:
-        if not binding["HostPort"]:  # clients send to the container's own address
+        if not binding["HostPort"]:  # the port has no host port, because of the network's gateway mode
             yield {"PrivatePort": int(port), "Type": protocol}
             continue
         yield {

@@ -1,9 +1,9 @@
 """The interface between the engine and the runtime, and the values that both exchange.
 
-The runtime handles processes, mount trees, terminals and logs. The runtime only joins or creates network namespaces;
-other modules configure networks. A container is created in two steps, so that its network can be configured between the
-two steps. ``create`` makes the namespaces and a process that waits in these namespaces. ``start`` lets that process
-execute the command. The supervisor is the resident process that is the parent of all container processes.
+The runtime handles processes, mount trees, terminals and logs. It creates or joins network namespaces, but does not
+configure networks; other modules do this. A container is created in two steps, so that its network can be configured
+between the two steps. ``create`` makes the namespaces and a process that waits in these namespaces. ``start`` lets that
+process execute the command. The supervisor is the resident process that is the parent of all container processes.
 """
 
 from __future__ import annotations
@@ -224,7 +224,7 @@ class Runtime(Protocol):
     def keep_supervisor(self) -> None:
         """Start a supervisor if none runs; never raises.
 
-        Does nothing if a supervisor did not answer an earlier request.
+        Does nothing if the supervisor did not answer an earlier request of this object in time.
         """
 
     def wait(self, container_id: str, timeout: float | None = None) -> int | None:

@@ -368,8 +368,8 @@ class Container:
         """Return the fields of the file ``exit`` that say why the process ended; {} if the reason is unknown.
 
         If a client has requested the end, the fields describe this request. Otherwise the kernel log shows whether the
-        kernel killed the process because memory ran out. The log is read only after a SIGKILL. It is not read while a
-        client handles the container's end instead of the command ``on_exit``.
+        kernel killed the process because memory ran out. The log is read only after a SIGKILL. The log is not read if a
+        client handles the container's end (`OnExit.is_held`).
         """
         ordered = self.stop_order.outcome()
         if self.exit_code != 128 + signal.SIGKILL or ordered or self.on_exit.is_held:
@@ -420,8 +420,12 @@ def _fork(spec: Mapping[str, Any], inherited: init.ChildSetup, own_pid_namespace
 def _never_executed(pid: int, bundle: str) -> bool:
     """Return whether a process has not executed the container's command yet; ``bundle`` is the container's directory.
 
-    This holds for two kinds of process: a fork of a supervisor, and the first process of a container that crun created
-    but did not start. Also returns True for a process that has ended or is ending.
+    Such a process is of one of two kinds:
+
+    - a child that a supervisor has forked, and that still has the supervisor's command line
+    - the first process of a container that crun has created but not started
+
+    Also returns True for a process that has ended or is ending.
     """
     if pid in crun.unstarted(bundle):
         return True

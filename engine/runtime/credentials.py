@@ -146,8 +146,10 @@ def capability_mask(add: Sequence[str], drop: Sequence[str], *, privileged: bool
     The mask has no capability that this process lacks. The name ALL means all capabilities.
 
     - ``privileged``: all capabilities of this process
-    - ALL in ``add`` (--cap-add): all capabilities of this process, without ``drop`` (--cap-drop)
-    - otherwise: Docker's default capabilities without ``drop``, and with ``add``, even if both name the capability
+    - ALL in ``add`` (--cap-add): all capabilities of this process except those in ``drop`` (--cap-drop); ALL in
+      ``drop`` is ignored
+    - otherwise: Docker's default capabilities except those in ``drop``, plus those in ``add``; a capability in both
+      lists is added
     """
     known = syscalls.permitted_capabilities()
     if privileged:

@@ -269,10 +269,10 @@ def may_be_error(output: bytes) -> bool:
 
 
 def refusal(output: bytes, argv: Sequence[str]) -> bytes:
-    """Translate crun's message that the kernel refused to execute the command ``argv`` into runc's message; return it.
+    """Return runc's message instead of crun's message ``output`` if the kernel refused to execute a command.
 
-    Example: "exec container process `/x`: Exec format error" gives "exec /x: exec format error". Any other ``output``
-    is returned unchanged.
+    ``argv`` is the command. Example: "exec container process `/x`: Exec format error" gives "exec /x: exec format
+    error". Any other ``output`` is returned unchanged.
     """
     words = output
     if output.startswith(b'{"msg":"exec container process'):

@@ -135,7 +135,8 @@ class ContainerDirectory(DocumentDirectory):
     def write(self, name: str, document: dict[str, Any]) -> None:
         """Write a document to the file ``name`` as `DocumentDirectory.write` does.
 
-        For the name ``exit``, also make a file in the directory `ENDED`, by which commands find ended containers.
+        For the name ``exit``, also creates an empty file in the directory `ENDED`. Commands list this directory to find
+        ended containers.
         """
         if name == "exit":
             self._note_end()
@@ -167,7 +168,8 @@ class ContainerDirectory(DocumentDirectory):
                     raise
 
     def _note_end(self) -> None:
-        with contextlib.suppress(OSError):  # the file is needed only if no process handles the end
+        # Ignore errors. Commands need this file only to find an end that neither ``on_exit`` nor a client has handled.
+        with contextlib.suppress(OSError):
             os.makedirs(os.path.dirname(self._ended), mode=0o700, exist_ok=True)
             os.close(os.open(self._ended, _WRITE | os.O_CLOEXEC, 0o600))
 

@@ -46,7 +46,10 @@ def describe(error: Exception) -> str:
 
 
 def hook_error(text: str) -> str:
-    """Return dockerd's error message for a sandbox that runc's hook cannot configure; ``text`` is the reason."""
+    """Return the message that dockerd prints if runc's hook cannot configure a container's network.
+
+    ``text`` is the reason.
+    """
     hook = "error during container init: error running hook #0: error running hook: exit status 1, stdout: , stderr: "
     return message(SetupFailed(OTHER, hook + text), CREATE)
 

@@ -119,7 +119,9 @@ def _enter(
         if inner == 0:
             close_all_but([channel.fileno(), *streams])
             _become_command(channel, spec, request, streams)
-        os.closerange(0, 1 << 20)  # else the reader of the terminal would never get end-of-file
+        # Close the user's terminal, because the command may continue after the caller has ended. A program at the other
+        # end of this terminal, such as script(1), would otherwise get no end-of-file until the command ends.
+        os.closerange(0, 1 << 20)
         code = 0 if request.detach else process.exit_code(os.waitpid(inner, 0)[1])
         os._exit(code)
     except Exception as error:

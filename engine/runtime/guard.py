@@ -147,7 +147,8 @@ class GuardedProcess:
     def _execute(self, record: dict[str, Any]) -> None:
         argv = record["argv"]
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
-        for log in (record["log"], os.devnull):  # the log may be a directory or a link
+        # If the log cannot be opened (it is a directory or a symbolic link), use /dev/null instead.
+        for log in (record["log"], os.devnull):
             files = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0)]
             files += [(os.POSIX_SPAWN_OPEN, fd, log, flags, 0o600) for fd in (1, 2)]
             # Another program may have written wrong values into the record.
@@ -171,10 +172,10 @@ class GuardedProcess:
         self._start_later()
 
     def _has_failed(self) -> bool:
-        """Return whether the started process has ended, and its lock file has been without a holder for a short time.
+        """Return whether the started process has ended, and no process has held its lock for `_FORK_SECONDS`.
 
-        The lock is checked, because the first process of a supervisor ends after it has forked the supervisor. The
-        supervisor takes the lock within `_FORK_SECONDS`.
+        The end of the started process alone is no failure. The first process of a supervisor forks the supervisor and
+        ends. The supervisor takes the lock within `_FORK_SECONDS`.
         """
         if process.stat_fields(self._child) or resident.holder(self._run, f"{self._name}.lock"):
             self._vanished = math.inf

@@ -49,7 +49,7 @@ _FIELDS = {"argv": list, "env": dict, "log": str, "network": int, "delay": float
 
 
 def is_run_by_systemd() -> bool:
-    """Return whether this process is the main process of a systemd unit, which systemd starts again itself."""
+    """Return whether this process is the main process of a systemd unit. systemd then restarts the process itself."""
     return os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid())
 
 

@@ -46,11 +46,11 @@ def hide(directories: Sequence[str]) -> set[tuple[int, int]]:
 def uncover(source: int, target: str, hidden: set[tuple[int, int]]) -> None:
     """Show a hidden directory at ``target``, where the user has bind-mounted the directory into the container.
 
-    The bind mount has also copied the empty directory that covers the hidden one. This function unmounts the copy. Does
-    nothing if the directory is not hidden.
+    `hide` has mounted an empty directory over the hidden one. The user's bind mount is recursive, so ``target`` shows a
+    copy of the empty directory. This function unmounts the copy. Does nothing if the directory is not hidden.
 
     - ``source``: a file descriptor of the directory
-    - ``hidden``: the result of `hide`, which has covered the hidden directories
+    - ``hidden``: the result of `hide`
     """
     status = os.stat(source)
     if (status.st_dev, status.st_ino) in hidden:

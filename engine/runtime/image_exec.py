@@ -98,7 +98,8 @@ def _check_directory(root: int, path: str) -> None:
         text = f'chdir to cwd ("{path}") set in config.json failed: no such file or directory'
         raise SetupFailed(NOT_FOUND, text) from error
     except OSError:
-        return  # only crun can check a path through /proc, from inside the container
+        # For example, the path has a link in /proc, which `open_in_root` refuses. crun checks it in the container.
+        return
 
 
 def _execute(

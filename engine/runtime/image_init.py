@@ -80,7 +80,7 @@ def _may_start(setup: ChildSetup, first: int) -> bool:
 
 
 def _start(spec: Mapping[str, Any], directory: ContainerDirectory, first: int, program: int | str) -> NoReturn:
-    if spec["sysctls"]:  # set sysctls last, because some belong to interfaces, which now exist
+    if spec["sysctls"]:  # set sysctls only now, because some belong to interfaces, which did not exist earlier
         pidfd = os.pidfd_open(first)
         syscalls.setns(pidfd, syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS)
         rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
@@ -235,9 +235,9 @@ def _user_mount(mount: Mapping[str, Any], targets: Targets, devices: int, *, pri
 class Targets:
     """Makes the mount points in a container's root directory, and returns their canonical paths.
 
-    Symbolic links in the path of a mount point are resolved with the container's root directory as "/". ``replace`` is
-    True for a container with a writable layer. In the paths of Docker's own mount points, such as /etc/hosts, symbolic
-    links are then replaced by real directories or files, as in Docker.
+    Symbolic links in the path of a mount point are resolved with the container's root directory as "/". With
+    ``replace`` (for a container with a writable layer), the paths of Docker's own mount points, such as /etc/hosts, are
+    an exception: as in Docker, their symbolic links are not resolved, but replaced by real directories or files.
     """
 
     def __init__(self, root: int, root_path: str, *, replace: bool) -> None:

@@ -75,9 +75,10 @@ def run(spec: Mapping[str, Any], setup: ChildSetup) -> NoReturn:
 def send_mounts(spec: Mapping[str, Any], setup: ChildSetup, text: bytes, pid: int | str = "self") -> None:
     """Send the message ``text`` to the supervisor; with ``--pid host``, also send the mount namespace of a process.
 
-    The namespace is sent as a file descriptor. ``pid`` is the pid of the process, or "self" for this process. The
-    supervisor may lack the right to open the namespace itself, because the process hides itself (`hide_process`).
-    ``spec`` is the container's description (`ProcessSpec`) as JSON values.
+    The namespace is sent as a file descriptor. Without it, the supervisor would have to open the namespace in /proc.
+    The supervisor may lack the right to do so, because the process hides its links in /proc (`hide_process`).
+    ``pid`` is the pid of the process, or "self" for this process. ``spec`` is the container's description
+    (`ProcessSpec`) as JSON values.
     """
     if not spec["pid_host"]:
         setup.channel.send(text)
@@ -197,7 +198,7 @@ def finish(spec: Mapping[str, Any], setup: ChildSetup, root: int) -> NoReturn:
     This is done after the network is configured. ``root`` is a file descriptor of the container's root directory.
     ``spec`` is the container's description (`ProcessSpec`) as JSON values.
     """
-    if spec["sysctls"]:  # set sysctls last, because some belong to interfaces, which now exist
+    if spec["sysctls"]:  # set sysctls only now, because some belong to interfaces, which did not exist earlier
         rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
         hide_kernel(spec)
     identity = find_identity(spec["user"], root)

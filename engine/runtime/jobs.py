@@ -141,9 +141,9 @@ class Jobs:
     def _fail(self, job: Job) -> None:
         """Schedule another execution of a failed job's program, unless the job was replaced or removed.
 
-        If the container's files are missing, a job that is not durable gets at most `_ATTEMPTS_WITHOUT_FILES` more
-        executions. The program itself deletes these files, but may have been killed before it scheduled the container's
-        restart.
+        A job that is not durable, and whose container has no files, is repeated at most `_ATTEMPTS_WITHOUT_FILES`
+        times. Such a job is not dropped at once, because the program may still have work to do. It may have deleted the
+        files itself, and then have been killed before it scheduled the container's restart.
         """
         if self._jobs.get(job.container_id) is not job:
             return

@@ -22,7 +22,8 @@ def fork(become: Callable[[], NoReturn], ended: Callable[[int], object] | None, 
     - ``become``: turns the new process into the command.
     - ``ended``: None if the child process is the command itself. Otherwise, the child process is a keeper, which waits
       for the command. If the caller has left the command, the keeper calls ``ended`` with the exit code.
-    - ``stack``: the caller leaves the command when it closes this exit stack, or when it ends.
+    - ``stack``: an exit stack of the caller. The caller leaves the command when it closes the stack, or when the caller
+      ends.
     """
     if ended is None:
         child = os.fork()
@@ -64,7 +65,9 @@ def _keep(become: Callable[[], NoReturn], ended: Callable[[int], object], caller
         detach([caller])
         code = process.exit_code(os.waitpid(command, 0)[1])
         os.set_blocking(caller, False)
-        with suppress(BlockingIOError):  # the caller is still there, and waits for the end of this process
+        # BlockingIOError means that the caller has not left the command. The caller then gets the exit code from the
+        # end of this process, so ``ended`` is not called.
+        with suppress(BlockingIOError):
             os.read(caller, 1)
             ended(code)
     finally:

@@ -1,8 +1,8 @@
 """Find in the kernel log the processes that the kernel has killed because memory ran out.
 
-The kernel counts the kills of each control group, but hawse's containers have no control groups of their own. Therefore
-the kernel log is read. The log names a process by its pid in the initial pid namespace. Therefore a supervisor in
-another pid namespace cannot use the log.
+The kernel counts the kills of each control group. But only a container with ``--pid host`` has a control group of its
+own (`engine.runtime.cgroup`). Therefore this module reads the kernel log. The log names a process by its pid in the
+initial pid namespace. Therefore a supervisor in another pid namespace cannot use the log.
 
 This module has few imports, because the supervisor uses it and must use little memory.
 """
@@ -25,7 +25,7 @@ class KernelLog:
 
     def __init__(self) -> None:
         self._fd, self._opened = -1, False
-        self._killed: dict[int, float] = {}  # pid: time of the kill in seconds since boot, without time in suspend
+        self._killed: dict[int, float] = {}  # pid: seconds from boot to the kill, not counting the time in suspend
 
     @property
     def readable(self) -> bool:

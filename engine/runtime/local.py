@@ -415,10 +415,10 @@ class LocalRuntime(Struct, eq=False):
                 supervisor_client.revive(self.run)
 
     def _ask_for_end(self, container_id: str) -> dict[str, Any] | None:
-        """Ask the supervisor for the end of a dead process; return the fields of the file ``exit``, or None if unknown.
+        """Ask the supervisor how and when a process ended; return None if it does not know.
 
-        The fields are the exit code ("code") and the time in Unix seconds ("at"). The supervisor knows the end even if
-        a full disk prevents it from writing the file.
+        The result has the same fields as the file ``exit``: the exit code ("code") and the time in Unix seconds ("at").
+        The supervisor knows them even if a full disk prevents it from writing the file.
         """
         if not self._answers:
             return None

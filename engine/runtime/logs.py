@@ -106,10 +106,11 @@ class _File:
             yield from lines
 
     def skip(self, count: int) -> tuple[int, int]:
-        """Seek to the last ``count`` lines; return how many of these lines the file has, and a number of lines to omit.
+        """Find the last ``count`` lines; return how many of them the file has, and how many lines `lines` must omit.
 
-        The second number is the argument ``skipped`` for the next call of `lines`. It is 0 except for a compressed
-        file, which can only be read from its start.
+        The second number is the argument ``skipped`` for the next call of `lines`. A compressed file can only be read
+        from its start, so `lines` must omit the lines before the last ones. In any other file, this method seeks to the
+        last lines, and the second number is 0.
         """
         if self.compressed:
             total = sum(1 for _ in self._decompressed())

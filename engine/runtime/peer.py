@@ -3,9 +3,9 @@
 A path can be longer than the 107 bytes of a socket address. Therefore an address contains a file descriptor of the
 socket's directory instead of the path. A client accepts only a server of the same user (`is_genuine`).
 
-A server decides whether it may act for a peer. The supervisor, the agent and the warm server act with their own rights
-for the processes that connect to them. The warm server is a resident process that runs commands. Therefore a peer must
-belong to the same user, and must have every right that the server has:
+The servers are the supervisor, the agent and the warm server (a resident process that runs commands). A server acts for
+its peers with its own rights. Therefore it accepts only a peer that belongs to the same user and has every right of the
+server:
 
 - Same user: the kernel records the user when the peer connects.
 - Same user namespace, because every process has all capabilities in a user namespace that it created.
@@ -83,7 +83,10 @@ class Rights:
 
 
 def own_rights(*, any_network: bool = False) -> Rights:
-    """Return the rights of this process. With ``any_network``, peers may be in any network namespace."""
+    """Return the rights of this process, to compare them with the rights of a peer.
+
+    With ``any_network``, the network namespace is 0, and the namespace of a peer is not compared.
+    """
     with socket.socket(socket.AF_UNIX) as connection:
         return Rights(os.getpid(), os.geteuid(), 0 if any_network else _network(connection))
 

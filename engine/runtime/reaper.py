@@ -57,8 +57,8 @@ class Children:
 def leave_parent() -> None:
     """Detach a forked child from the supervisor's signal handling; the child calls this function first.
 
-    The child then writes no received signals to the pipe that it shares with the supervisor. SIGCHLD gets its default
-    handling.
+    Python writes each received signal to a pipe, which the child shares with the supervisor. After this call, the
+    signals of the child are no longer written to the pipe. SIGCHLD gets its default handling.
     """
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

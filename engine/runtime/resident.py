@@ -164,13 +164,13 @@ def _inode(run: str, name: str) -> int:
 def claim(run: str, name: str) -> socket.socket | None:
     """Reserve an abstract socket address for the resident process ``name``; return the socket bound to the address.
 
-    ``run`` is the directory HAWSE_RUN of the process. The address makes sure that only one process of this name runs
-    for ``run``. A lock file alone cannot: another program may delete the file. Nothing can delete the address, and
-    closing the socket releases it.
+    ``run`` is the directory HAWSE_RUN of the process. The address ensures that only one process of this name runs for
+    ``run``. A lock file is not enough, because another program may delete it. No program can delete the address. It is
+    released when the socket is closed.
 
-    - Another process of hawse with the same ``run`` has the address already: returns None.
-    - The address cannot be bound for another reason, such as a foreign program that has the address: returns an unbound
-      socket. The process then starts without the reservation.
+    - If another process of hawse with the same ``run`` has the address, returns None.
+    - If binding fails for any other reason, returns an unbound socket. The process then starts without the reservation.
+      An example is an address that a foreign program has.
     """
     holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     address = f"\0hawse/{name}/{zlib.crc32(os.fsencode(run)):08x}{run[-64:]}".encode("utf-8", "surrogateescape")[:107]

@@ -113,8 +113,8 @@ def ensure(root: int, path: str, *, directory: bool, replace: bool = False, moun
 def _step(parent: int, name: str, *, directory: bool, replace: bool) -> str | None:
     """Create the path component ``name`` in the directory ``parent`` (a file descriptor) if it is missing.
 
-    If a symbolic link has this name and is kept, returns the target of the link, otherwise None. With ``replace``, a
-    symbolic link, or a file where a directory is needed, is replaced. Raises OSError.
+    With ``replace``, a symbolic link, or a file where a directory is needed, is replaced. Without ``replace``, a
+    symbolic link is kept, and the function returns the link's target. In all other cases, returns None. Raises OSError.
     """
     try:
         status = os.stat(name, dir_fd=parent, follow_symlinks=False)

@@ -166,8 +166,9 @@ def make_devices(devices: int, dev: str, *, privileged: bool, console: bool) -> 
     ``devices`` is a file descriptor of the host's /dev. With ``console``, the container has a terminal. An unprivileged
     container has CAP_MKNOD as in Docker. It can make other devices, but it cannot open them (MS_NODEV).
 
-    The device files are new, because the container may change their modes and owners. They are on a file system without
-    MS_NODEV below /dev, and are bound from there.
+    The device files are copies of the host's, because the container may change their modes and owners. They are on a
+    tmpfs without MS_NODEV. The visible /dev is a second tmpfs, which is mounted over the first. The device files are
+    bound into it.
     """
     names = list(_all_devices(devices)) if privileged else _DEVICES
     syscalls.mount("tmpfs", dev, "tmpfs", MS_NOSUID, "size=65536k,mode=755")
@@ -186,8 +187,9 @@ def make_devices(devices: int, dev: str, *, privileged: bool, console: bool) -> 
 def _new_device(devices: int, directory: str, name: str) -> int:
     """Make a copy of the host's device file ``name`` in ``directory``, and return a file descriptor of the copy.
 
-    ``devices`` is a file descriptor of the host's /dev. Devices that every container has get Docker's mode and owner.
-    Returns a file descriptor of the host's own file if this process may not make devices.
+    ``devices`` is a file descriptor of the host's /dev. If every container has this device, the copy has Docker's mode
+    and owner. Otherwise it has those of the host's file. If this process is not allowed to make devices, returns a file
+    descriptor of the host's file.
     """
     original, path = f"{_path_of(devices)}/{name}", f"{directory}/{name}"
     status = os.stat(original)
@@ -221,7 +223,7 @@ def own_null(fd: int) -> int:
 def new_null(directory: str) -> int:
     """Open a new null device on a temporary mount at ``directory``; return its file descriptor.
 
-    This process is in a mount namespace of its own. Opens the host's /dev/null if this process may not make devices.
+    This process is in a mount namespace of its own. If it is not allowed to make devices, opens the host's /dev/null.
     """
     devices = os.open("/dev", os.O_PATH | os.O_CLOEXEC)
     syscalls.mount("tmpfs", directory, "tmpfs", MS_NOSUID, "size=64k,mode=700")
@@ -300,7 +302,10 @@ def apply_default_sysctls() -> None:
 
 
 def apply_sysctls(sysctls: Mapping[str, str], netns: str) -> None:
-    """Write the values of ``--sysctl``; raises `SetupFailed` for a network sysctl if ``netns`` is "host"."""
+    """Write the values of ``--sysctl``; raises `SetupFailed` if a value cannot be written.
+
+    Also raises `SetupFailed` for a network sysctl ("net.…") if ``netns`` is "host".
+    """
     for key, value in sysctls.items():
         if netns == "host" and key.startswith("net."):
             text = f'{CREATE}sysctl "{key}" not allowed in host network namespace: unknown'

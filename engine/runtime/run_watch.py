@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INTERVAL_SECONDS = 0.25  # between two checks; a check costs four system calls
-LOOKS_LIMIT = 2  # maximum number of checks that wait for the end of a change
+LOOKS_LIMIT = 2  # maximum number of checks that do not report a change, because it may still continue
 
 
 class RunWatch:

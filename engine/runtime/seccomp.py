@@ -53,7 +53,10 @@ _MACHINES = {
 
 
 class _KernelVersion(json_types.GoType):
-    """A kernel version such as "4.8". An empty text stands for the key's earlier value in the document, or for 0.0."""
+    """A kernel version such as "4.8".
+
+    An empty text means 0.0. If the JSON object has the same key earlier, an empty text means the earlier key's value.
+    """
 
     name = "seccomp.KernelVersion"
 
@@ -65,7 +68,7 @@ class _KernelVersion(json_types.GoType):
     ) -> str:
         """Return the version as text; raises Mismatch if it is invalid.
 
-        The error is not added to ``errors``, because Docker reports it even if ``errors`` has earlier errors.
+        The error is raised and not added to ``errors``. Docker reports this error rather than the earlier ones.
         """
         invalid = f'invalid kernel version: {json_types.compact(value)}, expected "<kernel>.<major>"'
         if not isinstance(value, str):
@@ -169,7 +172,7 @@ def translate(profile: Mapping[str, Any], capabilities: Collection[str]) -> dict
         _check_alternatives(rule, "name", "names")
     machine, native = _MACHINES.get(os.uname().machine, ("", ""))
     architectures = profile.get("architectures") or []
-    for entry in reversed(profile.get("archMap") or ()):  # the first entry of this architecture counts
+    for entry in reversed(profile.get("archMap") or ()):  # in reverse, so that the architecture's first entry is used
         if entry.get("architecture") == native:
             architectures = [native, *(entry.get("subArchitectures") or ())]
     rules = [_rule(rule) for rule in listed if _holds(rule, machine, capabilities)]

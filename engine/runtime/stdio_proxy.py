@@ -24,19 +24,20 @@ _CHUNK = 32768
 
 
 class StdioProxy:
-    """Replaces the standard streams that a container must not get by pipes; passes on the other streams unchanged.
+    """Creates pipes in place of the standard streams that a container must not get; keeps the other streams.
 
-    ``may_say`` decides which streams are replaced:
+    ``may_say`` decides which streams are replaced by pipes:
 
-    - None, for hostfs (a container on the host's own files): all terminals.
-    - A function, for a container of an image: the error stream, and all others except pipes, sockets and /dev/null.
+    - None, for hostfs (a container on the host's own files): every terminal.
+    - A function, for a container of an image: the error stream in all cases, and each other stream that is not a pipe,
+      a socket or /dev/null.
 
-    ``may_say`` gets the first error output, and returns whether crun may have written it. ``held`` then keeps this
-    output. If more error output follows, all of it is written to the caller's error stream. Otherwise the caller
-    decides after the command's end, and calls `release`.
+    ``may_say`` gets the first error output, and returns whether crun may have written it. If the result is True, the
+    output is kept in ``held`` and not written. If more error output follows, the kept output and the new output are
+    written to the caller's error stream. Otherwise the caller decides after the command's end, and calls `release`.
 
-    If standard output is replaced and goes to the same file as the errors, both use one pipe. Their order then stays
-    the same.
+    If standard output is replaced and goes to the same file as the error stream, both use one pipe. The order of all
+    output then stays the same.
     """
 
     def __init__(self, streams: list[int], may_say: Callable[[bytes], bool] | None = None) -> None:

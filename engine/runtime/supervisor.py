@@ -86,10 +86,9 @@ class Supervisor:
     def serve(self, idle: float, residence: resident.Residence) -> None:
         """Serve requests until there has been nothing to do for ``idle`` seconds.
 
-        A host of hawse is a network namespace with its own HAWSE_ROOT and HAWSE_RUN. An idle supervisor ends earlier if
-        a command of another host connects, because that host needs its own supervisor.
-
-        Writes deleted files in HAWSE_RUN again. ``residence`` has the lock and the socket.
+        An idle supervisor ends earlier if a client in another network namespace connects (`_refuse`). If other programs
+        delete files in HAWSE_RUN, this method creates them again (`_put_back`). ``residence`` has the lock and the
+        socket.
         """
         self.loop.watch(self._listener.fileno(), self._accept)
         while not self._leaving and time.monotonic() < self._used + idle:
@@ -107,9 +106,9 @@ class Supervisor:
     def _put_back(self, residence: resident.Residence) -> None:
         """Create the lock, the socket and the files of running containers again if other programs have deleted them.
 
-        A supervisor without containers ends instead, because the next command starts another one. After an error (a
-        full disk), the next check tries again. The socket is created last, because a command that can connect must find
-        the files.
+        If the lock or the socket is missing, a supervisor without containers, clients and jobs ends instead. The next
+        command then starts another supervisor. After an error (a full disk), the next check tries again. The socket is
+        created last, because a command that can connect must find the files.
         """
         if not (self._is_needed() or residence.is_intact()):
             self._leaving = True
@@ -175,8 +174,9 @@ class Supervisor:
         """Refuse to act for a client: send it the reason ``objection``, and close the connection.
 
         - A client of another user gets no reply.
-        - If the client is in another network namespace, an idle supervisor ends without a reply. The host's network
-          namespace was deleted and created again with the same directories, so the host needs a new supervisor.
+        - If the client is in another network namespace, an idle supervisor ends without a reply. The namespace of this
+          host (a network namespace with its own HAWSE_ROOT and HAWSE_RUN) may have been deleted and created again. The
+          host then needs a supervisor in the new namespace.
         """
         if objection == peer.OTHER_NETWORK and not self._is_needed():
             self._leaving = True
@@ -287,13 +287,14 @@ class Supervisor:
         if container is not None:
             container.on_exit.hold()
             self._tell_end(client, container, container.on_exit.release)
-        client.reply({"ok": container is not None})  # last, because a reply to a client that has ended closes `client`
+        # Reply last. If the client has ended, the reply closes ``client``, and ``client.on_close`` must be set by then.
+        client.reply({"ok": container is not None})
 
     def _stop(self, client: Connection, request: dict[str, Any]) -> None:
         """Stop a container as `StopOrder` describes, and report its end to the client.
 
-        If the request has ``hold``, the client handles the end and then sends any frame. If the client closes the
-        connection instead, the container's command ``on_exit`` runs.
+        If the request has ``hold``, the client handles the end, and then sends a frame with any content to confirm
+        this. If the client closes the connection instead, the container's command ``on_exit`` runs.
         """
         container = self._containers.get(request["id"])
         if container is None or container.stage != "running":
@@ -401,8 +402,8 @@ def main(run: str) -> None:
     os.chdir("/")
     os.umask(0o077)
     lock = resident.open_lock(run, LOCK)
-    # Claim the address before the lock. If another program has deleted the lock file, the running supervisor locks a
-    # new file. A second supervisor must not hold the lock of the new file at that moment.
+    # Claim the address first, so that a second supervisor ends before it takes the lock. If another program has deleted
+    # the lock file, the running supervisor must be able to create and lock a new file at any time.
     claimed = resident.claim(run, SOCKET)
     if claimed is None or not resident.try_lock(lock):
         return

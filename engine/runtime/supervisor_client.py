@@ -63,8 +63,9 @@ def connect(run: Path) -> socket.socket:
 def _start(run: Path) -> None:
     """Start a supervisor, and wait up to 10 s until it listens or ends; raises OSError.
 
-    A supervisor that does not listen by then is killed. If another supervisor runs, the new supervisor ends at once. It
-    runs without site packages and without the user's PYTHON… variables, because it needs only the standard library.
+    If another supervisor runs, the new supervisor ends at once. After 10 s, this function returns without an error. It
+    then kills the started process only if that process has not forked the supervisor yet. The supervisor runs without
+    site packages and without the user's PYTHON… variables, because it needs only the standard library.
     """
     make_private_directory(run)
     with suppress(subprocess.TimeoutExpired):

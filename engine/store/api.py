@@ -102,7 +102,10 @@ class Reader(Protocol):
         """Return the driver types that have at least one live network."""
 
     def subnets(self, version: int) -> list[tuple[int, int]]:
-        """Return the first and last address, as integers, of each subnet of IP ``version`` that a network uses."""
+        """Return the subnets that networks use, each as its first and last address (two integers).
+
+        ``version`` is the IP version of the subnets, 4 or 6.
+        """
 
     def network(self, network_id: str) -> NetworkRecord | None:
         """Return the network with this full id, or None if no network has this id."""

@@ -29,12 +29,12 @@ def path_of(store: Path) -> Path:
 
 
 def make(store: Path) -> bool:
-    """Write the backup of a store and return True. Return False if the store is damaged; the backup then stays.
+    """Write the backup of a store and return True; return False and keep the old backup if the store is damaged.
 
-    A store without networks, containers and images of the user needs no backup, so its old backup is removed. Raises
-    OSError and sqlite3.Error if the store cannot be read or the backup cannot be written. Raises `NewerSchema` or
-    `NoSchema` for a store that this version cannot read. Raises Unavailable if another process locks the store's
-    directory too long.
+    A store that has only predefined networks needs no backup. For such a store, the old backup is removed, and the
+    result is True. Raises OSError or sqlite3.Error if the store cannot be read or the backup cannot be written. Raises
+    `NewerSchema` or `NoSchema` for a store that this version cannot read. Raises Unavailable if another process locks
+    the store's directory too long.
     """
     if not store.stat().st_size:
         return False  # do not open an empty file: SQLite would delete its log, which a repair reads

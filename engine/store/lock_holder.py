@@ -13,7 +13,7 @@ from pathlib import Path
 from drivers.linux import process
 
 WRITE_LOCK = "120"  # the byte of the -shm file that SQLite's writers lock (wal-index, WAL_WRITE_LOCK)
-WHOLE_FILE = "0"  # the first byte of a lock that flock(2) took
+WHOLE_FILE = "0"  # the start of the locked range in /proc/locks, for flock(2), which always locks a whole file
 STOP_CHECK_SECONDS = 2.0
 """Seconds after which a waiting command checks whether the process that holds the lock is stopped."""
 _COMMAND_LIMIT = 60  # characters of a command line in an error message

@@ -10,8 +10,8 @@ three exceptions:
 
 `engine.containers.remove` holds the locks of several containers, but never waits for a lock while it holds another.
 
-A waiting command checks whether the holder of the lock is stopped. On a terminal, the command line sets a function (the
-notice), which names the holder of the lock to the user. Without a notice, nothing is shown.
+A waiting command fails with Unavailable if the process that holds the lock is stopped. The CLI can set a function (the
+notice) that names this process to the user. The CLI sets it only if stderr is a terminal with colour.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ _notice: Notice | None = None
 
 @contextmanager
 def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
-    """Hold the lock of one object inside the block; blocks up to ``timeout`` seconds, then raises Unavailable.
+    """Hold the lock of one object during the ``with`` block.
+
+    Raises Unavailable after ``timeout`` seconds of waiting, or earlier if a stopped process holds the lock.
 
     The lock is a file in HAWSE_RUN/locks (``run`` is HAWSE_RUN). ``kind`` is the kind of the object, such as
     "container". ``object_id`` is an id that hawse generated, an inode number or a constant, never a string from the

@@ -46,9 +46,10 @@ def repair(store: Path, build: Build) -> list[str]:
     """Replace the store by the file that ``build`` writes from the readable records; return one line for each action.
 
     ``build`` gets the readable records and the path of the new file. It returns one line for each of its actions. The
-    old file is kept next to the store. If a killed repair has already moved the old file away, the new file is
-    complete, and only the replacement is finished. Raises Unavailable if a command locks the store for longer than
-    `LOCK_SECONDS`.
+    old file is kept next to the store. Raises Unavailable if a command locks the store for longer than `LOCK_SECONDS`.
+
+    An earlier repair may have been killed after it had moved the old file away. Its new file is then complete. In this
+    case, this function only completes the earlier repair, and does not call ``build``.
     """
     make_private_directory(store.parent)
     repaired = Path(f"{store}{store_file.REPAIRED}")
@@ -182,10 +183,11 @@ def _replace(store: Path, repaired: Path, aside: str) -> list[str]:
 
 
 def _started_name(store: Path, repaired: Path) -> str:
-    """Return the path to which a killed repair has moved the old file, but not yet the file's log, else "".
+    """Return the path to which a killed repair has moved the old file; return "" if the file's log is there too.
 
-    ``repaired`` is the complete file that the killed repair has written. An old file of an earlier repair is not
-    returned: its ctime (the time of its rename) is before the ctime of ``repaired``.
+    The caller moves a missing log to the returned path. ``repaired`` is the complete file that the killed repair has
+    written. The old files of earlier repairs are ignored: their ctime (the time of the rename) is before the ctime of
+    ``repaired``. If there are only such files, or none, the result is "".
     """
     renamed = {os.stat(kept).st_ctime_ns: kept for kept in store.parent.glob(f"{store.name}{DAMAGED}*[0-9]")}
     last = max(renamed, default=0)

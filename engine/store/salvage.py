@@ -39,8 +39,8 @@ first free page, number of free pages.
 DAMAGES_LIMIT = 5  # maximum number of damaged pages and rows that the problems name
 MAGIC = b"SQLite format 3\0"
 PAGE = 4096  # bytes; the page size of every store
-# The headers of a write-ahead log (32 bytes; the third number is the page size) and of each frame (24 bytes; the first
-# number is the page number).
+# WAL_HEADER is the header of a write-ahead log: 32 bytes, and the third number is the page size. FRAME_HEADER is the
+# header of each frame (one page) in the log: 24 bytes, and the first number is the page number.
 WAL_HEADER, FRAME_HEADER = struct.Struct(">IIII16x"), struct.Struct(">II16x")
 
 
@@ -50,7 +50,7 @@ class Salvaged(Struct):
     - ``records``: for each table, its records by id, in order of creation
     - ``meta``: the small values that are stored outside the records
     - ``intents``: the records of unfinished work
-    - ``broken``: the names of the tables that have lost unknown rows
+    - ``broken``: the names of the tables that have lost rows, if the ids of these rows are unknown
     - ``lost``: for each table, the ids of its unreadable records
     - ``problems``: one line for each damage
     - ``sequences``: for each table, the highest row number that it has had; the numbers only grow
@@ -90,7 +90,7 @@ def read_store(store: Path, scratch: Path, opened: ExitStack) -> Salvaged:
         return salvaged
     mended = read_file(copy)
     mended.problems = salvaged.problems
-    mended.broken = set(TABLES)  # the lost rows are unknown
+    mended.broken = set(TABLES)  # each table may have lost rows, and their ids are unknown
     return mended
 
 

@@ -242,7 +242,7 @@ class SqliteStore:
                     self._make_room(connection)
                 self._wait_for_lock(connection, begin)
                 if begin == READ or self._is_current(key):
-                    check_schema(connection)  # also the first read, so the transaction's snapshot begins here
+                    check_schema(connection)  # after a plain BEGIN, this first read also opens the snapshot
                     return key, connection
             except BaseException:
                 connection.close()
@@ -282,7 +282,7 @@ class SqliteStore:
                 store_file.create(self.path)
                 key = connection_key(self.path, self.busy_seconds)
             return key, take_idle(key) or self._connect()
-        except OSError as error:  # the caller's block is outside this try, so its own OSError is not translated
+        except OSError as error:  # caught only here: an OSError from the caller's `with` block must stay an OSError
             raise translate(self.path, error) from error
 
     def _connect(self) -> sqlite3.Connection:
@@ -301,7 +301,7 @@ class SqliteStore:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA synchronous = NORMAL")
-        if sys.version_info >= (3, 12):  # older versions cannot switch off the write to disk at the last close
+        if sys.version_info >= (3, 12):  # older versions cannot disable the checkpoint when the last connection closes
             connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
         if not check_schema(connection):
             with store_file.locked(self.path):

@@ -22,7 +22,7 @@ _REASONS = {
 NO_SPACE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 """The error codes that a full or read-only disk may cause."""
 _DAMAGES = {
-    0: "",  # Python cannot convert a column's value
+    0: "",  # no error code of SQLite: Python cannot convert a column's value
     sqlite3.SQLITE_ERROR: "",  # a table is missing
     sqlite3.SQLITE_CORRUPT: "",
     sqlite3.SQLITE_NOTADB: "not a database",

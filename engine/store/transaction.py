@@ -118,7 +118,10 @@ class SqliteReader:
         return {driver for (driver,) in rows}
 
     def subnets(self, version: int) -> list[tuple[int, int]]:
-        """Return the first and last address, as integers, of each subnet of IP ``version`` that a network uses."""
+        """Return the subnets that networks use, each as its first and last address (two integers).
+
+        ``version`` is the IP version of the subnets, 4 or 6.
+        """
         rows = self._connection.execute("SELECT first, last FROM subnets WHERE family = ?", (version,))
         return [(int.from_bytes(first), int.from_bytes(last)) for first, last in rows]
 

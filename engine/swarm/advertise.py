@@ -74,10 +74,11 @@ def of_interface(name: str, refusal: str) -> str:
 
 
 def sole_address() -> str:
-    """Return this host's address for other hosts; raises InvalidArgument if the host has several or no such addresses.
+    """Return the only address at which other hosts can reach this host.
 
-    If the host has such an IPv4 address, its IPv6 addresses do not count. Loopback addresses, link-local addresses and
-    the addresses of hawse's own bridges never count. The error has Docker's message.
+    Loopback addresses, link-local addresses and the addresses of hawse's own interfaces are ignored. If an IPv4 address
+    remains, all IPv6 addresses are ignored too. If no address or several addresses remain, raises InvalidArgument with
+    Docker's message.
     """
     hawse_links = {link.name for link in marked_links.of_host()}
     candidates = [

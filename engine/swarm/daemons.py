@@ -74,7 +74,7 @@ def ensure(run: Path, name: str, argv: Sequence[str], directory: Path = Path("/"
         assert process.stdin is not None
         with process.stdin as gate:
             gate.write(b"go\n")
-        process.returncode = 0  # with a return code, Popen does not wait for the child; `reap` waits for it
+        process.returncode = 0  # prevents Popen from collecting the child's exit status, because `reap` collects it
         return True
 
 

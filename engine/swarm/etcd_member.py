@@ -100,12 +100,14 @@ def start(run: Path, where: Path, member: EtcdMember) -> None:
 def keep_running(run: Path, root: Path) -> None:
     """Restart the etcd member if the member has ended and this host is still in its cluster.
 
-    ``run`` is HAWSE_RUN, and ``root`` is HAWSE_ROOT. A host that leaves its cluster stops the member itself. Raises
-    Unavailable if the member's data is lost.
+    ``run`` is HAWSE_RUN, and ``root`` is HAWSE_ROOT. The command that leaves a cluster also stops the member, so the
+    member is not restarted after that command. Raises Unavailable if the member's data is lost.
     """
     daemons.reap(run, NAME)
     if not daemons.is_running(run, NAME) and is_clustered(root):
         restart(run, membership.directory(root))
+        if not is_clustered(root):  # `swarm leave` has ended the membership since the first check
+            daemons.stop(run, NAME)
 
 
 def restart(run: Path, where: Path) -> None:
@@ -205,8 +207,8 @@ def members(client: Client) -> list[dict[str, Any]]:
 def remove(client: Client, name: str) -> None:
     """Remove the member ``name`` (a node id) from the etcd store.
 
-    Does nothing if the store has no such member, or no other member. The removal is refused until the remaining
-    majority has been connected for 5 s. The function therefore tries again for up to `UNHEALTHY_SECONDS` seconds.
+    Does nothing if the store has no such member, or no other member. etcd refuses the removal until a majority of the
+    remaining members has been connected for 5 s. Therefore the removal is tried again for up to `UNHEALTHY_SECONDS`.
     """
     deadline = time.monotonic() + UNHEALTHY_SECONDS
     while True:

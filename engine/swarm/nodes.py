@@ -122,12 +122,12 @@ def pick(documents: Documents, reference: str) -> Json:
 
 
 def remove(host: Host, reference: str, *, force: bool) -> None:
-    """Remove a node that is down, with all its endpoints and addresses; with ``force``, also a worker that is up.
+    """Remove a node and all its endpoints and addresses; raises Forbidden if the node may not be removed.
 
-    ``reference`` is an id, a host name or the start of an id. Raises Forbidden in two cases:
+    ``reference`` is an id, a host name or the start of an id.
 
-    - The node is up, unless it is a worker and ``force`` is True.
-    - The node is a manager, unless it is down and ``force`` is True.
+    - Without ``force``, only a worker that is down may be removed.
+    - With ``force``, any worker may be removed, and a manager that is down.
 
     As the first step, managers stop accepting the node's certificate.
     """

@@ -127,10 +127,10 @@ def _take_store_files(where: Path, files: Mapping[str, str]) -> None:
 
 
 def _external(store: Sequence[str]) -> tuple[list[str], str, str]:
-    """Return the URLs of an external etcd store without credentials, and the user and password in the first URL.
+    """Remove the credentials from the URLs of an external etcd store; return the URLs, the user and the password.
 
-    ``store`` has the URLs as the user gave them; ``https://`` may be missing. User and password are "" if the first URL
-    has none. Raises InvalidArgument if a URL is not valid or not https.
+    ``store`` has the URLs as the user gave them; ``https://`` may be missing. User and password are those in the first
+    URL, or "" if it has none. Raises InvalidArgument if a URL is not valid or not https.
     """
     parts = [_parse_store(url if "://" in url else f"https://{url}") for url in store]
     urls = [f"https://{p.netloc.rpartition('@')[2]}" for p in parts]
@@ -148,10 +148,10 @@ def _parse_store(url: str) -> SplitResult:
 
 
 def _with_store(host: Host, where: Path, membership: ClusterMembership, cluster: Cluster) -> ClusterMembership:
-    """Start etcd unless the etcd store is external, and write the first records of a new cluster to the store.
+    """Write the first records of a new cluster to the etcd store; if the store is not external, start etcd before that.
 
     ``where`` is the new directory of the cluster's files, which is first renamed to `membership.directory`. Returns the
-    membership with this host's WireGuard key.
+    membership with this host's WireGuard key. Raises InvalidArgument if an external store already has a cluster.
     """
     _publish_directory(host, where)
     if not membership.external:
@@ -249,8 +249,8 @@ def _take_place(
     """Write this host's own node record to the etcd store; return the membership with this host's WireGuard key.
 
     - ``where``: the new directory of the cluster's files, which is first renamed to `membership.directory`.
-    - ``members``: for a new manager, which first starts its own etcd member, all etcd members as ``name=peer URL``.
-      None for a worker, or with an external etcd store.
+    - ``members``: all etcd members as ``name=peer URL``, if this host becomes a manager. This host then starts its own
+      etcd member before it writes the record. None for a worker, or with an external etcd store.
     """
     membership, public = _with_tunnel_key(membership)
     _publish_directory(host, where)
@@ -269,10 +269,10 @@ def _withdraw(host: Host) -> None:
     """Undo in the etcd store what an incomplete init or join of this host has done.
 
     - After an init: hawse's records are deleted from the external etcd store. Raises Unavailable if the store refuses
-      the deletion or does not answer, because only the files that `_abandon` deletes give access to the records.
-    - After a join: the host leaves the cluster, and its etcd member is removed. Errors are ignored. The member may
-      already have a vote, and the caller deletes the member's data next (`_abandon`). Without the removal, the cluster
-      could lose its quorum.
+      the deletion or does not answer. The caller must then keep the cluster files, which are needed for a new attempt.
+    - After a join: the host leaves the cluster, and its etcd member is removed from the store's members. Errors are
+      ignored. The removal is necessary because the caller then deletes the member's data (`_abandon`). If the member
+      has a vote and is not removed, the cluster could lose its quorum.
     """
     where = memberships.directory(host.root)
     created, joined = _incomplete(where / CREATING), _incomplete(where / JOINING)
@@ -442,9 +442,12 @@ def _require_outside(host: Host) -> None:
 def _workplace(host: Host) -> Iterator[Path]:
     """Yield a new directory for the cluster's files; `MEMBERSHIP_LOCK` is held during the ``with`` block.
 
-    If the block fails, this host is removed from the cluster and the files are deleted. After a failed init, an
-    external etcd store may not answer. The files then stay, and the next init or join deletes the store's records.
-    Raises Unavailable if another command has made this host a member, or if such records cannot be deleted now.
+    Before the block, an earlier incomplete init or join is undone. If the block fails, it is undone too: this host is
+    removed from the cluster, and the files are deleted. If an external etcd store cannot delete the records of a failed
+    init, the files stay. The next init or join then tries again to delete these records.
+
+    Raises Unavailable if another command has made this host a member, or if the records of an earlier init still cannot
+    be deleted.
     """
     with locked(host.run, *MEMBERSHIP_LOCK):
         _require_outside(host)
@@ -497,12 +500,15 @@ def _enter(host: Host, membership: ClusterMembership) -> None:
 
 
 def _abandon(host: Host) -> None:
-    """Stop this host's processes of the cluster and delete its cluster files; also after an incomplete init or join.
+    """Stop this host's cluster processes (etcd, manager's server) and delete its cluster files.
 
-    Sends no request to the etcd store. The files include the data of this host's own etcd member.
+    The files include the data of this host's own etcd member. Sends no request to the etcd store. This function is used
+    to leave a cluster, and to remove an incomplete init or join.
     """
     where = memberships.directory(host.root)
-    for file in (CREATING, JOINING):  # first, because after a kill, the next init or join undoes what these files name
+    # Delete these files first. If a killed command left one of them, the next init or join would try to undo the init
+    # or join in the file, but would lack the other files.
+    for file in (CREATING, JOINING):
         with suppress(FileNotFoundError, NotADirectoryError):
             (where / file).unlink()
     _end_membership(host)

@@ -45,11 +45,18 @@ class SwarmVerbs:
         return filter_nodes(nodes.list_documents(self.host), filters)
 
     def inspect_node(self, reference: str) -> Json:
-        """Return Docker's JSON document of one node: an id, ``self``, a host name or the start of an id."""
+        """Return Docker's JSON document of one node.
+
+        ``reference`` is an id, the word ``self`` (this host), a host name or the start of an id.
+        """
         return nodes.inspect(self.host, reference)
 
     def remove_node(self, reference: str, *, force: bool = False) -> None:
-        """Remove a node that is down from the cluster; with ``force``, also a worker that is up."""
+        """Remove a node from the cluster; raises Forbidden if the node may not be removed.
+
+        Without ``force``, only a worker that is down may be removed. With ``force``, any worker may be removed, and a
+        manager that is down.
+        """
         nodes.remove(self.host, reference, force=force)
 
     def node_id(self) -> str:

@@ -50,7 +50,8 @@ def repair(host: Host, record: NetworkRecord, membership: ClusterMembership, cli
     """Repair this host's endpoints and peer tables of a network; return a line of text for each difference.
 
     Another command may have deleted the network since the caller read ``record``. Therefore the record is read again
-    under `NETWORKS_LOCK`, which prevents a later deletion. Only a network that is still active gets kernel objects.
+    under `NETWORKS_LOCK`, which prevents a later deletion. The peer tables are repaired only if the phase of the new
+    record is "live".
     """
     with locked(host.run, *NETWORKS_LOCK), peers.programming(host.run):
         with host.store.read() as reader:

@@ -157,9 +157,10 @@ def check_own_sandbox(record: ContainerRecord) -> None:
 
 
 def check_no_adoption(record: ContainerRecord, adoption: Adoption) -> None:
-    """Check that a request to connect the existing ``record`` sets no name and no restart policy.
+    """Check that a request to connect the container ``record`` does not set a name or a restart policy.
 
-    Raises InvalidArgument. These two settings (``adoption``) are only for a network namespace that has no record yet.
+    Raises InvalidArgument. These two settings (in ``adoption``) are only for a network namespace that has no container
+    record yet.
     """
     if adoption.name or adoption.restart:
         flag = "--name" if adoption.name else "--restart"

@@ -103,8 +103,8 @@ def check_default_options(driver: str, options: Options) -> None:
 def rotation(driver: str, options: Options, limit: int) -> Rotation:
     """Return the size limits of a log; raises ValueError with Docker's message.
 
-    ``limit`` (bytes; 0: no limit) applies to a log without the option ``max-size``. It does not apply to the driver
-    "local", which has limits of its own.
+    ``limit`` (bytes; 0: no limit) applies only to a log without the option ``max-size``. It does not apply to the
+    driver "local", which has limits of its own. If ``limit`` applies, the result follows these rules:
 
     - All files of the log together have at most ``limit`` bytes.
     - Without the option ``max-file``, the log has up to 5 files, so that a rotation does not empty the log.

@@ -8,7 +8,7 @@ import signal
 from engine.errors import InvalidArgument
 from engine.golang.strconv import whole_number
 
-RTMIN, RTMAX = 34, 64  # glibc uses the first two real-time signals, 32 and 33, itself
+RTMIN, RTMAX = 34, 64  # the first two real-time signals, 32 and 33, are reserved for glibc
 NAMES = {member.name.removeprefix("SIG"): member.value for member in signal.Signals}
 LARGEST = (1 << 63) - 1  # the largest value of Go's int
 REALTIME = re.compile(r"RTM(?P<base>IN|AX)(?P<offset>[+-][0-9]+)?")

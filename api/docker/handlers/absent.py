@@ -1,6 +1,7 @@
 """Answer for parts of Docker that hawse lacks: empty lists, and refusals (501) that say what to do instead.
 
-Wrong parameters and missing objects get Docker's errors first.
+Most handlers first check the parameters and look for the named object. If this check fails, the client gets Docker's
+error.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def service(request: Request) -> Response:
 
 
 def session(_: Request) -> Response:
-    """Refuse POST /session, by which BuildKit asks for a connection, with ApiError (501)."""
+    """Refuse POST /session with ApiError (501); BuildKit clients use this request to open a connection."""
     raise ApiError(501, BUILD)
 
 
@@ -151,7 +152,7 @@ def commit(request: Request) -> Response:
 def archive(request: Request) -> Response:
     """Refuse /containers/{id}/archive with NotImplementedByHawse, after a check of the path and of the container."""
     if not request.value("path"):
-        raise bad_request("bad parameter: pathcannot be empty")  # Docker's text, without the space
+        raise bad_request("bad parameter: pathcannot be empty")  # Docker's text lacks the space too
     request.engine.containers.inspect(request.parameters["id"])
     raise NotImplementedByHawse(FILES)
 

@@ -55,8 +55,8 @@ def attach_websocket(request: Request) -> None:
 def _converse(request: Request, requested: Sequence[str], connect: Callable[[bool], Hijacked], *, framed: bool) -> None:
     """Answer the request, then send the container's logs (flag ``logs``) and copy its streams (flag ``stream``).
 
-    The copying ends with the container, when the client disconnects, or when the client types the detach keys. Because
-    clients start the container after the answer, the streams are opened before the answer.
+    The copying ends when the container ends, when the client disconnects, or when the client types the detach keys.
+    Because clients start the container after the answer, the streams are opened before the answer.
 
     - ``requested``: the streams that the client asked for: "stdin", "stdout", "stderr"
     - ``connect``: sends the answer and returns the connection; its argument is whether the container has a terminal
@@ -68,7 +68,8 @@ def _converse(request: Request, requested: Sequence[str], connect: Callable[[boo
     stdin = "stdin" in requested and document["Config"]["OpenStdin"]
     once = document["Config"]["StdinOnce"]
     stays = once and not tty
-    # As in Docker, a client without streams waits for the container's end only with StdinOnce and without a terminal.
+    # As in Docker, a client that gets no stream usually does not wait for the container's end. It waits only if the
+    # container runs, has StdinOnce set, and has no terminal.
     waits = stdin or "stdout" in requested or "stderr" in requested or (stays and document["State"]["Running"])
     streams = engine.containers.open_streams(container_id, stdin=stdin)
     with closing(streams), connect(tty) as connection:

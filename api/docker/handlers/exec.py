@@ -91,7 +91,8 @@ def start(request: Request) -> Response | None:
         if body.flag("Detach"):
             _start_detached(request, instance)
             return EMPTY
-        # As in Docker, Tty in this request only decides about frames. The creation has decided about the terminal.
+        # As in Docker, Tty in this request decides only whether the output has frames. Tty in the request that created
+        # the exec instance decided whether the command has a terminal.
         raw = body.flag("Tty")
         with request.hijack(media_type(request.version, tty=raw)) as connection:
             (_run_in_terminal if instance.command.tty else _run_with_pipes)(request, instance, connection, raw=raw)
@@ -156,10 +157,10 @@ def _require_running(document: Json) -> None:
 
 
 def _start_detached(request: Request, instance: Exec) -> None:
-    """Start the command without its streams; raises ApiError if it cannot be executed.
+    """Start the command for a detached client, which gets no streams; raises ApiError if it cannot be executed.
 
-    The worker process reports only the end of a command, not its start. This function therefore waits up to
-    `REFUSAL_SECONDS` for the end, because a command that cannot be executed ends early.
+    The worker process reports only the end of a command, not its start. A command that cannot be executed ends early.
+    This function therefore waits up to `REFUSAL_SECONDS` for the end.
     """
     if instance.command.tty:
         master, slave = instance.open_terminal()

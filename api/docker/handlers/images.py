@@ -289,9 +289,11 @@ def _pump(request: Request, job: Job, writer: int) -> None:
 
 
 def _with_progress(request: Request, messages: Iterator[Json]) -> None:
-    """Send the messages as lines of JSON; an empty first message sends only the head of the answer.
+    """Send an answer that consists of the messages, as lines of JSON.
 
-    An error before the first message becomes the status of the answer. A later error is sent as the last message.
+    The head of the answer is sent as soon as the first message is available. If the first message is empty, no line is
+    sent for it. An error before the first message becomes the status of the answer. A later error is sent as the last
+    message.
     """
     first = next(messages, None)
     with request.open_stream() as stream:

@@ -8,7 +8,9 @@ from api.docker.router import Route
 from engine.api import Documents, Engine
 from engine.render.state import STATS_INTERVAL_SECONDS, stats_after
 
-ONE_SHOT = (1, 41)  # from this API version, ``one-shot`` is known: the answer comes at once, without earlier figures
+# The first API version with the parameter ``one-shot``, which asks for an answer at once. The answer's precpu_stats and
+# preread have zero values, because they need an earlier reading.
+ONE_SHOT = (1, 41)
 
 
 def stats(request: Request) -> Response | None:

@@ -103,8 +103,8 @@ def unlock(request: Request) -> Response:
 def check_version(request: Request, kind: str) -> None:
     """Check that the parameter ``version`` is a whole number without a sign; raises ApiError (400).
 
-    hawse does not compare the number. ``kind`` is the kind of object, such as "service". As in Docker, the error for a
-    secret or a config does not show the version.
+    hawse does not compare the number with the object's version. ``kind`` is the kind of object, such as "service". As
+    in Docker, the error for a secret or a config does not show the version.
     """
     version = request.value("version")
     try:

@@ -51,7 +51,8 @@ def wait(request: Request) -> None:
 class _Waiting:
     """A wait for the end of one container's run. The wait begins when the object is created.
 
-    For a container that does not run, the wait ends at once, or with ``next_run`` at the end of the next run.
+    If the container does not run, the wait ends at once. With ``next_run``, the wait for such a container ends instead
+    when the container's next run ends.
     """
 
     def __init__(self, request: Request, container_id: str, *, next_run: bool) -> None:

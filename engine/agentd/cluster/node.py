@@ -172,8 +172,11 @@ class ClusterNode:
     def follow(self, state: Snapshot) -> None:
         """Pass this host's active overlay networks to the peer thread.
 
-        If an endpoint's DNS names have changed, the lease thread writes the endpoint to etcd again. It does the same
-        when an endpoint starts or stops waiting for its restoration after a boot.
+        The lease thread writes an endpoint to etcd again in two cases:
+
+        - The endpoint's DNS names have changed.
+        - The endpoint has become former, or is former no longer. A former endpoint is in no sandbox, and only keeps its
+          addresses.
 
         Runs in the thread of the agent's loop, and does not wait for etcd.
         """

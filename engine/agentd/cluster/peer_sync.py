@@ -57,10 +57,10 @@ class PeerSync:
         """
         with self._condition:
             if view is not None and self._view is not None and self._dirty:
-                # This call replaces a snapshot that the thread has perhaps not programmed yet. A command may already
-                # have programmed peers from the replaced snapshot. The thread would not find these peers, because the
-                # thread compares only the last programmed snapshot with the newest. Therefore record the networks in
-                # which the replaced snapshot differs, and program all peers of these networks.
+                # The thread has perhaps not processed the snapshot that this call replaces. But a command may already
+                # have written peers of that snapshot into the kernel. The thread would not notice these peers, because
+                # it compares only the last snapshot that it programmed with the newest. Therefore record the networks
+                # in which the replaced snapshot differs from the new one. The thread programs all their peers again.
                 self._skipped |= view.differing(self._view)
             self._view = view or self._view
             self._networks = self._networks if networks is None else networks
@@ -70,8 +70,8 @@ class PeerSync:
     def verify(self, identity: str) -> Sequence[Difference]:
         """Repair this host's devices and tables of the network with the id ``identity``; return the differences.
 
-        Other threads call this method after the kernel reported a change. A missing WireGuard tunnel is not returned.
-        No program has removed it: it is missing until the other host's public key is known.
+        Other threads call this method after the kernel reported a change. A WireGuard tunnel is missing until the other
+        host's public key is known. A missing tunnel is not returned, because no program has removed it.
         """
         with self._condition:
             view, spec = self._view, self._networks.get(identity)

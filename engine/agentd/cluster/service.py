@@ -92,7 +92,7 @@ class ClusterService:
     def _keep(self, node: ClusterNode) -> None:
         """Call ``node.keep_processes`` now and every `CHECK_INTERVAL_SECONDS`, until ``node`` is replaced or removed.
 
-        A failure is logged once, until another failure or a success follows.
+        A failure is logged once. The same failure is logged again only after a success or another failure.
         """
         if node is not self._node:
             return

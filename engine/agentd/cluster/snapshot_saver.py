@@ -58,7 +58,7 @@ class SnapshotSaver:
         """Save the newest snapshot, unless the host has left its cluster.
 
         Holds the lock of the cluster directory, because ``swarm leave`` may be deleting the directory. Without the
-        lock, the directory could remain with the snapshot.
+        lock, this method could write the snapshot during the deletion, and the directory would remain.
         """
         try:
             with suppress(FileNotFoundError, NotADirectoryError), memberships.locked(self._root):

@@ -89,7 +89,8 @@ class StoreWatcher:
                     self._on_question(event)
             if changes:
                 self._take(views.after(self._view, revision, changes))
-            self._revision = revision  # so that the next watch does not repeat questions
+            # Record the revision even if only questions have changed. Otherwise the next watch repeats the questions.
+            self._revision = revision
 
     def _take(self, view: View) -> None:
         self._view, self._revision = view, view.revision

@@ -213,15 +213,15 @@ class Client:
     # --------------------------------------------------------------------------------------------- watching
 
     def watch(self, prefix: str, revision: int, silence: float) -> Iterator[tuple[int, list[KeyValue]]]:
-        """Yield (revision, events) for each change of the keys that begin with ``prefix``, from ``revision`` on.
+        """Yield (revision, events) for each message about the keys that begin with ``prefix``, from ``revision`` on.
 
-        An event is a written or deleted key. If etcd sends a message without changes, ``events`` is empty. Such a
-        message shows that the watch works. A later watch can continue after the yielded revision, because all events up
-        to it have been yielded. The iteration ends if the member ends the watch, for example after the loss of its
-        quorum.
+        An event is a written or deleted key. A message without events shows that the watch works. All events up to the
+        yielded revision have been yielded. Therefore a later watch can continue after this revision. The iteration ends
+        if the member ends the watch, for example after the loss of its quorum.
 
-        Raises `Compacted` if etcd no longer has the revision ``revision``. Raises EtcdUnavailable after ``silence``
-        seconds without a message, and if the connection fails.
+        Raises `Compacted` if etcd no longer has the revision ``revision``, or has only earlier revisions. Raises
+        EtcdError if etcd cancels the watch for another reason. Raises EtcdUnavailable after ``silence`` seconds without
+        a message, and if the connection fails.
         """
         connection = self.take()
         request = {**_range(prefix, prefix=True), "start_revision": revision, "progress_notify": True}
@@ -343,8 +343,8 @@ def _seen_revision(result: Json, events: Sequence[KeyValue], start: int) -> int:
 
     ``result`` is the message, ``events`` are the events in it. ``start`` is the first watched revision.
 
-    - A message with events: the highest revision of these events. The revision in the header may be higher, and events
-      of earlier revisions may follow.
+    - A message with events: the highest revision of these events. The revision in the message's header may be higher.
+      It is not used, because a later message may have events of revisions between the two.
     - The first message of the watch: the revision before ``start``.
     - Any other message: the revision in its header.
     """

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 
-from drivers.firewall import foreign_rules
-from drivers.linux import echo, process
+from drivers.firewall.legacy_tables import Dropping
+from drivers.firewall.rule_reading import Drop
+from drivers.linux import echo, path_lookup, process
 from drivers.linux.host import interface_addresses
 from drivers.linux.link import VXLAN_PORT
 from engine.api import Check
@@ -25,7 +26,10 @@ from engine.cluster.model import MANAGER, ClusterMembership, Node
 from engine.cluster.snapshot import View
 from engine.diagnosis.doctor import certificates as certificate_checks
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
+from engine.diagnosis.doctor.firewalls import chain_of
+from engine.diagnosis.trace import rules
 from engine.errors import EngineError
+from engine.events import repair as repairs
 from engine.host import Host
 from engine.render.version import version_text
 from engine.swarm import certificates, daemons, etcd_member
@@ -59,7 +63,7 @@ def check(examined: Examined) -> Iterator[Check]:
     yield from _leases(membership, view)
     yield from _others(host, membership, view)
     yield from _overlays(examined, membership, view)
-    yield from _tunnel_ports(examined)
+    yield from _tunnel_ports(examined, membership, view)
     for key, why in view.unreadable().items():
         yield warning("cluster store", f"the record {key} is left out", why, "")
 
@@ -145,7 +149,7 @@ def _others(host: Host, membership: ClusterMembership, view: View) -> Iterator[C
     Versions are compared with the version of this host. Only the clocks of managers are compared. Hosts without a lease
     in etcd are left out.
     """
-    others = [n for n in view.nodes.values() if n.id != membership.node_id and n.id in view.alive]
+    others = _other_nodes(membership, view)
     addresses = {n.id: ip_address(n.data_address) for n in others}
     answering = echo.answering(addresses.values(), ANSWER_SECONDS) if addresses else set()
     for node in sorted(others, key=lambda n: n.hostname):
@@ -156,6 +160,11 @@ def _others(host: Host, membership: ClusterMembership, view: View) -> Iterator[C
             fix = f"check the network between the hosts: ping {node.data_address}"
             findings.append(warning(name, f"does not answer a ping at {node.data_address}", cause, fix))
         yield from findings or [ok(name, f"answers at {node.data_address}")]
+
+
+def _other_nodes(membership: ClusterMembership, view: View) -> list[Node]:
+    """Return the nodes of all other hosts that have a lease in etcd."""
+    return [n for n in view.nodes.values() if n.id != membership.node_id and n.id in view.alive]
 
 
 def _version(name: str, node: Node) -> Iterator[Check]:
@@ -210,21 +219,32 @@ def _overlays(examined: Examined, membership: ClusterMembership, view: View) -> 
             yield ok(name, "devices, peers and firewall elements are as recorded")
 
 
-def _tunnel_ports(examined: Examined) -> Iterator[Check]:
+def _tunnel_ports(examined: Examined, membership: ClusterMembership, view: View) -> Iterator[Check]:
     """Yield a finding for each chain of another program that drops tunnel packets (VXLAN or WireGuard) of other hosts.
 
-    The finding is a fault if a rule drops the packets, and a warning if the chain's policy may drop them.
+    The finding is a fault if a rule drops the packets. It is a warning if the chain's policy drops them, because a
+    skipped rule may accept them.
     """
-    host = examined.host
-    overlays = [network for network in examined.networks if swarm_verify.spans_hosts(host, network)]
+    overlays = [network for network in examined.networks if swarm_verify.spans_hosts(examined.host, network)]
     ports = {encryption.port(n) for n in overlays if encryption.has_tunnels(n)}
     if not all(map(encryption.is_encrypted, overlays)):
         ports.add(VXLAN_PORT)
+    own_address = ip_address(membership.data_address)
+    names = {ip_address(node.data_address): node.hostname for node in _other_nodes(membership, view)}
+    others = {address: path_lookup.route(address).interface for address in names} if ports else {}
     for port in sorted(ports):
-        for chain, by_rule in foreign_rules.find_blocking_chains(port).items():
-            make = fault if by_rule else warning
-            what = f"the chain '{chain}' {'drops' if by_rule else 'may drop'} packets of other hosts to UDP port {port}"
-            yield make("foreign firewall", what, "another program's firewall", f"accept udp dport {port} in that chain")
+        dropped: dict[Drop | Dropping, list[str]] = {}
+        for other, drop in rules.dropping_tunnels(own_address, others, port):
+            dropped.setdefault(drop, []).append(names[other])
+        for drop, hosts in dropped.items():
+            yield _tunnel_finding(drop, port, sorted(hosts))
+
+
+def _tunnel_finding(drop: Drop | Dropping, port: int, hosts: Sequence[str]) -> Check:
+    by_rule = drop.number if isinstance(drop, Dropping) else drop.handle
+    make, verb = (fault, "drops") if by_rule else (warning, "may drop")
+    what = f"the chain '{chain_of(drop)}' {verb} tunnel packets of {repairs.brief(hosts)} (UDP port {port})"
+    return make("foreign firewall", what, "another program's firewall", f"accept udp dport {port} in that chain")
 
 
 def repair(examined: Examined) -> None:
@@ -232,7 +252,8 @@ def repair(examined: Examined) -> None:
 
     - Processes of a manager that a signal (SIGSTOP) has stopped are continued.
     - An etcd member that has ended is started again. The agent does the same for a manager's server.
-    - A certificate that is unreadable, not valid or late for its renewal is renewed. A worker needs the etcd store.
+    - A certificate that is unreadable, not valid or late for its renewal is renewed. On a worker, the renewal is
+      possible only if the etcd store answers.
     - The overlay networks are repaired, if the etcd store answers.
     """
     host = examined.host

@@ -1,7 +1,8 @@
 """Runs all checks of a host. With ``--fix``, repairs the faults and runs all checks again.
 
-The first examination precedes all repairs, including those that every command makes. The second examination follows the
-repairs. If only the first examination finds a fault of hawse's own objects, the fault counts as repaired.
+Every command that changes something first makes some repairs. ``doctor --fix`` makes these repairs only after the first
+run of the checks, so that this run finds the faults. If the second run does not find a fault of hawse's own objects
+again, the fault counts as repaired.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ def _compared(host: Host) -> tuple[Examined, list[Check]]:
             examined = Examined(host, read_records(reader), partial(processes.agent_state, host))
             compared: list[Area] = [
                 ("networks", partial(links.check, reader=reader)),
-                ("intents", lambda _: links.unfinished(reader)),  # called while this reader is open
+                ("intents", lambda _: links.unfinished(reader)),  # `_each` calls the lambda while ``reader`` is open
                 ("paths", paths.check),
                 ("names", names.check),
             ]

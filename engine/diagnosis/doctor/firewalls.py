@@ -45,8 +45,8 @@ Step = tuple[tuple[str, ...], str, Packet, str]
 class Probe(NamedTuple):
     """A packet to examine at a netfilter hook, and the table families that see it there.
 
-    ``network`` is the network's name. ``traffic`` has the words for such packets in the text of a finding, such as
-    "packets within". The network's name follows these words.
+    ``network`` is the network's name. ``traffic`` describes the packet in the text of a finding, such as "packets
+    within". In this text, the network's name follows ``traffic``.
     """
 
     families: tuple[str, ...]
@@ -94,6 +94,12 @@ def _dropped(
             yield dropping, by_packet[packet]
 
 
+def chain_of(decision: Drop | Dropping) -> str:
+    """Return the text of the chain: family, table and name, or program, table and name for iptables-legacy."""
+    program = f"{decision.program} " if isinstance(decision, Dropping) else ""
+    return f"{program}{decision.table} {decision.chain}"
+
+
 def _finding(decision: Drop | Dropping, dropped: Sequence[Probe]) -> Check:
     networks = repairs.brief(list(dict.fromkeys(probe.network for probe in dropped)))
     kinds = {probe.traffic for probe in dropped}
@@ -101,12 +107,11 @@ def _finding(decision: Drop | Dropping, dropped: Sequence[Probe]) -> Check:
         kinds.discard(ASKING)  # a rule that drops all packets within a network drops its ARP requests too
     traffic = kinds.pop() if len(kinds) == 1 else "packets of"
     if isinstance(decision, Dropping):
-        chain = f"{decision.program} {decision.table} {decision.chain}"
         show, is_rule = f"{decision.program} -t {decision.table} -L {decision.chain} -n -v", decision.number
     else:
-        chain, is_rule = f"{decision.table} {decision.chain}", decision.handle
+        is_rule = decision.handle
         show = f"nft -a list chain {in_shell(decision.table, decision.chain)}"
-    what = f"{'a rule' if is_rule else 'the policy'} of the chain '{chain}' drops {traffic} {networks}"
+    what = f"{'a rule' if is_rule else 'the policy'} of the chain '{chain_of(decision)}' drops {traffic} {networks}"
     make = warning if traffic == FROM_HOST else fault
     fix = f"see: {show}; and accept these packets there"
     return make("foreign firewall", what, "another program's firewall", fix)
@@ -161,10 +166,11 @@ def _inside(member: Joined, packet: Packet, near: str, far: str) -> Iterator[Ste
 
 
 def _beside(member: Joined, address: IPAddress) -> Iterator[Step]:
-    """Yield the netfilter hooks that packets from this host to a container pass; for IPv4, also those of ARP packets.
+    """Yield the netfilter hooks that packets from this host to a container pass.
 
-    ``member`` is the container's endpoint, and ``address`` one of its addresses. Each item has the table families that
-    see the packet, the hook, the packet at this hook, and the kind of traffic (such as "ARP requests of").
+    For IPv4, also yields the hooks of the ARP packets between this host and the container. ``member`` is the
+    container's endpoint, and ``address`` one of its addresses. Each item has the table families that see the packet,
+    the hook, the packet at this hook, and the kind of traffic (such as "ARP requests of").
     """
     bridge = _bridge(member)
     if address.version == 4:

@@ -20,8 +20,8 @@ FRAGMENTS = "large packets are split or lost on the way out"
 def check(examined: Examined) -> Iterator[Check]:
     """Yield a finding for each network with an MTU too large for the host interface that sends the packets on.
 
-    - A bridge network sends by the interface of the default route. The finding is a warning, because packets may be
-      split.
+    - A bridge network sends by the interface of the default route. The finding is a warning, because the kernel can
+      fragment some of the large packets.
     - An overlay network sends by the interface with the underlay address. The finding is a fault.
     """
     outward = [n for n in examined.networks if n.driver == "bridge" and not n.internal]

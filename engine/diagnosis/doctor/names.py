@@ -80,10 +80,10 @@ def check(examined: Examined) -> Iterator[Check]:
 def _resolvers(
     examined: Examined, served: Sequence[ContainerRecord], joined: Mapping[str, Sequence[EndpointRecord]]
 ) -> Iterator[Check]:
-    """Yield the result for the resolver of each container, which is asked for the container's own name.
+    """Ask the resolver of each container for the container's own name, and yield the results.
 
     ``served`` are the containers with a resolver. ``joined`` maps a container's id to the container's endpoints. If the
-    agent does not run, yields one fault for all containers.
+    agent does not run, asks nothing and yields one fault for all containers.
     """
     if examined.agent != "running":
         yield fault("names", f"{len(served)} containers have no resolver", f"the agent is {examined.agent}")

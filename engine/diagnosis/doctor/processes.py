@@ -25,7 +25,7 @@ STARTING_SECONDS = 5.0
 ANSWER_SECONDS = 2.0
 POLL_INTERVAL_SECONDS = 0.05
 RUNNING, STOPPED, SILENT, ENDED = "running", "stopped by a signal", "not answering", "not running"
-WARM_LOCK = "warm.lock"  # the same name as in cli/launcher/launch.py
+WARM_LOCK = "warm.lock"  # name of the warm server's lock file, as `LOCK` in cli/launcher/launch.py
 
 
 def agent_state(host: Host) -> tuple[str, Sequence[str]]:

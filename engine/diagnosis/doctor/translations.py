@@ -94,8 +94,9 @@ def _outward(members: Sequence[Joined]) -> dict[Step, str]:
 def _redirected(published: dict[Step, str], tables: Tables) -> Iterator[Check]:
     for rule, names in _grouped(published, find_statements(tables, published, TRANSLATIONS)).items():
         what = f"a rule of the chain '{rule.table} {rule.chain}' sends packets to {repairs.brief(names)} elsewhere"
-        # At the priority of hawse's chain, the newer chain comes first. The kernel lists only the age of tables. In an
-        # older table than hawse's, the chain may be newer or older, so the finding is only a warning.
+        # Of two chains with the same priority, the kernel runs the newer chain first. The kernel shows the order in
+        # which tables were created, but not the order of chains. Even a table that is older than hawse's table may have
+        # a chain that is newer than hawse's chain. The finding is then only a warning.
         make = fault if rule.precedes_dnat else warning
         if rule.priority <= DNAT_PRIORITY:
             yield make("foreign firewall", what, CAUSE, f"delete the rule: {_listing(rule)}")

@@ -1,7 +1,6 @@
 """Checks of single hops by kernel state: neighbours, sysctls, MTUs, listening sockets, connection tracking.
 
-Each check yields a culprit (the cause of a failure) for each fault that it proves, beginning on the source's side.
-Nothing is changed.
+Each check yields a culprit (the cause of a failure) for each fault that it proves. Nothing is changed.
 """
 
 from __future__ import annotations

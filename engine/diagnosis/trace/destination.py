@@ -268,10 +268,10 @@ class Destinations:
         return binding
 
     def _is_translated(self, endpoint: EndpointRecord, binding: PortRecord) -> bool:
-        """Return whether a recorded port (``binding``) of ``endpoint`` is published on the host.
+        """Return whether the host translates (DNAT) a recorded port, ``binding``, to ``endpoint``.
 
-        The gateway mode of the endpoint's network decides this. For a port that is published for IPv4, the endpoint
-        also needs an IPv4 address.
+        The gateway mode of the endpoint's network decides this. If the port's host address is IPv4, the endpoint must
+        also have an IPv4 address.
         """
         network, version = self._records.networks[endpoint.network_id], ip_address(binding.host_ip).version
         inside = endpoint.ipv4 or version == 6

@@ -137,8 +137,8 @@ class Explanation:
     def soft_faults(self, *, sending: bool) -> Iterator[Culprit]:
         """Yield faults that do not stop a small probe: a duplicate address, small MTUs, stale flows.
 
-        Without ``sending``, no packets are sent. With ``sending`` and a source outside, the host's external interface
-        is also checked, because the injected probe has not passed it.
+        Without ``sending``, no packets are sent. With ``sending``, a path from an external machine is also checked for
+        faults of the host's external interface. Real packets pass this interface, but the injected probe did not.
         """
         yield from self._checks.duplicates(sending=sending)
         if sending and self._path.source.kind == OUTSIDE:

@@ -29,7 +29,8 @@ CHANGING = re.compile(
 )
 """Statements of nftables that change a packet or its treatment, without a drop."""
 
-FEW_HOPS = 7  # a path through the internet often has more hops
+# `Obstacles.likely` reports a hop limit (TTL) up to this number. Paths through the internet often have more hops.
+FEW_HOPS = 7
 
 
 class Obstacles:

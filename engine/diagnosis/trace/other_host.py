@@ -89,8 +89,8 @@ class Inquiry:
     def report(self) -> Report | None:
         """Return the other host's report, or None if no valid answer comes in time.
 
-        Waits for the answer until `ANSWER_SECONDS` after the question was sent. If less than `GRACE_SECONDS` of this
-        time are left, or none, waits up to `GRACE_SECONDS`.
+        Waits for the answer until `ANSWER_SECONDS` after the question was sent. If less than `GRACE_SECONDS` remain of
+        this time, waits up to `GRACE_SECONDS`.
         """
         self._thread.join(max(self._began + ANSWER_SECONDS - time.monotonic(), GRACE_SECONDS))
         return read(self._answer, self._node)

@@ -101,7 +101,8 @@ class Overlay:
         culprit = self._side.small_underlay(path) or there or narrow
         if culprit is None:
             return None
-        # The MTU of the target's own interface limits TCP's segments, so only other protocols lose packets.
+        # TCP adapts the size of its segments to the MTU of the target's own interface. Therefore the target is
+        # reachable by TCP, and only other protocols lose packets.
         negotiated = culprit is there and culprit.where.startswith("container") and path.protocol == "tcp"
         return self._log.ended(culprit.kind == "mtu" and negotiated, culprit)
 

@@ -46,7 +46,7 @@ class OverlaySide:
         self.store_error = ""
 
     def learn_peers(self, place: Place) -> None:
-        """Add to the records of this trace the endpoints that other hosts have on the source's overlay networks.
+        """Add the endpoints of other hosts on the source's overlay networks to the records of this trace.
 
         ``place`` is the source. A source that is no container has no overlay networks.
         """
@@ -93,7 +93,7 @@ class OverlaySide:
         return self._membership.data_address if self._membership is not None else ""
 
     def node_of(self, path: PacketPath) -> Node | None:
-        """Return the host that has the target's endpoint, or None if this host is unknown."""
+        """Return the host of the target's endpoint, or None if the endpoint or its host is unknown."""
         if self.view is None or path.target_member is None:
             return None
         return self.view.nodes.get(path.target_member.endpoint.container_id.partition("/")[0])
@@ -191,8 +191,8 @@ class OverlaySide:
             return None
         own_address, other = ip_address(self.own_address), ip_address(node.data_address)
         interface = path_lookup.route(other).interface
-        drop = rules.dropping_tunnel(own_address, other, tunnel_port(member.network), interface)
-        return of_tunnel_drop(drop, other, member.network) if drop is not None else None
+        drops = dict(rules.dropping_tunnels(own_address, {other: interface}, tunnel_port(member.network)))
+        return of_tunnel_drop(drops[other], other, member.network) if drops else None
 
     def small_underlay(self, path: PacketPath) -> Culprit | None:
         """Return the culprit if the MTU of the underlay interface is too small for full-size packets, else None."""

@@ -8,10 +8,11 @@ from ipaddress import ip_address, ip_network
 
 from drivers.bridge_loopback import PLACE as ROUTE_LOCALNET
 from drivers.firewall import spoof_guard
+from drivers.linux.host import filters_bridged
 from drivers.model import Difference, IPAddress
 from engine.diagnosis.trace.model import Culprit
-from engine.diagnosis.trace.packet_path import PacketPath
-from engine.diagnosis.trace.state import bridge_of
+from engine.diagnosis.trace.packet_path import BRIDGED, PacketPath
+from engine.diagnosis.trace.state import bridge_of, port_of
 
 SHOWN = 3  # maximum number of differences that the detail names
 PORTS = re.compile(r"(\d+)(?:-(\d+))?")
@@ -37,17 +38,21 @@ def damage(differences: Sequence[Difference], path: PacketPath) -> Culprit | Non
 
 
 def _concerns(difference: Difference, path: PacketPath) -> bool:
+    is_of_guard = difference.place.startswith(spoof_guard.TABLE)
+    program = "iptables" if path.address.version == 4 else "ip6tables"
+    if path.kind == BRIDGED and not is_of_guard and not filters_bridged(program):
+        return False  # packets within a bridge pass only the table of the spoof guard
     if difference.place == ROUTE_LOCALNET:
         is_needed = path.address.version == 4 and path.address.is_loopback
         return is_needed and difference.kind == "missing" and difference.what in _interfaces(path)
-    if difference.place.startswith(spoof_guard.TABLE) and difference.kind == "missing":
-        return False  # this table only drops packets
+    if difference.kind == "missing" and difference.place in (spoof_guard.TABLE, f"{spoof_guard.TABLE} ports"):
+        return False  # without the table, or without a port's element in the set ``ports``, hawse drops no packet
     parts = difference.what.partition(" : ")[0].split(" . ")
     return all(_matches(part, path) for part in parts)
 
 
 def _matches(part: str, path: PacketPath) -> bool:
-    """Return whether a part of a set element's key matches the packets of the path.
+    """Return whether one part of the key of a set element matches the packets of the path.
 
     ``part`` is the text of an interface (in double quotes), a protocol, a port, a range, an address or a subnet. Any
     other text, such as "the rules", matches every path.
@@ -78,7 +83,7 @@ def _in_range(first: str, last: str, path: PacketPath) -> bool:
 
 def _interfaces(path: PacketPath) -> set[str]:
     bridges = {bridge_of(member.network) for member in path.members if member.network.driver == "bridge"}
-    return bridges | {path.source.interface}
+    return bridges | {path.source.interface} | {port_of(member) for member in path.members}
 
 
 def _addresses(path: PacketPath) -> set[IPAddress]:

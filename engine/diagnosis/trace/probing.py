@@ -279,13 +279,16 @@ def _result_outside(path: PacketPath, seen: Observation, probe: Tuple, *, late: 
 def neighbour_outside(interface: str, target: IPAddress) -> tuple[IPAddress | None, str, str]:
     """Return the address and MAC of a machine on an interface's network, and the interface's own MAC.
 
-    ``target`` chooses the IP version. The machine is the first that exists of these:
+    The machine gets the answer to an injected probe. ``target`` chooses the IP version. The result is the first
+    possible of these, in a subnet of the interface:
 
-    - a machine with a neighbour entry, because the host can send the answer to it
-    - the default gateway, with an invented MAC
-    - another address of the subnet, or beside a subnet of one address, with an invented MAC
+    - the address and MAC of a neighbour entry, because the host can send the answer to this machine
+    - the address of the default gateway, with an invented MAC
+    - an address that is not the interface's own, with an invented MAC; if the subnet has only one address, the next or
+      the previous address
 
-    If the interface has no address of this IP version, the address is None and the first MAC is "".
+    Link-local subnets do not count. If the interface has no other address of this IP version, the address is None and
+    the first MAC is "".
     """
     own_mac, held = features.mac_and_addresses(interface)
     subnets = [item for item in held if item.version == target.version and not item.ip.is_link_local]
@@ -303,4 +306,6 @@ def neighbour_outside(interface: str, target: IPAddress) -> tuple[IPAddress | No
 def _other_address(subnet: IPInterface) -> IPAddress:
     if subnet.network.num_addresses > 2:
         return subnet.network[1] if subnet.ip != subnet.network[1] else subnet.network[2]
-    return subnet.ip - 1 if int(subnet.ip) % 2 else subnet.ip + 1  # a /31 and a /127 begin with an even address
+    # The two addresses of a /31 or a /127 differ only in the last bit. For a /32 or a /128, the result is outside the
+    # subnet.
+    return subnet.ip - 1 if int(subnet.ip) % 2 else subnet.ip + 1

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, partial
 from ipaddress import IPv4Address
 from itertools import chain
@@ -33,7 +33,7 @@ from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, address_of
 from engine.diagnosis.trace.state import bridge_of, port_of
 
 CHANGE_THERE = "change that rule in {}: nsenter into its network namespace, then nft"
-IP = ("inet", "ip", "ip6")
+IP, DEVICE = ("inet", "ip", "ip6"), ("netdev",)  # families of tables
 
 
 def dropping(path: PacketPath) -> Culprit | None:
@@ -148,15 +148,22 @@ def _both_directions(arriving: Packet, leaving: Packet) -> list[tuple[str, Packe
     return [("prerouting", arriving), ("input", arriving), ("output", leaving), ("postrouting", leaving)]
 
 
-def dropping_tunnel(own_address: IPAddress, other: IPAddress, port: int, interface: str) -> Drop | Dropping | None:
-    """Return this host's rule that drops tunnel packets (UDP, to ``port``) from or to the host ``other``, or None.
+def dropping_tunnels(
+    own_address: IPAddress, others: Mapping[IPAddress, str], port: int
+) -> Iterator[tuple[IPAddress, Drop | Dropping]]:
+    """Yield the address of each other host whose tunnel packets (UDP, to ``port``) this host drops, with the drop.
 
-    ``interface`` is the host's interface by which these packets pass.
+    The packets are those from and to the other host. ``others`` maps the address of each host to this host's interface
+    by which its packets pass.
     """
-    arriving = Packet("udp", other, own_address, port, received=interface)
-    leaving = Packet("udp", own_address, other, port, sent=interface)
-    proven = _first([("ingress", arriving)], ("netdev",)) or _first(_both_directions(arriving, leaving), IP)
-    return proven[1] if proven is not None else None
+    device_tables, ip_tables = read(DEVICE), read(IP)
+    for other, interface in others.items():
+        arriving = Packet("udp", other, own_address, port, received=interface)
+        leaving = Packet("udp", own_address, other, port, sent=interface)
+        proven = _first_in(device_tables, [("ingress", arriving)], DEVICE)
+        proven = proven or _first_in(ip_tables, _both_directions(arriving, leaving), IP)
+        if proven is not None:
+            yield other, proven[1]
 
 
 def _steps(path: PacketPath) -> Iterator[Step]:

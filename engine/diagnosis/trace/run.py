@@ -16,7 +16,7 @@ from engine.diagnosis.trace.model import Culprit, CulpritFound, Log, Trace
 from engine.diagnosis.trace.names import Names
 from engine.diagnosis.trace.overlay import Overlay
 from engine.diagnosis.trace.overlay_side import OverlaySide
-from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE, PacketPath
+from engine.diagnosis.trace.packet_path import EXTERNAL, LOCAL, REMOTE, PacketPath
 from engine.diagnosis.trace.probing import Observation
 from engine.diagnosis.trace.records import OUTSIDE, Place, Records
 from engine.diagnosis.trace.state import State, bridge_of, port_of
@@ -141,7 +141,7 @@ class _Tracer:
             return self._log.ended(False, culprit)
         if path.source.kind == OUTSIDE and probing.neighbour_outside(path.source.interface, path.address)[0] is None:
             return self._log.ended(False, _without_address(path))
-        if path.kind not in (LOCAL, BRIDGED):
+        if path.kind != LOCAL:
             damage = explanation.own_damage()
             if damage is not None:
                 return self._log.ended(False, damage)

@@ -60,8 +60,9 @@ def require_running(record: ContainerRecord) -> None:
 def _interface(name: str) -> str:
     """Return the interface by which packets from outside arrive; raises `InvalidArgument` if there is none.
 
-    An empty ``name`` means the interface of the default route. Without a default route, ``name`` means the first link
-    that is up and may lead to other machines; loopback, bridges and hawse's own links do not count.
+    An empty ``name`` means the interface of the default route. If there is no default route, it
+    means the first link that is up and may lead to other machines. Loopback, bridges and hawse's own links do not
+    count.
     """
     if name and not link.index(name):
         raise InvalidArgument(f"no such interface: {name}")

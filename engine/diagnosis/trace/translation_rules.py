@@ -1,6 +1,6 @@
-"""Find rules of other programs that send the packets of a path to another destination, or keep hawse from translating.
+"""Find other programs' rules that change the destination of a path's packets, or that prevent hawse's translation.
 
-Reads the rules, and sends no packets.
+The translation is hawse's NAT for published ports and masquerading. This module reads the rules and sends no packets.
 """
 
 from __future__ import annotations

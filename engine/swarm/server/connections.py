@@ -108,9 +108,9 @@ class Visits:
         A guest is a client that has shown neither a certificate nor a valid token. ``client`` is the new guest's IPv4
         address or IPv6 /64. The caller holds the lock.
 
-        - If ``client`` has too many guests, the result is the oldest guest of ``client``.
-        - Otherwise, if the server has too many guests in total, it is the oldest guest of the client with the most
-          guests.
+        - If too many guests have this address or /64, the result is the oldest of these guests.
+        - Otherwise, if the server has too many guests in total, the result is the oldest guest of the address or /64
+          with the most guests.
         """
         counted = Counter(v.client for v in self._visits if not v.node)
         if counted[client] >= GUESTS_EACH:

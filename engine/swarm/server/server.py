@@ -232,7 +232,7 @@ class ManagerServer:
         return membership
 
     def _open(self) -> Client:
-        """Return a client of the etcd store that uses only this manager's own etcd member, or the external etcd store.
+        """Return an etcd client that connects only to this manager's own etcd member, or to the external etcd store.
 
         The client does not use other managers' servers, because they could forward the request back to this server.
         """
@@ -263,7 +263,11 @@ class ManagerServer:
 
 
 def refusal(error: EngineError) -> bytes:
-    """Return the HTTP answer for an error: the error's class name and text, or etcd's own format if etcd refused."""
+    """Return the HTTP answer for an error.
+
+    The answer has the class name (`kind_of`) and the text of the error. If etcd refused a call, the answer has etcd's
+    own format: the gRPC code and the message.
+    """
     if isinstance(error, EtcdError):
         return http.answer(503, {"code": error.code, "message": error.reason})
     return http.answer(error.status, {"kind": kind_of(error), "message": str(error)})

@@ -48,7 +48,8 @@ def _check_span(body: dict[str, Any]) -> None:
     prefix, end = keys.SHARED.encode(), end_of(keys.SHARED).encode()
     key = b64decode(str(body.get("key", "")), validate=True)
     last = b64decode(str(body.get("range_end", "")), validate=True)
-    if not key.startswith(prefix) or (last and not key < last <= end):  # refuses range_end "\0" (all later keys) too
+    # A range_end of "\0" means all keys from ``key`` on. It is refused too, because ``key`` is not less than "\0".
+    if not key.startswith(prefix) or (last and not key < last <= end):
         raise Forbidden(NOT_SHARED)
 
 

@@ -30,6 +30,7 @@ def wide(lab):
         sealed=["--internal", "--subnet", "172.40.0.0/16", "-o", f"{bridge}gateway_mode_ipv4=isolated"],
         six=["--ipv4=false", "--ipv6", "--subnet", "fd38::/64"],
         wire=["-d", "macvlan", *WIRE],
+        guarded=["--subnet", "172.41.0.0/16", "-o", "com.hawse.bridge.spoof_guard=true"],
     )
     paths = lab.containers(
         rt=["--network", "routed", "--ip", "172.37.0.2", "-p", "8037:80"],
@@ -41,8 +42,10 @@ def wide(lab):
         tr=["--network", "trusty", "--ip", "172.39.0.2", "-p", "192.168.99.11:8040:80", "-p", "127.0.0.1:8041:53"],
         is1=["--network", "sealed", "--ip", "172.40.0.2"],
         is2=["--network", "sealed", "--ip", "172.40.0.3"],
+        gu1=["--network", "guarded", "--ip", "172.41.0.2"],
+        gu2=["--network", "guarded", "--ip", "172.41.0.3"],
     )
-    for name in ("rt", "six1", "multi", "m1", "tr", "is1"):
+    for name in ("rt", "six1", "multi", "m1", "tr", "is1", "gu1"):
         lab.serve(paths[name], 80)
     for name in ("rt", "tr"):
         lab.serve(paths[name], 53)
@@ -268,6 +271,18 @@ def test_damage_to_the_own_firewall_is_the_culprit_only_of_paths_that_it_concern
                 assert fault(wide, source, target, *flags) == ("own-firewall-damaged", what), flags
     finally:
         wide.host.hawse("doctor", "--fix", check=False)
+
+
+def test_a_missing_address_of_the_spoof_guard_is_the_culprit_of_paths_from_its_container(wide):
+    assert wide.trace("gu2", "gu1:80")["reachable"] is True
+    wide.at("host", "nft flush set bridge hawse addresses4")
+    try:
+        for flags in ((), ("--dry",)):
+            assert fault(wide, "gu2", "gu1:80", *flags) == ("own-firewall-damaged", "table bridge hawse addresses4")
+            assert fault(wide, "outside", "published:8037", *flags)[:1] != ("own-firewall-damaged",)
+    finally:
+        wide.host.hawse("doctor", "--fix", check=False)
+    assert wide.trace("gu2", "gu1:80")["reachable"] is True
 
 
 def test_a_published_port_of_a_host_whose_loopback_interface_is_down(wide):

@@ -1,6 +1,5 @@
-"""hawse finds single rules of other programs that drop packets of its networks, and chains that drop tunnel packets."""
+"""hawse finds single rules of other programs that drop packets of its networks."""
 
-import shutil
 from ipaddress import ip_network
 
 import pytest
@@ -11,68 +10,6 @@ from drivers.linux import netns as namespaces
 pytestmark = pytest.mark.netns
 
 CHAIN = "inet other c"
-MAY_DROP = {
-    "no rule": [],
-    "loopback": ["ct state established accept", 'iifname "lo" accept', "iif lo accept"],
-    "protocols": ["meta l4proto ipv6-icmp accept", "meta l4proto tcp accept", "tcp dport 4789 accept"],
-    "loopback addresses": ["ip saddr 127.0.0.1 accept", "ip6 saddr ::1 accept"],
-}
-MAY_ACCEPT = {
-    "all": ["counter accept"],
-    "interface": ['iifname "eth0" accept'],
-    "pattern": ['iifname "e*" accept'],
-    "subnet": ["ip saddr 192.168.0.0/16 accept"],
-    "port": ["udp dport 4789 accept"],
-    "protocol": ["meta l4proto udp accept"],
-}
-
-
-def blocking(netns, rules, policy="drop"):
-    """Return the chains that `find_blocking_chains` reports for the rules of one chain."""
-    listed = "\n".join(rules)
-    netns.run(
-        "nft", f"table inet other {{ chain c {{ type filter hook input priority 0; policy {policy}\n{listed}\n}}; }}"
-    )
-    try:
-        return namespaces.run_in_netns(netns.path, lambda: foreign_rules.find_blocking_chains(4789))
-    finally:
-        netns.run("nft", "delete table inet other")
-
-
-def test_a_policy_that_may_drop_tunnel_packets_is_found(netns):
-    for name, rules in MAY_DROP.items():
-        assert blocking(netns, rules) == {CHAIN: False}, name
-    for name, rules in MAY_ACCEPT.items():
-        assert blocking(netns, rules) == {}, name
-
-
-DROPPING = ["udp dport 4789 drop", "th dport 4789 reject", "udp dport 4789 udp sport 53 drop"]
-NOT_DROPPING = [
-    "udp dport != 4789 drop",
-    "tcp dport 4789 drop",
-    "udp sport 4789 drop",
-    "udp length 4789 drop",
-    "udp sport 4789 udp dport 53 drop",
-    "ip id 4789 drop",
-]
-
-
-def test_a_rule_that_drops_tunnel_packets_is_found(netns):
-    for rule in DROPPING:
-        assert blocking(netns, [rule], "accept") == {CHAIN: True}, rule
-    for rule in NOT_DROPPING:
-        assert blocking(netns, [rule], "accept") == {}, rule
-
-
-@pytest.mark.skipif(not shutil.which("iptables-nft"), reason="iptables is not installed")
-def test_a_rule_of_iptables_that_drops_tunnel_packets_is_found(netns):
-    netns.sh("iptables-nft -A INPUT -p tcp --dport 4789 -j DROP; iptables-nft -A INPUT -p udp ! --dport 4789 -j DROP")
-    assert namespaces.run_in_netns(netns.path, lambda: foreign_rules.find_blocking_chains(4789)) == {}
-    netns.sh("iptables-nft -A INPUT -p udp --dport 4789 -j DROP")
-    expected = {"ip filter INPUT": True}
-    assert namespaces.run_in_netns(netns.path, lambda: foreign_rules.find_blocking_chains(4789)) == expected
-
-
 OF_PORTS = ["tcp dport 80 drop", "udp sport 53 drop", "udp sport 53 udp dport 53 drop", "th dport 80 reject"]
 NOT_OF_PORTS = [
     "tcp flags & (fin | syn) == fin | syn drop",

@@ -20,6 +20,8 @@ from engine.images.platform import Platform, choose, parse_platform, platform_of
         ("linux", this_platform()),
         ("windows", Platform("windows", this_platform().architecture)),
         ("arm/v7", Platform("arm", "v7")),
+        ("linux/arm/7", Platform("linux", "arm", "v7")),
+        ("linux/aarch64/8", Platform("linux", "arm64", "v8")),
     ],
 )
 def test_platforms_are_parsed_as_by_docker(text, platform):

@@ -1,6 +1,8 @@
 """The agent guards the host's etcd member; the tests check when the agent restarts the member."""
 
+import os
 import shutil
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -31,6 +33,20 @@ def test_an_ended_member_is_restarted_unless_the_host_has_left(tmp_path, where):
     (where / MEMBERSHIP_FILE).unlink()  # a host that leaves the cluster removes this file, then stops etcd
     daemons.stop(tmp_path, etcd_member.NAME)
     etcd_member.keep_running(tmp_path, tmp_path)
+    assert not daemons.is_running(tmp_path, etcd_member.NAME)
+
+
+def test_a_member_is_stopped_if_the_host_leaves_while_the_member_is_started(tmp_path, where):
+    argv = where / "etcd.argv"
+    argv.unlink()
+    os.mkfifo(argv)  # the start waits here for the command line
+    starting = threading.Thread(target=etcd_member.keep_running, args=(tmp_path, tmp_path))
+    starting.start()
+    with argv.open("w") as command_line:
+        (where / MEMBERSHIP_FILE).unlink()
+        daemons.stop(tmp_path, etcd_member.NAME)
+        command_line.write("sleep\0" + "60")
+    starting.join()
     assert not daemons.is_running(tmp_path, etcd_member.NAME)
 
 
