@@ -108,7 +108,7 @@ PROBES: dict[tuple[str, str], Probe] = {
     ("forward", "fe80::/10"): lambda w: not w.gets(w.shown6, w.linking, udp("fe80::77", 1, HOST6, 8087)),
     ("forward", "jump from_outside"): lambda w: not w.gets(w.bound, w.peer, udp("172.31.0.2", 1, FRIEND, PLAIN + 1)),
     ("from_outside", "ct direction reply"): lambda w: w.answers_by_its_own_link(),
-    ("from_outside", "jump networks_flows"): lambda w: not w.peer_complains(),
+    ("from_outside", "jump networks_flows"): lambda w: not w.peer_complains(at="far"),
     ("from_outside", "type local"): lambda w: not w.gets(w.bound6, w.peer, udp(HOST6, 1, FRIEND6, PLAIN + 1)),
     ("from_outside", "@bridges return"): lambda w: w.gets(w.bound, w.peer, udp(ELSEWHERE, 1, FRIEND, PLAIN + 1)),
     ("from_outside", "@subnets4"): lambda w: not w.gets(w.bound, w.peer, udp("172.31.0.9", 1, FRIEND, PLAIN + 1)),
@@ -163,7 +163,8 @@ PROBES: dict[tuple[str, str], Probe] = {
     ("no_icc", "ct state related"): lambda w: w.unfiltered(
         lambda: not complains(w, w.linking, "172.34.0.2", w.to_apart, at="near")
     ),
-    ("containers_to_host", "iifname != @bridges"): lambda w: w.gets(
+    ("containers_to_host", "jump networks_flows"): lambda w: not w.peer_complains(at="near"),
+    ("containers_to_host", "iifname != @bridges accept"): lambda w: w.gets(
         w.plain, w.far, udp("203.0.113.9", 1, "10.9.0.1", PLAIN)
     ),
     ("containers_to_host", "icmpv6 type"): lambda w: w.answers_link_local(),

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from drivers.firewall import encoding, spoof_guard, table
 
-RULES = {"ruleset_11": "99923c0cad021c27c7a9e5578963b465c1f1bbaac02d13849b788adee222c5b7"}
+RULES = {"ruleset_12": "d275f29eb47aed5040de5cabdd9faf5ae5044cef173039cdb63e579eff3a9f4d"}
 """The version set of the rules, and the digest of all statements of both tables."""
 
 
