@@ -9,12 +9,14 @@ before they reach the container's own rules. Answers are changed after they have
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from functools import cache
 from ipaddress import IPv4Address
 from typing import Any, NamedTuple
 
+from drivers.errors import Busy
 from drivers.firewall import table_structure, transaction
 from drivers.firewall.notifications import NEW_GENERATION, Author, follow
 from drivers.firewall.table_structure import DELETE_TABLE, Structure
@@ -35,6 +37,8 @@ SAMPLE_PORT = 0xABCD
 """A port number whose bytes occur in the rules only as that port, so that `_with_port` can replace them."""
 TIMEOUT_SECONDS = 0.5
 """Maximum seconds for which the agent waits until the kernel has changed the rules of one sandbox."""
+WAITING_LIMIT = 8
+"""The maximum number of changes of one network namespace that have not ended yet."""
 DELETION = Message(DELETE_TABLE, 0, table_header(f"ip {TABLE}"))
 
 
@@ -85,10 +89,11 @@ def _in_time(change: Callable[[], None]) -> None:
     """Change the rules in a separate thread, and wait at most `TIMEOUT_SECONDS` for the change.
 
     Runs in the calling thread's network namespace, which the separate thread inherits. Raises the error of the change.
-    A later error is ignored, because the agent's repair adds missing rules.
+    A later error is ignored, because the agent's repair adds missing rules. Raises `Busy` if `WAITING_LIMIT` changes of
+    the namespace already wait.
 
     The kernel makes only one nftables transaction of a namespace at a time. The owner of the namespace can therefore
-    delay the change as long as he likes, but the agent must serve the other sandboxes.
+    delay the change without limit, but the agent must serve the other sandboxes.
     """
     failures: list[Exception] = []
     done = threading.Event()
@@ -101,10 +106,46 @@ def _in_time(change: Callable[[], None]) -> None:
         finally:
             done.set()
 
-    in_background(run)
+    _waiting_changes.add(run)
     done.wait(TIMEOUT_SECONDS)
     if failures:
         raise failures[0]
+
+
+class _WaitingChanges:
+    """The changes that have not ended yet, by the inode number of their network namespace.
+
+    One thread for each namespace makes its changes in their order. Otherwise a late redirection could follow its own
+    removal.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._changes: dict[int, list[Callable[[], None]]] = {}
+
+    def add(self, change: Callable[[], None]) -> None:
+        """Add a change of the calling thread's network namespace; start the namespace's thread if it has none."""
+        namespace = os.stat("/proc/thread-self/ns/net").st_ino
+        with self._lock:
+            changes = self._changes.setdefault(namespace, [])
+            if len(changes) == WAITING_LIMIT:
+                raise Busy(f"nftables: {WAITING_LIMIT} earlier changes of this network namespace still wait")
+            changes.append(change)
+            if len(changes) > 1:
+                return
+        in_background(lambda: self._make(namespace, changes))
+
+    def _make(self, namespace: int, changes: list[Callable[[], None]]) -> None:
+        while True:
+            changes[0]()
+            with self._lock:
+                del changes[0]
+                if not changes:
+                    del self._changes[namespace]
+                    return
+
+
+_waiting_changes = _WaitingChanges()
 
 
 def _for_port(message: Message, port: int) -> Message:
@@ -124,8 +165,8 @@ def remove(bound: int) -> None:
     Runs in the calling thread's network namespace. Raises `DriverError` if the kernel refuses the deletion. Waits
     for the kernel at most `TIMEOUT_SECONDS` (`_in_time`).
     """
-    if bound and bound_port() == bound:
-        _in_time(lambda: transaction.send([DELETION]))
+    if bound:
+        _in_time(lambda: transaction.send([DELETION]) if bound_port() == bound else None)
 
 
 def compare(address: IPv4Address, public: int, bound: int) -> list[Difference]:
