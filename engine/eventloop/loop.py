@@ -49,8 +49,11 @@ def _open_epoll() -> select.epoll:
     """Return a new epoll descriptor; if this process is root's, its watches count for a random user id.
 
     The kernel limits the number of watches for each real user id (epoll(7), max_user_watches). The root user of a
-    container has root's id. He could use up the limit, and then the loop could watch no further descriptor. An epoll
-    descriptor keeps the user id of its creation. The real user id gives no rights, and changes for this call only.
+    container has root's id, and could use up the limit. The loop could then watch no further descriptor. A container
+    with CAP_SETUID can also use up the limit of any user id that it knows, so the id is random.
+
+    An epoll descriptor keeps the user id of its creation. The real user id gives no rights, and changes for this call
+    only. Because it changes for all threads (setresuid(2)), a process creates its loop before it starts a thread.
     """
     if os.geteuid() != 0:
         return select.epoll()
