@@ -10,12 +10,16 @@ import socket
 import struct
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from msgspec.structs import replace
 
 from drivers import bridge_options, bridge_port
+from drivers import sandbox as sandboxes
 from drivers.bridge_port import Port
+from drivers.errors import DriverError
 from drivers.linux import netns as namespaces
 from drivers.linux.netlink import session
 from drivers.model import EndpointSpec
@@ -246,24 +250,44 @@ while True:
 """A program that brings eth0 up as soon as it exists, and sends forged frames all the time."""
 
 
-def test_spoof_guard_begins_before_the_first_frame(lab):
-    """The owner of a connected namespace brings the interface up while hawse still connects it."""
-    n1 = lab.network("n1", "172.30.0.0/16", options={"com.hawse.bridge.spoof_guard": "true"})
-    liar, victim = lab.sandbox(), lab.container(n1, 3)
+@contextmanager
+def forging(liar, victim) -> Iterator[None]:
+    """Forge frames in the sandbox ``liar`` all the time; at the end, assert that ``victim`` has got none of them."""
     wire = namespaces.run_in_netns(victim.path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
     wire.bind(("eth0", TEST_TYPE))
     wire.settimeout(0.1)
     argv = ["ip", "netns", "exec", liar.namespace, sys.executable, "-c", FORGE]
     with wire, subprocess.Popen(argv, stdout=subprocess.PIPE) as forger:
-        assert forger.stdout is not None
-        forger.stdout.readline()
-        lab.host.sh("nft delete table bridge hawse")  # the guard then takes longer, because it makes the table
-        lab.join(liar, n1, 2)
         try:
+            assert forger.stdout is not None
+            forger.stdout.readline()
+            yield
             with pytest.raises(TimeoutError):
                 wire.recv(100)
         finally:
             forger.kill()
+
+
+def test_spoof_guard_begins_before_the_first_frame(lab):
+    """The owner of a connected namespace brings the interface up while hawse still connects it."""
+    n1 = lab.network("n1", "172.30.0.0/16", options={"com.hawse.bridge.spoof_guard": "true"})
+    liar, victim = lab.sandbox(), lab.container(n1, 3)
+    with forging(liar, victim):
+        lab.host.sh("nft delete table bridge hawse")  # the guard then takes longer, because it makes the table
+        lab.join(liar, n1, 2)
+
+
+def test_spoof_guard_ends_after_the_last_frame_of_a_failed_join(lab, monkeypatch):
+    def fail(*_) -> None:
+        raise DriverError("the owner of the namespace has changed the interface")
+
+    n1 = lab.network("n1", "172.30.0.0/16", options={"com.hawse.bridge.spoof_guard": "true"})
+    liar, victim = lab.sandbox(), lab.container(n1, 3)
+    monkeypatch.setattr(sandboxes, "configure", fail)
+    with forging(liar, victim):
+        for _ in range(5):
+            with pytest.raises(DriverError, match="the owner"):
+                lab.join(liar, n1, 2)
 
 
 def test_the_agent_knows_a_port_with_the_spoof_guard_before_it_is_up(lab):
