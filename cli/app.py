@@ -14,6 +14,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar, cast
 
+from engine.golang.strconv import as_text
+
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -286,7 +288,7 @@ class App:
         of this command.
         """
         self.hint = f"\n{error.hint}" if error.hint else self.hint
-        text = str(error).strip()
+        text = as_text(str(error)).strip()
         return f"Error response from daemon: {text if error.lines else self.line(text, self.stderr)}"
 
     def protected(self, data: T) -> T:

@@ -173,7 +173,7 @@ function __hawse_source
             __hawse_keys 'parent=' 'interfaces' 'Parent interface of the endpoints, on the host' 'macvlan_mode=' 'macvlan-mode' 'How endpoints of one parent reach each other' 'com.docker.network.driver.mtu=' 'mtu' 'MTU of the endpoints, in bytes' 'hawse.heal=' 'bool' 'Let the agent repair links that other programs change'
         case overlay-option
             __hawse_words 'encrypted'\t'Encrypt packets between hosts'
-            __hawse_keys 'com.docker.network.driver.overlay.vxlanid_list=' 'none' 'VXLAN ids, one per subnet, separated by commas' 'com.docker.network.driver.mtu=' 'mtu' 'MTU of the endpoints, in bytes' 'hawse.heal=' 'bool' 'Let the agent repair links that other programs change'
+            __hawse_keys 'com.docker.network.driver.overlay.vxlanid_list=' 'none' 'VXLAN ids, one per subnet, separated by commas' 'com.docker.network.driver.mtu=' 'mtu' 'MTU of the network between the hosts, in bytes; endpoints get 50 to 150 bytes less' 'hawse.heal=' 'bool' 'Let the agent repair links that other programs change'
         case gateway-mode
             __hawse_words 'nat'\t'Masqueraded, only published ports open' 'nat-unprotected'\t'Masqueraded, every port open' 'routed'\t'Not masqueraded, only published ports open' 'isolated'\t'No address on the bridge (internal networks)'
         case host-binding

@@ -1,4 +1,4 @@
-"""Write compatibility.md: ``PYTHONPATH=. python docs/compatibility.py``, or ``python -m docs.build`` for all pages.
+"""Make the page compatibility.md from the command tree. `docs.build` calls this module.
 
 The page compares the command tree of hawse with the recorded commands of Docker. A command or flag that both have
 counts as the same, unless departures.toml lists a difference (a departure). A command that only hawse or only Docker
@@ -175,7 +175,3 @@ def document() -> tuple[str, set[str]]:
     for node in tree:
         lines += [f"### {shown(node.paths)}", "", *table(("Flag", "State", "Note"), flag_rows(facts, node)), ""]
     return "\n".join(lines), facts.unused
-
-
-if __name__ == "__main__":
-    TARGET.write_text(document()[0], encoding="utf-8")

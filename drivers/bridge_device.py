@@ -89,6 +89,10 @@ class Bridge:
             # If the network gives the bridge no IPv6 address, disable IPv6. The bridge then has no link-local address.
             speaks_ipv6 = self.network.ipv6 and self.options.mode6 != "isolated"
             values[sysctl.conf("ipv6", self.name, "disable_ipv6")] = "0" if speaks_ipv6 else "1"
+            if speaks_ipv6:
+                # Skip the duplicate address detection of the link-local address. During the detection (1 to 2 s after
+                # the first container joins), the kernel does not resolve the addresses of forwarded packets.
+                values[sysctl.conf("ipv6", self.name, "accept_dad")] = "0"
         if not self.options.icc:
             # Isolated ports cannot receive each other's ARP requests, so the bridge answers these requests as a proxy.
             # As a result, packets between linked containers (``--link``) go through the firewall's forward chain. A

@@ -13,6 +13,7 @@ created directly in the sandbox (the container's network namespace). The host ha
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, ClassVar
@@ -30,6 +31,12 @@ PARENT_FACTS = OptionFacts("Parent interface of the endpoints, on the host", "in
 MODULES = {"dummy": "dummy", "vlan": "8021q"}
 """The kernel module for each kind of parent interface that hawse makes."""
 MAX_VLAN = 4094
+EARLIER_INTERFACE_TIMEOUT_SECONDS = 5.0
+"""How long a join waits for the end of an earlier sub-interface that has the same MAC or IP address."""
+RETRY_INTERVAL_SECONDS = 0.02
+IN_USE_HINT = (
+    "Another interface on the parent has the same MAC or IP address, perhaps in the namespace of an ended container"
+)
 
 
 class SubinterfaceBase:
@@ -95,20 +102,9 @@ class SubinterfaceBase:
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
         """Create the sub-interface in the sandbox; return the interface's name and MAC, and the gateways.
 
-        Replaces the sub-interface of an earlier join.
+        Replaces the sub-interface of an earlier join. Blocks up to `EARLIER_INTERFACE_TIMEOUT_SECONDS`.
         """
-        self.leave(network, endpoint, sandbox)
-        apply(
-            (
-                Step(
-                    "sub-interface",
-                    lambda: self._make_endpoint(network, endpoint, sandbox),
-                    lambda: self.leave(network, endpoint, sandbox),
-                ),
-                Step("name", lambda: sandboxes.inside(sandbox, lambda there: _finish(there, endpoint, interface))),
-                Step("interface", lambda: sandboxes.configure(sandbox, endpoint, interface)),
-            )
-        )
+        self._create(network, endpoint, sandbox, interface, EARLIER_INTERFACE_TIMEOUT_SECONDS)
         return JoinInfo(interface, endpoint.mac, *self.gateways(network, endpoint))
 
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
@@ -175,7 +171,8 @@ class SubinterfaceBase:
     ) -> None:
         """Repair the given ``differences``; joins the endpoint again if its sub-interface is lost."""
         if sandboxes.is_lost(differences):
-            self.join(network, endpoint, sandbox, interface)
+            # Because one thread of the agent repairs all objects, a repair does not wait for another sub-interface.
+            self._create(network, endpoint, sandbox, interface, 0.0)
             sandboxes.announce(sandbox, endpoint, interface)
         else:
             sandboxes.repair(sandbox, endpoint, interface, differences)
@@ -264,6 +261,28 @@ class SubinterfaceBase:
         values = {label: (data.get_attr(f"IFLA_{label.upper()}"), v) for label, v in self.attributes(network).items()}
         return {label: pair for label, pair in values.items() if pair[0] not in (None, pair[1])}
 
+    def _create(
+        self,
+        network: NetworkSpec,
+        endpoint: EndpointSpec,
+        sandbox: Sandbox,
+        interface: str,
+        timeout_seconds: float,
+    ) -> None:
+        """Create the sub-interface in the sandbox, in place of an earlier one; blocks up to ``timeout_seconds``."""
+        self.leave(network, endpoint, sandbox)
+        apply(
+            (
+                Step(
+                    "sub-interface",
+                    lambda: self._make_endpoint(network, endpoint, sandbox),
+                    lambda: self.leave(network, endpoint, sandbox),
+                ),
+                Step("name", lambda: sandboxes.inside(sandbox, lambda there: _finish(there, endpoint, interface))),
+                Step("interface", lambda: _configure(sandbox, endpoint, interface, timeout_seconds)),
+            )
+        )
+
     def _make_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox) -> None:
         parent = self.parent_name(network)
         parent_index = link.index(parent)
@@ -291,6 +310,26 @@ def _finish(there: Session, endpoint: EndpointSpec, interface: str) -> None:
         if error.errno == errno.EEXIST:
             raise Exists(f"the sandbox has an interface {interface} already") from error
         raise
+
+
+def _configure(sandbox: Sandbox, endpoint: EndpointSpec, interface: str, timeout_seconds: float) -> None:
+    """Configure the sub-interface, after the end of an earlier one that has the same MAC or IP address; idempotent.
+
+    A container often gets the addresses of a container that has just ended, for example at a restart. The kernel
+    deletes the namespace of the ended container in the background. Until then, it refuses the addresses on this parent.
+    Blocks up to ``timeout_seconds``.
+    """
+    end = time.monotonic() + timeout_seconds
+    while True:
+        try:
+            return sandboxes.configure(sandbox, endpoint, interface)
+        except KernelError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            if time.monotonic() >= end:
+                error.hint = IN_USE_HINT
+                raise
+        time.sleep(RETRY_INTERVAL_SECONDS)
 
 
 def split_vlan(parent: str) -> tuple[str, int]:

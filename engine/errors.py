@@ -123,6 +123,13 @@ class InterfaceFailure(KernelFailure):
     """The kernel refused to configure a sandbox's interface as requested."""
 
 
+class PortFailure(KernelFailure):
+    """A host port that a container publishes is not free; a disconnect ignores this error, as in Docker.
+
+    For the gateway bridge (docker_gwbridge), KernelFailure is raised instead: there, Docker's disconnect fails too.
+    """
+
+
 class StartFailure(EngineError):
     """A container's command could not be executed; ``exit_code`` is 127 (not found) or 126 (not executable)."""
 

@@ -167,7 +167,7 @@ class RestartPolicy(Struct, frozen=True, omit_defaults=True):
 class ContainerConfig(Struct, frozen=True, omit_defaults=True):
     """The part ``Config`` of POST /containers/create; ``cmd`` and ``entrypoint`` are None if the user gave none.
 
-    ``stop_timeout`` is in seconds.
+    ``stop_timeout`` is in seconds. With ``no_healthcheck``, Docker would run no health check of the image.
     """
 
     image: str
@@ -189,6 +189,7 @@ class ContainerConfig(Struct, frozen=True, omit_defaults=True):
     exposed_ports: tuple[str, ...] = ()  # for example "80/tcp", "8000-8010/udp"
     stop_signal: str = ""
     stop_timeout: int | None = None
+    no_healthcheck: bool = False
 
 
 class HostConfig(Struct, frozen=True, omit_defaults=True):

@@ -346,6 +346,14 @@ def until(condition: Callable[[], T], seconds: float = 10, pause: float = 0.02) 
     return value
 
 
+def install_busybox(root: Path, *applets: str) -> None:
+    """Copy busybox into ``bin`` of a root file system, and add a link to it for each applet."""
+    (root / "bin").mkdir(parents=True, exist_ok=True)
+    shutil.copy(str(shutil.which("busybox")), root / "bin" / "busybox")
+    for applet in applets:
+        (root / "bin" / applet).symlink_to("busybox")
+
+
 def let_others_pass(path: Path) -> None:
     """Allow other users to enter the directories between /tmp and ``path``."""
     for parent in path.parents:

@@ -10,6 +10,7 @@ import struct
 from ipaddress import ip_address
 
 from drivers.linux import netns as namespaces
+from drivers.linux.echo import checksum
 from engine.eventloop.netns import inside
 
 TTL = 64
@@ -28,15 +29,6 @@ REPORT = 143  # ICMPv6 type of the multicast listener report (MLDv2)
 def socket_in(netns: int, family: int, kind: int) -> socket.socket:
     """Return a non-blocking socket in a network namespace; ``netns`` is an open descriptor of the namespace."""
     return inside(netns, lambda: socket.socket(family, kind | socket.SOCK_NONBLOCK))
-
-
-def checksum(data: bytes) -> int:
-    """Return the Internet checksum of the data (RFC 1071)."""
-    padded = data + bytes(len(data) % 2)
-    total = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
 
 
 def ip(source: str, destination: str, protocol: int, payload: bytes, hops: int = TTL) -> bytes:
@@ -106,9 +98,9 @@ def ethernet(destination: str, source: str, payload: bytes) -> bytes:
     return macs + struct.pack("!H", ETHERTYPE[payload[0] >> 4]) + payload
 
 
-def vxlan(source: str, destination: str, vni: int, frame: bytes, port: int = VXLAN_PORT) -> bytes:
+def vxlan(source: str, destination: str, vni: int, frame: bytes) -> bytes:
     """Return an IP packet with a VXLAN datagram that contains a frame (RFC 7348)."""
-    return udp(source, 49152, destination, port, struct.pack("!BxxxI", 0x08, vni << 8) + frame)
+    return udp(source, 49152, destination, VXLAN_PORT, struct.pack("!BxxxI", 0x08, vni << 8) + frame)
 
 
 def broadcast(path: str, mac: str, packet: bytes) -> None:
@@ -116,11 +108,11 @@ def broadcast(path: str, mac: str, packet: bytes) -> None:
     send_frame(path, ethernet(EVERYBODY, mac, packet))
 
 
-def send_frame(path: str, frame: bytes, interface: str = "eth0") -> None:
-    """Send a whole frame from an interface of the namespace ``path``."""
+def send_frame(path: str, frame: bytes) -> None:
+    """Send a whole frame from eth0 of the namespace ``path``."""
     wire = namespaces.run_in_netns(path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
     with wire:
-        wire.bind((interface, 0))
+        wire.bind(("eth0", 0))
         wire.send(frame)
 
 

@@ -78,6 +78,7 @@ def container_config(body: Fields) -> ContainerConfig:
         exposed_ports=exposed_ports(body.keys("ExposedPorts")),
         stop_signal=body.text("StopSignal"),
         stop_timeout=body.optional_number("StopTimeout"),
+        no_healthcheck=(body.child("Healthcheck").texts("Test") or ())[:1] == ("NONE",),
     )
 
 

@@ -12,7 +12,7 @@ from cli.gotemplate import TemplateExecError, TemplateSyntaxError, parse
 from cli.output.documents import LIST_FORMAT
 from cli.output.listing import omittable, write_columns, write_listing
 from cli.output.rows import shows_only
-from cli.pflag import FILTER, INT, STRING, changed, command, flag
+from cli.pflag import FILTER, INT, STRING, changed, command, flag, flag_set
 
 ALIASES = "hawse container ls, hawse container list, hawse container ps, hawse ps"
 TABLE = "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
@@ -25,22 +25,16 @@ RAW = (
 NAMED_FORMATS = ("", "table", "raw", "json")
 IGNORING = "WARNING: Ignoring custom format, because both --format and --quiet are set.\n"
 FAILED = "failed to execute template: "
-
-
-def list_flags(function: Any) -> Any:
-    """Add the flags of ``ps`` to the function of a click command, and return the function."""
-    for declare in (
-        flag("--all", "-a", usage="Show all containers (default shows just running)"),
-        flag("--filter", "-f", kind=FILTER, usage="Filter output based on conditions provided"),
-        flag("--format", kind=STRING, usage=LIST_FORMAT),
-        flag("--last", "-n", kind=INT, usage="Show n last created containers (includes all states)", default_value=-1),
-        flag("--latest", "-l", usage="Show the latest created container (includes all states)"),
-        flag("--no-trunc", usage="Don't truncate output"),
-        flag("--quiet", "-q", usage="Only display container IDs"),
-        flag("--size", "-s", usage="Display total file sizes"),
-    ):
-        function = declare(function)
-    return function
+list_flags = flag_set(
+    flag("--all", "-a", usage="Show all containers (default shows just running)"),
+    flag("--filter", "-f", kind=FILTER, usage="Filter output based on conditions provided"),
+    flag("--format", kind=STRING, usage=LIST_FORMAT),
+    flag("--last", "-n", kind=INT, usage="Show n last created containers (includes all states)", default_value=-1),
+    flag("--latest", "-l", usage="Show the latest created container (includes all states)"),
+    flag("--no-trunc", usage="Don't truncate output"),
+    flag("--quiet", "-q", usage="Only display container IDs"),
+    flag("--size", "-s", usage="Display total file sizes"),
+)
 
 
 @command("ps [OPTIONS]", "List containers", aliases=ALIASES)

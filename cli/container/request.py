@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from cli.container import checks, unsupported
 from cli.container.checks import FlagValues
 from cli.options.address import mac_address
-from cli.options.environment import env_value, latest, pairs_to_map, with_files
+from cli.options.environment import chosen_platform, env_value, latest, pairs_to_map, with_files
 from cli.options.limits import restart_policy
 from cli.options.mounts import bind, check_types, mount_entry
 from cli.options.network import NetworkOption, endpoint_settings, network_mode
@@ -24,7 +24,7 @@ def container_create(
     """Build the request that creates a container; check the flags in the order in which Docker's client checks them.
 
     ``flags`` maps the name of each flag, such as "mac_address" for ``--mac-address``, to its value. ``changed`` has the
-    names of the flags that the user gave. ``environ`` is the environment from which ``--env NAME`` takes its value.
+    names of the flags that the user gave. ``environ`` has defaults for ``--env NAME`` and ``--platform``.
     Raises ValueError with the error text of Docker's client, and InvalidArgument with the error text of dockerd.
     """
     if flags["mac_address"]:
@@ -45,7 +45,8 @@ def container_create(
     networks = endpoint_settings(flags["network"], _network_flags(flags))
     # Since API 1.44, Docker's client sends the MAC address only in the network's settings, not in Config.
     config = replace(config, mac_address="", exposed_ports=exposed)
-    return ContainerCreate(config, host, networks, flags["name"], flags["platform"], flags["mount"])
+    platform = chosen_platform(flags["platform"], environ)
+    return ContainerCreate(config, host, networks, flags["name"], platform, flags["mount"])
 
 
 def detached(request: ContainerCreate) -> ContainerCreate:
@@ -79,6 +80,7 @@ def _config(
         labels=pairs_to_map(with_files(flags["label_file"], flags["label"])),
         stop_signal=flags["stop_signal"],
         stop_timeout=flags["stop_timeout"] if "stop_timeout" in changed else None,
+        no_healthcheck=flags["no_healthcheck"],
     )
 
 

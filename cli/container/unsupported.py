@@ -29,7 +29,7 @@ IGNORED = (
     "memory_swap", "memory_swappiness", "oom_kill_disable", "oom_score_adj", "pids_limit", "runtime",
     "shm_size", "storage_opt", "ulimit", "volume_driver",
 )  # fmt: skip
-SAME_ANYWAY = {"isolation": "default", "runtime": "runc", "ipc": "private"}
+SAME_ANYWAY = {"isolation": "default", "runtime": "runc", "ipc": "private", "oom_kill_disable": False}
 """Maps some of the ignored flags to the value that hawse always uses.
 
 If the user gives exactly this value, no warning is printed.

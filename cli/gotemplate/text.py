@@ -83,13 +83,13 @@ def _unquote_numeric(text: str, at: int) -> tuple[bytes, int]:
 def unquote_char(text: str, at: int, mark: str) -> tuple[bytes, int]:
     """Parse one character of a literal; return the character's bytes and the position after the character.
 
-    The character is at position ``at`` and may be escaped. The literal ends with the quote ``mark``. Raises ValueError
-    (``invalid syntax``) in the same cases as strconv.UnquoteChar.
+    The character is at position ``at`` and may be escaped. An invalid byte becomes U+FFFD. The literal
+    ends with the quote ``mark``. Raises ValueError (``invalid syntax``) in the same cases as strconv.UnquoteChar.
     """
     if at >= len(text) or text[at] == mark:
         raise ValueError("invalid syntax")
     if text[at] != "\\":
-        return encode(text[at]), at + 1
+        return encode(valid(text[at])), at + 1
     at += 1
     if at >= len(text):
         raise ValueError("invalid syntax")

@@ -11,9 +11,9 @@ import click
 from cli.app import App
 from cli.container.row import moment
 from cli.output.documents import LIST_FORMAT
-from cli.output.listing import omittable, write_listing
+from cli.output.listing import list_template, omittable, write_listing
 from cli.output.rows import FormatContext
-from cli.pflag import FILTER, STRING, at_most, command, flag
+from cli.pflag import FILTER, STRING, at_most, command, flag, flag_set
 from engine.golang.units import human_duration, human_size
 from engine.names import short_id
 
@@ -24,26 +24,22 @@ HEADER = {
     "SharedSize": "SHARED SIZE", "UniqueSize": "UNIQUE SIZE",
 }  # fmt: skip
 NONE, UNKNOWN = "<none>", "N/A"
+TABLE = "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
+DIGESTS_TABLE = TABLE.replace("{{.ID}}", "{{.Digest}}\t{{.ID}}")
 ELIDED = ("DIGEST", "CREATED", "SIZE")
 RAW = (
     "repository: {{.Repository}}\n{{if .Tag}}tag: {{.Tag}}\n{{end}}image_id: {{.ID}}\n"
     "created_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n"
 )
-
-
-def list_flags(function: Any) -> Any:
-    """Add the flags and the argument of ``images`` to the function of a click command, and return the function."""
-    for declare in (
-        flag("--all", "-a", usage="Show all images (default hides intermediate images)"),
-        flag("--digests", usage="Show digests"),
-        flag("--filter", "-f", kind=FILTER, usage="Filter output based on conditions provided"),
-        flag("--format", kind=STRING, usage=LIST_FORMAT),
-        flag("--no-trunc", usage="Don't truncate output"),
-        flag("--quiet", "-q", usage="Only show image IDs"),
-        click.argument("repository", required=False),
-    ):
-        function = declare(function)
-    return function
+list_flags = flag_set(
+    flag("--all", "-a", usage="Show all images (default hides intermediate images)"),
+    flag("--digests", usage="Show digests"),
+    flag("--filter", "-f", kind=FILTER, usage="Filter output based on conditions provided"),
+    flag("--format", kind=STRING, usage=LIST_FORMAT),
+    flag("--no-trunc", usage="Don't truncate output"),
+    flag("--quiet", "-q", usage="Only show image IDs"),
+    click.argument("repository", required=False),
+)
 
 
 @command("images [OPTIONS] [REPOSITORY[:TAG]]", "List images", at_most(1), aliases=ALIASES)
@@ -71,25 +67,9 @@ def list_images(app: App, flags: Mapping[str, Any]) -> None:
     shown = {"trunc": not flags["no_trunc"], "digests": flags["digests"]}
     rows = [row for image in app.engine.images.list(filters) for row in rows_of(image, **shown)]
     elided = omittable(ELIDED, format, no_trunc=flags["no_trunc"])
-    text = template(format, quiet=flags["quiet"], digests=flags["digests"])
+    table = DIGESTS_TABLE if flags["digests"] else TABLE
+    text = list_template(format, "image", table, RAW, quiet=flags["quiet"])
     write_listing(app, text, rows, HEADER, elided=elided)
-
-
-def template(format: str, *, quiet: bool, digests: bool) -> str:
-    """Return the Go template that prints the list of images.
-
-    An empty ``--format``, "table" and "raw" select Docker's templates. With ``quiet``, these templates show only the
-    ids. Without ``quiet``, ``digests`` adds a column to the table. Any other ``--format`` is returned unchanged: a
-    template, or "json".
-    """
-    if format == "raw":
-        return "image_id: {{.ID}}" if quiet else RAW
-    if format not in ("", "table"):
-        return format
-    if quiet:
-        return "{{.ID}}"
-    digest = "{{.Digest}}\t" if digests else ""
-    return f"table {{{{.Repository}}}}\t{{{{.Tag}}}}\t{digest}{{{{.ID}}}}\t{{{{.CreatedSince}}}}\t{{{{.Size}}}}"
 
 
 def names_of(image: Mapping[str, Any], *, digests: bool) -> Iterator[tuple[str, str, str]]:

@@ -9,6 +9,7 @@ import click
 
 from cli.app import App, StatusError
 from cli.options.docker_config import registry_credentials
+from cli.options.environment import chosen_platform
 from cli.output.documents import Json
 from cli.pflag import STRING, command, exactly, flag
 from engine.errors import InvalidArgument
@@ -39,7 +40,7 @@ def pull(app: App, name: str, all_tags: bool, disable_content_trust: bool, platf
         raise StatusError(str(error)) from error
     if not (reference.tag or reference.digest or quiet):
         app.out("Using default tag: latest\n")
-    pull_image(app, reference, platform, None if quiet else app.stdout)
+    pull_image(app, reference, chosen_platform(platform, app.environ), None if quiet else app.stdout)
     app.out(f"{reference.canonical}\n")
 
 

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from cli.app import App, StatusError
 from cli.options.image_reference import path_segment
-from cli.pflag import at_least, command, flag
+from cli.pflag import at_least, command, flag, flag_set
 from engine.errors import EngineError, NotFound
 
 ALIASES = "hawse image rm, hawse image remove, hawse rmi"
 SHORT = "Remove one or more images"
-
-
-def removal_flags(function: Any) -> Any:
-    """Add the flags and the argument of ``rmi`` to the function of a click command, and return the function."""
-    for declare in (
-        flag("--force", "-f", usage="Force removal of the image"),
-        flag("--no-prune", usage="Do not delete untagged parents", effect="ignored"),
-        click.argument("images", nargs=-1),
-    ):
-        function = declare(function)
-    return function
+removal_flags = flag_set(
+    flag("--force", "-f", usage="Force removal of the image"),
+    flag("--no-prune", usage="Do not delete untagged parents", effect="ignored"),
+    click.argument("images", nargs=-1),
+)
 
 
 @command("rmi [OPTIONS] IMAGE [IMAGE...]", SHORT, at_least(1), aliases=ALIASES)

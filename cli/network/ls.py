@@ -10,7 +10,7 @@ import click
 
 from cli.app import App
 from cli.output.documents import LIST_FORMAT
-from cli.output.listing import omittable, write_columns, write_listing
+from cli.output.listing import list_template, omittable, write_columns, write_listing
 from cli.output.rows import FormatContext, shows_only
 from cli.pflag import FILTER, STRING, command, flag
 from engine.model import NetworkSummary
@@ -35,25 +35,12 @@ TIMESTAMP = re.compile(r"(\S+)T(\d\d:\d\d:\d\d)(?:(\.\d*[1-9])0*|\.0+)?(Z|[+-]\d
 @click.pass_obj
 def ls(app: App, filter: dict[str, tuple[str, ...]], format: str, no_trunc: bool, quiet: bool) -> None:
     """Print a table of the networks, sorted by name in natural order (``net2`` before ``net10``)."""
-    text = template(format, quiet=quiet)
+    text = list_template(format, "network", TABLE, RAW, quiet=quiet)
     if shows_only(text, IN_BRIEF):
         cells = columns(app.engine.networks.summaries(filter), no_trunc=no_trunc)
         return write_columns(app, text, cells, HEADER, elided=omittable(ELIDED, format, no_trunc=no_trunc))
     networks = sorted(app.engine.networks.list(filter), key=lambda network: natural_key(network["Name"]))
     return write_listing(app, text, [row(network, no_trunc=no_trunc) for network in networks], HEADER)
-
-
-def template(format: str, *, quiet: bool) -> str:
-    """Return the Go template that prints the list of networks.
-
-    An empty ``--format``, "table" and "raw" select Docker's templates. With ``quiet``, these templates show only the
-    ids. Any other ``--format`` is returned unchanged: a template, or "json".
-    """
-    if format in ("", "table"):
-        return "{{.ID}}" if quiet else TABLE
-    if format == "raw":
-        return "network_id: {{.ID}}" if quiet else RAW
-    return format
 
 
 def columns(networks: Sequence[NetworkSummary], *, no_trunc: bool) -> dict[str, list[str]]:

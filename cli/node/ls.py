@@ -9,7 +9,7 @@ import click
 
 from cli.app import App
 from cli.output.documents import LIST_FORMAT
-from cli.output.listing import omittable, write_listing
+from cli.output.listing import list_template, omittable, write_listing
 from cli.output.rows import FormatContext
 from cli.pflag import FILTER, STRING, command, flag
 from engine.names import natural_key
@@ -40,20 +40,8 @@ def ls(app: App, filter: dict[str, tuple[str, ...]], format: str, quiet: bool) -
     documents.sort(key=lambda d: (natural_key(d["Description"]["Hostname"]), d["ID"]))
     node_id = app.engine.swarm.node_id()
     elided = omittable(ELIDED, format)
-    write_listing(app, template(format, quiet=quiet), [row(d, node_id) for d in documents], HEADER, elided=elided)
-
-
-def template(format: str, *, quiet: bool) -> str:
-    """Return the Go template that prints the list of nodes.
-
-    An empty ``--format``, "table" and "raw" select Docker's templates. With ``quiet``, these templates show only the
-    ids. Any other ``--format`` is returned unchanged: a template, or "json".
-    """
-    if format in ("", "table"):
-        return "{{.ID}}" if quiet else TABLE
-    if format == "raw":
-        return "node_id: {{.ID}}" if quiet else RAW
-    return format
+    text = list_template(format, "node", TABLE, RAW, quiet=quiet)
+    write_listing(app, text, [row(d, node_id) for d in documents], HEADER, elided=elided)
 
 
 def row(document: Mapping[str, Any], node_id: str) -> FormatContext:

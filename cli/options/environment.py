@@ -1,4 +1,7 @@
-"""Parse ``--env``, ``--env-file``, ``--label`` and ``--label-file``: key=value pairs from flags and from files."""
+"""Parse ``--env``, ``--env-file``, ``--label`` and ``--label-file``: key=value pairs from flags and from files.
+
+Also reads the variable that gives ``--platform`` its default.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,11 @@ def latest(pairs: Iterable[str]) -> list[str]:
     The last pair with a name is kept, at the position of the first. Example: A=1, B=2, A=3 gives ["A=3", "B=2"].
     """
     return list({pair.partition("=")[0]: pair for pair in pairs}.values())
+
+
+def chosen_platform(flag: str, environ: Mapping[str, str]) -> str:
+    """Return the platform that the user wants: the value of ``--platform``, or else the variable of Docker's client."""
+    return flag or environ.get("DOCKER_DEFAULT_PLATFORM", "")
 
 
 def label(text: str) -> str:

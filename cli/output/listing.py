@@ -74,6 +74,19 @@ def write_columns(
     return write(app, lines, headed=listing.is_table)
 
 
+def list_template(format: str, kind: str, table: str, raw: str, *, quiet: bool) -> str:
+    """Return the Go template that prints a list of objects of a kind, such as "network".
+
+    An empty ``--format`` and "table" select ``table``, and "raw" selects ``raw``. With ``quiet``, the template for
+    these formats shows only the ids. Any other ``--format`` is returned unchanged: a template, or "json".
+    """
+    if format in ("", "table"):
+        return "{{.ID}}" if quiet else table
+    if format == "raw":
+        return f"{kind}_id: {{{{.ID}}}}" if quiet else raw
+    return format
+
+
 def omittable(titles: Sequence[str], format: str, *, no_trunc: bool = False) -> Sequence[str]:
     """Return the titles of the columns that may be omitted: ``titles`` for the default table, otherwise ().
 

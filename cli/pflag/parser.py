@@ -102,7 +102,7 @@ class FlagSet:
         while letters:
             flag = self.short.get("-" + letters[0])
             if flag is None:
-                text = f"unknown shorthand flag: {quote(letters[0], mark=chr(39))} in -{letters}"
+                text = f"unknown shorthand flag: {_first_byte(letters)} in -{letters}"
                 raise FlagError(text, f"--{whole.partition('=')[0]}")
             following = letters[1:]
             if len(letters) > 2 and letters[1] == "=":
@@ -129,3 +129,8 @@ class FlagSet:
         self.changed.add(flag.key)
         if flag.deprecated_text:
             self.notice(f"Flag {flag.long} has been deprecated, {flag.deprecated_text}")
+
+
+def _first_byte(text: str) -> str:
+    """Return the first byte of ``text`` as pflag prints it: as the quoted character with this code point."""
+    return quote(chr(text.encode("utf-8", "surrogateescape")[0]), mark="'")

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from cli.pflag.csv import csv_fields
-from engine.golang.strconv import parse_bool, parse_int, parse_uint, quote
+from engine.golang.strconv import as_text, parse_bool, parse_int, parse_uint, quote
 
 
 class Kind(Struct, frozen=True):
@@ -84,10 +84,12 @@ def fold_filter(filters: dict[str, tuple[str, ...]], text: str) -> dict[str, tup
     ``text`` is the option's argument, ``name=value``. The name becomes lower case. Spaces around the name and the value
     are removed. An empty text is ignored. A value that the name already has is ignored too. Raises ValueError if a text
     that is not empty has no ``=``.
+
+    Docker sends filters as JSON, so U+FFFD replaces bytes that are invalid UTF-8.
     """
     if not text:
         return filters
-    name, equals, value = text.partition("=")
+    name, equals, value = as_text(text).partition("=")
     if not equals:
         raise ValueError("bad format of filter (expected name=value)")
     name, value = name.strip().lower(), value.strip()

@@ -155,7 +155,6 @@ def _listed(session: Session, chain: Chain, narrowing: bytes = b"") -> list[dict
     request = NFGENMSG.pack(chain.family, 0, 0) + text(RULE_TABLE, chain.table) + narrowing
     with kernel_errors("list rules of", str(chain)):
         return [read(message, NFGENMSG.size) for message in session.dump(GET_RULE, request)]
-    return []
 
 
 def _rule(attributes: dict[int, bytes]) -> Rule:

@@ -18,6 +18,7 @@ from drivers.model import IPAddress, IPInterface
 
 CAP_NET_ADMIN = 12
 _NETNS_COOKIE = 71  # SO_NETNS_COOKIE, which Python's socket module lacks
+PORT_RANGE = "net/ipv4/ip_local_port_range"  # for IPv6 too
 FALLBACK_PORTS = (49153, 65535)
 
 
@@ -73,7 +74,7 @@ def down_towards(target: IPAddress) -> str:
 
 def ephemeral_ports() -> tuple[int, int]:
     """Return the first and last port of the range from which the host chooses ports automatically."""
-    text = sysctl.read("net/ipv4/ip_local_port_range")
+    text = sysctl.read(PORT_RANGE)
     if text is None:
         return FALLBACK_PORTS
     first, last = text.split()

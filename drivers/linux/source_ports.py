@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import NamedTuple
 
-from drivers.linux import listeners, sysctl
+from drivers.linux import host, listeners, sysctl
 from drivers.model import IPAddress
 from drivers.socket_text import socket_text
 
-RANGE, RESERVED = "net/ipv4/ip_local_port_range", "net/ipv4/ip_local_reserved_ports"  # for IPv6 too
 TIME_WAIT = "06"  # socket state in /proc/net/tcp
 
 
@@ -44,8 +43,9 @@ def use(target: tuple[IPAddress, int] | None = None) -> Use:
     or None for the target whose connections use the most ports. A TCP connection in state TIME_WAIT counts, unless its
     port is free again (`_is_reusable`).
     """
-    first, last = map(int, (sysctl.read(RANGE) or "0 65535").split())
-    reserved = {port for port in _reserved() if first <= port <= last}
+    first, last = host.ephemeral_ports()
+    spans = host.reserved_ports()
+    reserved = {port for low, high in spans for port in range(max(low, first), min(high, last) + 1)}
     udp = {sock.port for file in listeners.FILES["udp"] for sock in listeners.sockets(file)}
     udp = {port for port in udp if first <= port <= last} - reserved
     reuse = sysctl.read("net/ipv4/tcp_tw_reuse") or "0"
@@ -65,8 +65,3 @@ def _is_reusable(sock: listeners.Socket, reuse: str) -> bool:
     ``reuse`` is the value of net.ipv4.tcp_tw_reuse: 1 for all targets, or 2 (the kernel's default) for loopback.
     """
     return sock.state == TIME_WAIT and (reuse == "1" or (reuse == "2" and sock.remote.is_loopback))
-
-
-def _reserved() -> set[int]:
-    spans = [part.partition("-") for part in (sysctl.read(RESERVED) or "").split(",") if part]
-    return {port for low, _, high in spans for port in range(int(low), int(high or low) + 1)}

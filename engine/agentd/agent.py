@@ -166,7 +166,11 @@ class Agent:
         signal.set_wakeup_fd(waker)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop())
-        self._loop.watch(wake, _drainer(wake))
+
+        def drain(_events: int) -> None:
+            os.read(wake, 64)
+
+        self._loop.watch(wake, drain)
 
     def _stop(self) -> None:
         self.signalled = True
@@ -183,13 +187,6 @@ def _update(services: Sequence[Service], state: Snapshot) -> bool:
             traceback.print_exc(file=sys.stderr)
             done = False
     return done
-
-
-def _drainer(fd: int) -> Callable[[int], None]:
-    def drain(_events: int) -> None:
-        os.read(fd, 64)
-
-    return drain
 
 
 def snapshot(store: Store) -> Snapshot:

@@ -58,8 +58,7 @@ class Control:
 
     def move(self, listener: socket.socket) -> None:
         """Listen on the socket ``listener``, because the file of the old socket was deleted."""
-        self._loop.forget(self._listener.fileno())
-        self._listener.close()
+        self._loop.close_socket(self._listener)
         self._listener = listener
         self._loop.watch(listener.fileno(), lambda _: self._accept())
 
@@ -118,8 +117,7 @@ class Control:
             return
         guard = peer.credentials(connection)[0]
         self._guards.remove(connection)
-        self._loop.forget(connection.fileno())
-        connection.close()
+        self._loop.close_socket(connection)
         if self._guarded is not None:
             self._guarded.left(guard)
 
@@ -155,15 +153,13 @@ class Control:
 
     def close(self) -> None:
         """Close the listener and all connections."""
-        self._loop.forget(self._listener.fileno())
-        self._listener.close()
+        self._loop.close_socket(self._listener)
         for connection in list(self._open):
             self._close(connection)
         if self._guarded is not None:
             self._guarded.close()
         for connection in self._guards:
-            self._loop.forget(connection.fileno())
-            connection.close()
+            self._loop.close_socket(connection)
         self._guards.clear()
 
 

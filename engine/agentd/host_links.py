@@ -13,9 +13,9 @@ from engine.eventloop.inotify import MODIFY, Inotify, InotifyWatch
 from engine.eventloop.loop import Loop
 from engine.recovery.link_repair import ENDPOINT, NETWORK, Subject
 
-SYSCTLS = frozenset(
-    ("accept_ra", "accept_source_route", "disable_ipv6", "forwarding", "proxy_arp_pvlan", "route_localnet")
-)
+SYSCTLS = frozenset((
+    "accept_dad", "accept_ra", "accept_source_route", "disable_ipv6", "forwarding", "proxy_arp_pvlan", "route_localnet",
+))  # fmt: skip
 """The sysctls that hawse sets for a network's bridge. The kernel does not report changes of most of them by netlink.
 inotify(7) reports only changes by programs that use the same /proc as the agent.
 """

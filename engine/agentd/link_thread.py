@@ -161,10 +161,8 @@ class LinkThread:
         if known:
             self._compare(subject)
         now = time.monotonic()
-        self._next_lap = now + ((now - began) * FIRST_SHARE if first else self._lap_pause(now - began, number))
-
-    def _lap_pause(self, took: float, number: int) -> float:
-        return max(LAP_SECONDS / number, took * SHARE)
+        took = now - began
+        self._next_lap = now + (took * FIRST_SHARE if first else max(LAP_SECONDS / number, took * SHARE))
 
     def _compare(self, subject: Subject) -> None:
         began = time.monotonic()

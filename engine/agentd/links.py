@@ -174,7 +174,7 @@ class LinkService:
         """
         self._networks = self._known_networks(state) if state.of_this_boot and self._heal() else {}
         if not self._networks:
-            self._stop()
+            self.close()
             return
         thread = self._thread = self._thread or LinkThread(self._repair.put_right, self._repair.tell_resting)
         self._host = self._host or HostLinks(self._loop, self._inotify, self._suspect)
@@ -341,7 +341,8 @@ class LinkService:
         """Return whether the agent repairs the links of at least one live network."""
         return bool(self._networks)
 
-    def _stop(self) -> None:
+    def close(self) -> None:
+        """End the thread and close all listeners; blocks up to 5 s."""
         for container_id in list(self._followed):
             self._leave(container_id)
         for subject in self._spaces:
@@ -353,10 +354,6 @@ class LinkService:
         if self._thread is not None:
             self._thread.close()
         self._host = self._thread = None
-
-    def close(self) -> None:
-        """End the thread and close all listeners; blocks up to 5 s."""
-        self._stop()
 
 
 def _load(driver_type: str, run: Path) -> Driver | None:

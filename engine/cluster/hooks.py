@@ -152,7 +152,8 @@ def import_network(host: Host, reference: str, *, attach: bool = True) -> None:
     if membership is None or not (attach or membership.is_manager):
         return
     if not networks and reference:
-        networks = _shared(host, reference)
+        with connected(host) as (client, _):
+            networks = shared_networks.find(client, reference)
     if attach and not networks:
         raise NotFound(
             f"Could not attach to network {reference}: rpc error: code = NotFound desc = network {reference} not found"
@@ -163,11 +164,6 @@ def import_network(host: Host, reference: str, *, attach: bool = True) -> None:
         known = reader.network(networks[0].id) if networks else None
     if len(networks) == 1 and known is None:
         local_networks.import_network(host, networks[0], membership)
-
-
-def _shared(host: Host, reference: str) -> list[NetworkRecord]:
-    with connected(host) as (client, _):
-        return shared_networks.find(client, reference)
 
 
 def check_attachable(record: NetworkRecord) -> None:

@@ -151,11 +151,11 @@ def deactivate_if_unused(host: Host, network_id: str, timeout: float = LOCK_TIME
                 events.network(tx, record, "remove")
 
 
-def deactivate_all_unused(host: Host, timeout: float) -> bool:
+def deactivate_all_unused(host: Host) -> bool:
     """Delete this host's kernel objects of cluster networks that no endpoint on this host uses.
 
     A killed command may have left such objects. Returns whether any network may have had such objects. Waits up to
-    ``timeout`` seconds for running commands, then raises `Unavailable`.
+    `AGENT_LOCK_TIMEOUT` for running commands, then raises `Unavailable`.
     """
     with host.store.read() as reader:
         used = {e.network_id for e in reader.endpoints()}
@@ -163,5 +163,5 @@ def deactivate_all_unused(host: Host, timeout: float) -> bool:
         unused = [n for n in reader.networks() if n.scope == SWARM and n.id not in used]
     left = [n.id for n in unused if n.phase == "live" or n.id in begun]
     for network_id in left:
-        deactivate_if_unused(host, network_id, timeout)
+        deactivate_if_unused(host, network_id, AGENT_LOCK_TIMEOUT)
     return bool(left)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,6 +120,12 @@ def write_private(path: Path, text: str) -> None:
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
+
+
+def write_files(where: Path, files: Mapping[str, str]) -> None:
+    """Write the texts ``files`` to the files with these names in the directory ``where`` (see `write_private`)."""
+    for name, text in files.items():
+        write_private(where / name, text)
 
 
 def open_client(root: Path, membership: ClusterMembership) -> Client:

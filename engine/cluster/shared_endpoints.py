@@ -159,11 +159,9 @@ def _balancer_claims(network: NetworkRecord, node: str, address: str, pool: Pool
     changes = [
         put(key, address),
         put(keys.address(network.id, address), f"{node}/balancer"),
+        put(keys.serial(network.id, pool.subnet), str(int(ip_address(address)))),
     ]
-    serial = keys.serial(network.id, pool.subnet)
-    changes_of_serial = [put(serial, str(int(ip_address(address))))]
-    conditions = [present(keys.member(node)), absent(key), absent(keys.address(network.id, address))]
-    return conditions, changes + changes_of_serial
+    return [present(keys.member(node)), absent(key), absent(keys.address(network.id, address))], changes
 
 
 def reserve_balancer(client: Client, network: NetworkRecord, node: str) -> str:

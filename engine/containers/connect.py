@@ -6,7 +6,7 @@ An adopted namespace is a network namespace that hawse connects to networks but 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -29,7 +29,7 @@ from engine.containers import (
 )
 from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.errors import NotFound, hinted
+from engine.errors import NotFound, PortFailure, hinted
 from engine.events import record as events
 from engine.host import Host, begin_intent, end_intent, rollback_on_error
 from engine.model import Adoption, ContainerRecord, EndpointSettings, NetworkAttachment, NetworkRecord, PortSpec
@@ -304,9 +304,7 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
     """
     with host.store.read() as reader:
         container = reader.container(container_id)
-    if container is None:
-        return
-    if not lookup.is_running(host, container):
+    if container is None or not lookup.is_running(host, container):
         return
     members = reservation.memberships(host, container_id)
     if container.kind == "adopted" and not members:
@@ -315,7 +313,8 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
     if container.kind == "process":
         sandbox_links.repair(host, container)
     members = _sync_gateways(host, container, members)
-    members = port_assignment.move(host, container, members)
+    with suppress(PortFailure):  # as in `reassign_ports`
+        members = port_assignment.move(host, container, members)
     for member in members:
         # Publish the ports again, because a killed command may have recorded them without publishing them.
         sandbox.publish(host, container, member, member.endpoint.ports)

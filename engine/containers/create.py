@@ -68,7 +68,7 @@ def create(host: Host, request: ContainerCreate) -> Created:
     check_mounts(request.mounts)
     warnings = check_container_create(request)
     with host.store.read() as reader:
-        networks = _existing_networks(reader, request)
+        networks = {name: names.only_network(reader.find_networks(name)) for name in request.networks}
         attachments = _attachments(request, names.only_network(reader.find_networks(request.host.network_mode)))
     root = find_root(host, request.config.image)
     check_networks(request, networks)
@@ -161,10 +161,6 @@ def _check_working_directory(root: str, path: str) -> None:
         raise EngineError(f"Cannot mkdir: {path} is not a directory")
 
 
-def _existing_networks(reader: Reader, request: ContainerCreate) -> dict[str, NetworkRecord | None]:
-    return {n: names.only_network(reader.find_networks(n)) for n in request.networks}
-
-
 def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
     """Return the request's host configuration, with names of other containers replaced as in Docker.
 
@@ -178,7 +174,7 @@ def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
             if len(records) == 1:
                 settings = replace(settings, network_mode=f"container:{records[0].id}")
         if settings.links and not is_user_defined(settings.network_mode):
-            settings = replace(settings, links=tuple(_checked_links(reader, settings.links)))
+            settings = replace(settings, links=tuple(_checked_links(reader, settings.links)) or None)
     return settings
 
 
@@ -186,20 +182,21 @@ def _checked_links(reader: Reader, links: Sequence[str]) -> list[str]:
     """Check legacy links (``--link``), and return them; of several links with the same alias, only the first.
 
     A link has the form "NAME:ALIAS" or "NAME", where NAME is the name or id of the target container. If the target uses
-    the sandbox of another container, the result names this other container as the target. Raises InvalidArgument if a
-    target does not match exactly one container, or is in host mode.
+    the sandbox of another container, the result names this other container as the target. As in Docker, an alias is
+    a path below the container's name: slashes around it do not count, and a link with an empty alias is dropped.
+    Raises InvalidArgument if a target does not match exactly one container, or is in host mode.
     """
     by_alias: dict[str, str] = {}
-    for link in links:
-        by_alias.setdefault(parse_link(link)[1], _with_sandbox_owner(reader, link))
+    for target, alias in map(parse_link, links):
+        owner, path = _sandbox_owner(reader, target), posixpath.normpath(f"/{alias}").lstrip("/")
+        if path:  # the name of an adopted namespace has a colon, which a link cannot contain
+            by_alias.setdefault(path, f"{owner.id if ':' in owner.name else owner.name}:{path}")
     return list(by_alias.values())
 
 
-def _with_sandbox_owner(reader: Reader, link: str) -> str:
-    target, alias = parse_link(link)
-    matches = reader.find_containers(target)
-    if not matches and (through_link := lookup.linked(reader, target)):
-        matches, link = through_link[:1], f"{through_link[0].name}:{alias}"
+def _sandbox_owner(reader: Reader, target: str) -> ContainerRecord:
+    """Return the container whose sandbox the container ``target`` uses, which may be ``target`` itself."""
+    matches = reader.find_containers(target) or lookup.linked(reader, target)[:1]
     record, passed = link_target(matches, target), set[str]()
     while is_container_mode(record.host.network_mode):
         if record.id in passed:
@@ -207,10 +204,9 @@ def _with_sandbox_owner(reader: Reader, link: str) -> str:
         passed.add(record.id)
         target = shared_container(record.host.network_mode)
         record = link_target(reader.find_containers(target), target)
-        link = f"{record.name}:{alias}"
     if record.host.network_mode == "host":
         raise links_with_host_mode()
-    return link
+    return record
 
 
 def _check_name_is_free(host: Host, name: str) -> None:

@@ -97,8 +97,7 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
     rest, numbers = gateway_bridge.sync_gateway_bridge(host, left, rest, names.interface_numbers(left))
     sandbox.route_if_moved(record, members, left, rest)
     record = left
-    if kept:
-        port_assignment.reassign_ports(host, record, rest, kept)
+    port_assignment.reassign_ports(host, record, rest, kept)
     etc_files.remove_network(host, record, network, rest)
     forgotten = record.kind == "adopted" and not (rest or record.attachments)
     if forgotten:

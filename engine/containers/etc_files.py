@@ -15,8 +15,9 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -178,7 +179,7 @@ def remove_network(
     if record.kind == "adopted":
         _follow_adopted(host, record, members)
     elif not network.predefined:
-        _keep_own_lines(host, record, ())
+        _change_hosts(host, record.id, partial(without_own_lines, config=record.config))
 
 
 def remove_left_addresses(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
@@ -190,7 +191,8 @@ def remove_left_addresses(host: Host, record: ContainerRecord, members: Sequence
     if record.kind == "adopted":
         _follow_adopted(host, record, members)
     else:
-        _keep_own_lines(host, record, _addresses(members))
+        kept = _addresses(members)
+        _change_hosts(host, record.id, partial(without_own_lines, config=record.config, kept=kept))
 
 
 def _follow_adopted(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
@@ -198,21 +200,18 @@ def _follow_adopted(host: Host, record: ContainerRecord, members: Sequence[Joine
         namespace_files.write(host, record, _resolv_conf(host, record, members, _transform(record, members)))
 
 
-def _keep_own_lines(host: Host, record: ContainerRecord, kept: Sequence[str]) -> None:
-    """Remove the container's own lines from its /etc/hosts, except the lines of the addresses ``kept``."""
-    path = host.container_directory(record.id) / "hosts"
+def _change_hosts(host: Host, container_id: str, change: Callable[[str], str]) -> None:
+    """Replace the text of a container's /etc/hosts with the result of ``change``; no effect if the file is missing."""
+    path = host.container_directory(container_id) / "hosts"
     text = _present(path)
-    if text is not None and (left := without_own_lines(text, record.config, kept)) != text:
-        _write(path, left)
+    if text is not None and (changed := change(text)) != text:
+        _write(path, changed)
 
 
 def follow_links(host: Host, record: ContainerRecord) -> None:
     """Write a container's new address into /etc/hosts of each running container that links to it."""
     for source, alias, address in links.linking(host, record):
-        path = host.container_directory(source.id) / "hosts"
-        text = _present(path)
-        if text is not None:
-            _write(path, with_address(text, alias, address))
+        _change_hosts(host, source.id, partial(with_address, name=alias, address=address))
 
 
 def remove_link(host: Host, record: ContainerRecord, alias: str) -> None:
@@ -220,10 +219,7 @@ def remove_link(host: Host, record: ContainerRecord, alias: str) -> None:
 
     ``alias`` is the name that the link gives to its target.
     """
-    path = host.container_directory(record.id) / "hosts"
-    text = _present(path)
-    if text is not None:
-        _write(path, without_link(text, alias))
+    _change_hosts(host, record.id, partial(without_link, alias=alias))
 
 
 def _hosts(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> str:

@@ -92,8 +92,7 @@ def restore(host: Host, record: ContainerRecord) -> None:
     must leave its networks in any case. For example, if the user has made hawse's file immutable (chattr +i), the
     user's earlier file stays in `KEPT`.
     """
-    directory = _of_name(record.sandbox_path)
-    target, kept = path(host, record), KEPT / directory.name if directory else None
+    target, directory = path(host, record), _of_name(record.sandbox_path)
     if recording.is_dry_run():
         return
     with suppress(OSError):
@@ -101,10 +100,10 @@ def restore(host: Host, record: ContainerRecord) -> None:
     with suppress(OSError):
         if _is_ours(target):
             target.unlink()
-    if directory is None or kept is None:
+    if directory is None:
         return
     with suppress(OSError):
-        _put_back(kept, target)
+        _put_back(KEPT / directory.name, target)
     for each in (directory, KEPT):
         with suppress(OSError):  # the directory is missing, or has other files
             each.rmdir()

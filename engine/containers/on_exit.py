@@ -64,9 +64,7 @@ def record_end(host: Host, container_id: str) -> ContainerRecord | None:
     """
     with locked(host.run, "container", container_id):
         record = finalize_exit(host, container_id)
-        if record is None:
-            return None
-        if record.status == "running":
+        if record is None or record.status == "running":
             return None
         if not record.host.auto_remove or record.status == "restarting":
             host.runtime.delete(container_id)  # another command may have left these files

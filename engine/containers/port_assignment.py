@@ -6,18 +6,19 @@ When the default route moves to another endpoint, the published ports move to th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from drivers.linux import host as linux_host
 from drivers.port_ranges import range_text
+from drivers.registry import facts
 from engine.agent import client
 from engine.cluster import hooks
 from engine.endpoints import sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.errors import KernelFailure, hinted
+from engine.errors import KernelFailure, PortFailure, hinted
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, PortRecord, PortSpec
 from engine.ports import allocation
@@ -92,10 +93,22 @@ def requested_ports(record: ContainerRecord) -> list[PortSpec]:
 def holder(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> JoinedEndpoint | None:
     """Return the endpoint that should have the container's published ports, or None if no endpoint can have them.
 
-    The result is the first endpoint, in the order of ``JoinedEndpoint.priority``, whose network can publish ports.
+    The result is the first endpoint, in the order of ``JoinedEndpoint.priority``, whose network can publish ports. As
+    in Docker, the result is None if an endpoint before it has the default route (macvlan, ipvlan). The container would
+    send its answers through that endpoint.
     """
     able = [m for m in members if sandbox.can_publish(host, m.network)]
-    return min(able, key=lambda m: m.priority(record), default=None)
+    first = min(able, key=lambda m: m.priority(record), default=None)
+    if first is None or any(m.priority(record) < first.priority(record) for m in members if _leads_away(m, first)):
+        return None
+    return first
+
+
+def _leads_away(member: JoinedEndpoint, publisher: JoinedEndpoint) -> bool:
+    """Return whether ``member`` may have the default route by which the container answers clients of ``publisher``."""
+    leads_out = not member.network.internal and facts(member.network.driver).offers_gateway
+    shares_version = member.endpoint.ipv4 if publisher.endpoint.ipv4 else member.endpoint.ipv6
+    return leads_out and bool(shares_version) and member.endpoint.default_route != "no"
 
 
 def allocate(
@@ -108,7 +121,7 @@ def allocate(
 ) -> list[PortRecord]:
     """Choose host ports for ``specs``, which will be published on the endpoint ``member``.
 
-    Ports in ``avoided`` are not chosen. Raises KernelFailure with Docker's error text if a host port is already in use.
+    Ports in ``avoided`` are not chosen. Raises `PortFailure` with Docker's error text if a host port is already in use.
     """
     if not specs:
         return []  # without ports to choose, do not read the ports of all other endpoints
@@ -135,7 +148,7 @@ def _allocate_again(
 def record_ports(tx: Transaction, record: ContainerRecord, endpoint: EndpointRecord) -> None:
     """Store the record of a container's endpoint, including the endpoint's published ports.
 
-    Raises KernelFailure with the same error text as `allocate` if one of the host ports belongs to another endpoint in
+    Raises PortFailure with the same error text as `allocate` if one of the host ports belongs to another endpoint in
     the store.
     """
     with _docker_error_text(tx, record, endpoint):
@@ -149,25 +162,28 @@ def move(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint])
     """Move a container's published ports to the endpoint that `holder` returns; return the container's endpoints.
 
     ``members`` are the container's endpoints before the move. The host ports are allocated from the container's
-    configuration. A host port that the user did not choose changes. If no earlier network of the container could
-    publish ports, the ports are published now.
+    configuration. A host port that the user did not choose changes. If no endpoint had the ports before, they are
+    published now. If `holder` returns None, they are no longer published.
     """
     target = holder(host, record, members)
     current = next((m for m in members if m.endpoint.ports), None)
-    if target is None or (current is not None and current.endpoint.id == target.endpoint.id):
-        return list(members)
-    if current is None and not requested_ports(record):
+    if current is None and (target is None or not requested_ports(record)):
         return list(members)  # most containers publish no port: save a transaction
+    if current is not None and target is not None and current.endpoint.id == target.endpoint.id:
+        return list(members)
+    moved = None
     with host.store.write() as tx:
         if current is not None:
             tx.put_endpoint(replace(current.endpoint, ports=()))
-        chosen = _allocate_again(tx, host, record, target, current.endpoint.ports if current is not None else ())
-        moved = replace(target.endpoint, ports=tuple(chosen))
-        record_ports(tx, record, moved)
+        if target is not None:
+            former = current.endpoint.ports if current is not None else ()
+            moved = replace(target.endpoint, ports=tuple(_allocate_again(tx, host, record, target, former)))
+            record_ports(tx, record, moved)
     if current is not None:
         sandbox.unpublish(host, record, current, current.endpoint.ports)
-    sandbox.publish(host, record, replace(target, endpoint=moved), chosen)
-    return [_with_ports(m, chosen if m is target else ()) for m in members]
+    if target is not None and moved is not None:
+        sandbox.publish(host, record, replace(target, endpoint=moved), moved.ports)
+    return [_with_ports(m, moved.ports if moved is not None and m is target else ()) for m in members]
 
 
 def _with_ports(member: JoinedEndpoint, held: Sequence[PortRecord]) -> JoinedEndpoint:
@@ -195,12 +211,14 @@ def _docker_error_text(reader: Reader, record: ContainerRecord, endpoint: Endpoi
         yield
     except allocation.PortConflict as error:
         network = reader.network(endpoint.network_id)
+        kind: type[KernelFailure] = PortFailure
         prefix, name = "", record.name
         if network is not None and hooks.is_gateway(network):
+            kind = KernelFailure
             prefix = f"container {record.id}: endpoint join on GW Network failed: "
             name = hooks.shown_name(network, record)
         where = f"endpoint {name} ({endpoint.id})"
-        failure = KernelFailure(f"{prefix}driver failed programming external connectivity on {where}: {error}")
+        failure = kind(f"{prefix}driver failed programming external connectivity on {where}: {error}")
         raise hinted(failure, _port_holder(reader, error)) from error
 
 
@@ -218,15 +236,19 @@ def _port_holder(reader: Reader, conflict: allocation.PortConflict) -> str:
 def reassign_ports(
     host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint], former: Sequence[PortRecord]
 ) -> None:
-    """Give the published ports of a removed endpoint to the endpoint that should have the ports now (`holder`).
+    """Give the published ports to the endpoint that should have them after the removal of another one (`holder`).
 
     ``members`` are the endpoints that the container still has. ``former`` are the ports of the removed endpoint. A host
-    port that the user did not choose changes.
+    port that the user did not choose changes. As in Docker, no port is published if another container or another
+    program has one of the host ports by now. Only for the gateway bridge (docker_gwbridge), KernelFailure is raised.
+
+    The removed endpoint may have had no ports, and its default route may have prevented the publication (`holder`).
     """
     target = holder(host, record, members)
-    if target is None or not former:
-        return  # there are no ports to move, or no endpoint can have the ports
-    with host.store.write() as tx:
-        held = replace(target.endpoint, ports=tuple(_allocate_again(tx, host, record, target, former)))
-        record_ports(tx, record, held)
-    sandbox.publish(host, record, replace(target, endpoint=held), held.ports)
+    if target is None or target.endpoint.ports or not requested_ports(record):
+        return
+    with suppress(PortFailure):
+        with host.store.write() as tx:
+            held = replace(target.endpoint, ports=tuple(_allocate_again(tx, host, record, target, former)))
+            record_ports(tx, record, held)
+        sandbox.publish(host, record, replace(target, endpoint=held), held.ports)

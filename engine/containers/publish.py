@@ -43,7 +43,8 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
     if lookup.is_running(host, record):
         member = port_assignment.holder(host, record, reservation.memberships(host, record.id))
         if member is None:
-            raise Forbidden(f"container {record.name} is on no network that ports can be published from")
+            cause = "is on no network that ports can be published from, or has its default route on another network"
+            raise Forbidden(f"container {record.name} {cause}")
     added: list[PortRecord] = []
     with host.store.write() as tx:
         if member is not None:

@@ -114,9 +114,7 @@ class SandboxResolver:
         for client in list(self._clients):
             client.close()
         for sock in (self._udp, self._tcp):
-            if sock.fileno() >= 0:
-                self._loop.forget(sock.fileno())
-                sock.close()
+            self._loop.close_socket(sock)
 
 
 def bound(kind: int, port: int) -> socket.socket:

@@ -167,6 +167,5 @@ class StreamClient:
         """Close the connection; idempotent."""
         self._timer.cancel()
         if self._socket.fileno() >= 0:
-            self._loop.forget(self._socket.fileno())
-            self._socket.close()
+            self._loop.close_socket(self._socket)
             self._closed(self)

@@ -164,9 +164,7 @@ class DatagramExchange:
 
     def withdraw(self) -> None:
         """Stop waiting and close the socket; idempotent."""
-        if self._socket.fileno() >= 0:
-            self._loop.forget(self._socket.fileno())
-            self._socket.close()
+        self._loop.close_socket(self._socket)
 
 
 class StreamExchange:
@@ -219,6 +217,4 @@ class StreamExchange:
 
     def withdraw(self) -> None:
         """Close the connection; idempotent."""
-        if self._socket.fileno() >= 0:
-            self._loop.forget(self._socket.fileno())
-            self._socket.close()
+        self._loop.close_socket(self._socket)

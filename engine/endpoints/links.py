@@ -117,11 +117,7 @@ def open_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> N
         links = _concerning(reader, record, member)
     for source, source_end, target, target_end in links:
         with translate_driver_errors():
-            driver.link(
-                member.spec,
-                endpoint_spec(source_end, source),
-                endpoint_spec(target_end, target),
-            )
+            driver.link(member.spec, endpoint_spec(source_end, source), endpoint_spec(target_end, target))
 
 
 def close_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> None:
@@ -153,11 +149,7 @@ def _close(host: Host, member: JoinedEndpoint, links: Sequence[Pair]) -> None:
         return
     for source, source_end, target, target_end in links:
         with translate_driver_errors():
-            driver.unlink(
-                member.spec,
-                endpoint_spec(source_end, source),
-                endpoint_spec(target_end, target),
-            )
+            driver.unlink(member.spec, endpoint_spec(source_end, source), endpoint_spec(target_end, target))
 
 
 def pairs(reader: Reader, network: NetworkRecord) -> Iterator[Pair]:

@@ -6,7 +6,8 @@ The rules are those of Docker's libnetwork:
   order of `gateway_priority`.
 - The default route of each IP family belongs to the first endpoint that has a gateway for this family.
   `JoinedEndpoint.priority` gives the order.
-- Published ports belong to the first endpoint, in the same order, whose network can publish ports.
+- Published ports belong to the first endpoint, in the same order, whose network can publish ports. No port is published
+  if an endpoint before it has the default route (macvlan, ipvlan).
 
 The endpoint setting ``default_route`` is a hawse extension: the setting puts an endpoint before all other endpoints, or
 excludes the endpoint from the default route.

@@ -17,6 +17,7 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from socket import SocketType
 
     Handler = Callable[[int], None]
 
@@ -98,6 +99,11 @@ class DescriptorWatcher:
             resting.cancel()
         if self._handlers.pop(fd, None) is not None:
             self._epoll.unregister(fd)
+
+    def close_socket(self, sock: SocketType) -> None:
+        """Stop watching a socket, and close it; idempotent."""
+        self.forget(sock.fileno())
+        sock.close()
 
     def rest(self, fd: int, seconds: float) -> None:
         """Stop watching the listening socket ``fd`` for ``seconds``, then watch it for `READ` again.

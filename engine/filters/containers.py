@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 
 from engine.errors import EngineError, InvalidArgument, NotFound
 from engine.filters.rules import check_keys, matches_labels, matches_pattern, truth
-from engine.golang.strconv import whole_number
+from engine.golang.strconv import atoi, parse_uint
 from engine.golang.timestamps import NEVER
 from engine.model import ContainerRecord, EndpointRecord, Filters, NetworkRecord
 from engine.render.mounts import parse_bind
@@ -23,8 +22,6 @@ KEYS = frozenset(
 )
 STATUSES = ("created", "dead", "exited", "paused", "removing", "restarting", "running")
 HEALTH = ("healthy", "none", "starting", "unhealthy")
-MAX_PORT = 65535
-INTEGER = re.compile("[+-]?[0-9]+")
 
 
 def filter_containers(
@@ -76,10 +73,10 @@ def _exit_codes(filters: Filters) -> set[int]:
 
 
 def _exit_code(text: str) -> int:
-    fault = "value out of range" if INTEGER.fullmatch(text) else "invalid syntax"
-    if fault == "invalid syntax" or not -(2**63) <= whole_number(text) < 2**63:
-        raise InvalidArgument(f"invalid filter 'exited={text}': strconv.Atoi: parsing \"{text}\": {fault}")
-    return whole_number(text)
+    try:
+        return atoi(text)
+    except ValueError as error:
+        raise InvalidArgument(f"invalid filter 'exited={text}': {error}") from None
 
 
 def _descends(record: ContainerRecord, image: str) -> bool:
@@ -165,7 +162,7 @@ def _port_range(text: str, title: str) -> tuple[int, int]:
 
 
 def _port(text: str, title: str) -> int:
-    fault = "value out of range" if text.isdecimal() and text.isascii() else "invalid syntax"
-    if fault == "invalid syntax" or whole_number(text) > MAX_PORT:
-        raise EngineError(f'{title}: strconv.ParseUint: parsing "{text}": {fault}')
-    return whole_number(text)
+    try:
+        return parse_uint(text, 16, base=10)
+    except ValueError as error:
+        raise EngineError(f"{title}: {error}") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone, tzinfo
@@ -88,7 +87,7 @@ def moment(text: str, now: datetime) -> float:
     try:
         return unix_nanoseconds(text) / 10**9
     except ValueError:
-        raise ValueError(f"failed to parse value as time or duration: {_quoted(text)}") from None
+        raise ValueError(f"failed to parse value as time or duration: {quote(text)}") from None
 
 
 def nanoseconds(text: str, now: datetime) -> int:
@@ -197,4 +196,7 @@ def _offset(zone: str) -> int:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    r"""Quote ``text`` as Go's package time does; control characters and bytes beyond ASCII become ``\xNN``."""
+    data = text.encode("utf-8", "surrogateescape")
+    characters = (f"\\x{byte:02x}" if byte < 0x20 or byte >= 0x80 else chr(byte) for byte in data)
+    return '"' + "".join(f"\\{c}" if c in '"\\' else c for c in characters) + '"'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from typing import Any, NoReturn
@@ -30,6 +31,11 @@ def parse_document(data: bytes, name: str) -> Any:
     except (ValueError, RecursionError) as error:
         raise InvalidArgument(f"{shown(name)}: {error}") from error
     return _without_surrogates(value) if _SURROGATE.search(text) else value
+
+
+def digest_of(data: bytes) -> str:
+    """Return the digest of ``data`` as manifests name it, such as "sha256:9f86…"."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def mismatch(value: object, where: str, kind: str) -> InvalidArgument:

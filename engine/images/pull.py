@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from engine.errors import InvalidArgument, quoted
-from engine.images.document import LIST_TYPES, list_at, object_at, parse_document, text_at
+from engine.images.document import DIGEST, LIST_TYPES, digest_of, list_at, object_at, parse_document, text_at
 from engine.images.limits import Limits
 from engine.images.platform import Platform, choose, mismatch, platform_of
 from engine.images.skopeo import Skopeo
@@ -19,7 +18,6 @@ Message = dict[str, Any]
 """A message of POST /images/create, such as {"status": "Download complete", "progressDetail": {}, "id": "…"}."""
 
 _LAYERS_LIMIT = 500
-_ALGORITHM = "sha256:"
 
 
 class Pull:
@@ -53,7 +51,7 @@ class Pull:
         """
         tag = f"@{self.reference.digest}" if self.reference.digest else f":{self.reference.tag or 'latest'}"
         data = self._skopeo.manifest(tag)
-        self.digest = _digest(data)
+        self.digest = digest_of(data)
         if self.reference.digest not in ("", self.digest):
             raise InvalidArgument(f"manifest verification failed for digest {self.reference.digest}")
         self._manifest, self.manifest_digest = _parsed(data), self.digest
@@ -87,7 +85,7 @@ class Pull:
         entry = choose(self._manifest.get("manifests"), self._platform)
         digest = _checked(text_at(entry.get("digest"), "struct field Descriptor.digest"))
         data = self._skopeo.manifest(f"@{digest}")
-        if _digest(data) != digest:
+        if digest_of(data) != digest:
             raise InvalidArgument(f"manifest verification failed for digest {digest}")
         self._manifest, self.manifest_digest = _parsed(data), digest
 
@@ -130,7 +128,7 @@ class _Progress:
         nothing says which file has which layer. This method guesses: the largest of these files belongs to the first
         layer of the image that is not complete, the next largest to the second, and so on.
         """
-        yield from self._complete([d for d in self._missing if d.removeprefix(_ALGORITHM) in sizes])
+        yield from self._complete([d for d in self._missing if d.removeprefix("sha256:") in sizes])
         growing = sorted((size for name, size in sizes.items() if name.startswith("dir-put-blob")), reverse=True)
         for (digest, total), current in zip(self._missing.items(), growing, strict=False):
             if 0 < current <= total and self._reported.get(digest, 0) < current:
@@ -152,17 +150,12 @@ def _layer_message(status: str, digest: str, detail: Mapping[str, int] | None = 
     return {"status": status, "progressDetail": detail or {}, "id": short_id(digest)}
 
 
-def _digest(data: bytes) -> str:
-    return _ALGORITHM + hashlib.sha256(data).hexdigest()
-
-
 def _parsed(data: bytes) -> Message:
     return object_at(parse_document(data, "manifest"), "value", "v1.Manifest")
 
 
 def _checked(digest: str) -> str:
     """Return a digest from a manifest; raises `InvalidArgument` if it is not a SHA-256 digest."""
-    hexadecimal = digest.removeprefix(_ALGORITHM)
-    if len(hexadecimal) != 64 or set(hexadecimal) - set("0123456789abcdef") or digest == hexadecimal:
+    if not DIGEST.fullmatch(digest):
         raise InvalidArgument(f"unsupported digest {quoted(digest)}")
     return digest

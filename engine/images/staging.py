@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from engine.golang import timestamps
 from engine.images.archive import ArchivedImage, downloaded_image
 from engine.images.compression import Bounded, decompressed
 from engine.images.config import plain_config, read_record
+from engine.images.document import digest_of
 from engine.images.extract import unpack
 from engine.images.limits import Limits, within_free_space
 from engine.images.pull import Pull
@@ -73,7 +73,7 @@ def stage(images: Sequence[ArchivedImage], work: Path, limits: Limits) -> Sequen
 
     The limits apply to the sum of all images. Raises `InvalidArgument` for an invalid image, or above a limit.
     """
-    records = [read_record(_id_of(image.config), image.config) if image.config else None for image in images]
+    records = [read_record(digest_of(image.config), image.config) if image.config else None for image in images]
     names = [[archived_name(name) for name in image.references] for image in images]
     staged = []
     for image, record, own_names in zip(images, records, names, strict=True):
@@ -85,11 +85,6 @@ def stage(images: Sequence[ArchivedImage], work: Path, limits: Limits) -> Sequen
         limits = replace(limits, size=limits.size - unpacked.read, members=max(0, limits.members - unpacked.members))
         config = image.config or plain_config(timestamps.now(), architecture(), unpacked.diff_ids)
         (directory / "config.json").write_bytes(config)
-        record = replace(record or read_record(_id_of(config), config), size=unpacked.size, verified=True)
+        record = replace(record or read_record(digest_of(config), config), size=unpacked.size, verified=True)
         staged.append(Staged(record, directory, own_names, "load" if image.config else "import"))
     return staged
-
-
-def _id_of(config: bytes) -> str:
-    """Return the id of the image that has this configuration."""
-    return f"sha256:{hashlib.sha256(config).hexdigest()}"

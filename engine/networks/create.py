@@ -37,6 +37,7 @@ from engine.host import (
 from engine.ipam import IN_USE, IPNetwork, Occupied, Range, bounds
 from engine.model import IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
 from engine.networks.activate import destroy
+from engine.ports.allocation import GATEWAY_MODES
 from engine.resolv_conf import read_host_files
 from engine.store.api import IntentKind, Reader, Taken, Transaction
 from engine.validate.network import check_network_create, network_name_taken
@@ -228,8 +229,8 @@ def configured_pools(request: NetworkCreate) -> list[PoolRecord]:
 def reserve_fixed(tx: Transaction, network: NetworkRecord) -> NetworkRecord:
     """Reserve a network's gateways and auxiliary addresses; return the network's record with all gateways.
 
-    A subnet without a gateway gets an automatic gateway. Raises EngineError with Docker's error text if an address is
-    not available.
+    A subnet without a gateway gets an automatic gateway, except on a bridge network in the gateway mode "isolated" (as
+    in Docker 28), which uses no gateway. Raises EngineError with Docker's error text if an address is not available.
     """
     return replace(network, pools=tuple(_reserve_pool(tx, network, p) for p in network.pools))
 
@@ -240,12 +241,14 @@ def _reserve_pool(tx: Transaction, network: NetworkRecord, pool: PoolRecord) -> 
     key, subnet = pool_key(network, pool), ip_network(pool.subnet)
     within = ip_network(pool.ip_range) if pool.ip_range else None
     gateway = pool.gateway
+    mode = (network.options or {}).get(GATEWAY_MODES[subnet.version]) if network.driver == "bridge" else None
     try:
-        if not gateway:
-            gateway = str(ipam.lowest_free(subnet, tx.addresses(key), within))
-        else:
+        if gateway:
             ipam.check_address(subnet, tx.addresses(key), ip_address(gateway))
-        tx.reserve_address(key, int(ip_address(gateway)), f"gateway:{network.id}")
+        elif mode != "isolated":
+            gateway = str(ipam.lowest_free(subnet, tx.addresses(key), within))
+        if gateway:
+            tx.reserve_address(key, int(ip_address(gateway)), f"gateway:{network.id}")
     except (Taken, ipam.AddressInUse, ipam.OutOfPool) as error:
         # Like Docker, the API answers with HTTP status 500. Therefore the error is a plain EngineError.
         raise EngineError(f"failed to allocate gateway ({gateway}): {IN_USE}") from error

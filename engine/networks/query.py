@@ -17,6 +17,9 @@ from engine.render.network import network_document
 from engine.runtime.adopted_namespace import still_exists
 from engine.store.api import Reader
 
+LARGEST_COUNT = (1 << 64) - 1
+"""The largest number of addresses that `inspect` shows. As in Docker, larger numbers are shown as this one."""
+
 
 def list_documents(host: Host, filters: Filters) -> Documents:
     """Return the NetworkResource document (JSON of Docker's API) of each network that matches the filters.
@@ -82,5 +85,8 @@ def _ipam_status(record: NetworkRecord, local: Mapping[str, Sequence[int]], shar
             subnet, within = ip_network(pool.subnet), ip_network(pool.ip_range) if pool.ip_range else None
             used = {*local[pool.subnet], *(int(address) for address in shared if address in subnet)}
             counted = usage(subnet, sorted(used), within)
-            subnets[pool.subnet] = {"IPsInUse": counted.in_use, "DynamicIPsAvailable": counted.available}
+            subnets[pool.subnet] = {
+                "IPsInUse": min(counted.in_use, LARGEST_COUNT),
+                "DynamicIPsAvailable": min(counted.available, LARGEST_COUNT),
+            }
     return {"Status": {"IPAM": {"Subnets": subnets}}}

@@ -133,9 +133,7 @@ class StreamListener:
 
     def close(self) -> None:
         """Close the socket and all connections."""
-        if self._socket.fileno() >= 0:
-            self.watcher.forget(self._socket.fileno())
-            self._socket.close()
+        self.watcher.close_socket(self._socket)
         for origin in list(self._relays):
             self._end(origin)
 
@@ -285,6 +283,5 @@ class StreamRelay:
         if self._ends[0].socket.fileno() < 0:
             return
         for end in self._ends:
-            self.watcher.forget(end.socket.fileno())
-            end.socket.close()
+            self.watcher.close_socket(end.socket)
         self._listener.closed(self)

@@ -137,9 +137,7 @@ class DatagramListener:
 
     def close(self) -> None:
         """Close the socket and remove all flows."""
-        if self._socket.fileno() >= 0:
-            self._watcher.forget(self._socket.fileno())
-            self._socket.close()
+        self._watcher.close_socket(self._socket)
         for flow in self._flows:
             self._flows.remove(flow)
 

@@ -314,20 +314,22 @@ class _Allocation(Struct):
             raise refusal
 
     def _first_of_range(self, request: _PortRequest) -> int:
-        """Return the first port of the requested range that no endpoint uses.
+        """Return the first port of the requested range that is free on all addresses of the request.
 
         As in Docker, the search starts after the last port that was chosen from the range. Raises `PortConflict` in two
         cases:
 
         - Endpoints use all ports of the range.
-        - Another program uses the port. As in Docker, no further port is tried.
+        - Other programs use all ports that no endpoint uses. The error names the first of these ports.
         """
         protocol, ports = request.spec.protocol, request.spec.host_ports
         last = self.cursor.last(protocol, request.addresses[0], ports)
         after = range(last + 1, ports.stop) if last in ports else ports
-        port = next((port for port in chain(after, ports) if self._untaken(request, port)), 0)
-        if not port:
+        untaken = (port for port in chain(after, ports) if self._untaken(request, port))
+        first = next(untaken, 0)
+        if not first:
             raise PortConflict("all ports are allocated")
+        port = next((port for port in chain((first,), untaken) if self._bindable(request, port)), first)
         for address in request.addresses:
             self.cursor.move(protocol, address, ports, port)
         return self._fixed(request, range(port, port + 1))

@@ -134,6 +134,7 @@ def config_document(config: ContainerConfig) -> Json:
         "StdinOnce": config.stdin_once,
         "Env": copied_list(config.env),
         "Cmd": copied_list(config.cmd),
+        "Healthcheck": {"Test": ["NONE"]} if config.no_healthcheck else None,
         "Image": config.image,
         "Volumes": None,
         "WorkingDir": config.working_dir,
@@ -144,7 +145,7 @@ def config_document(config: ContainerConfig) -> Json:
         "StopSignal": config.stop_signal,
         "StopTimeout": config.stop_timeout,
     }
-    optional = ("ExposedPorts", "MacAddress", "StopSignal", "StopTimeout")
+    optional = ("ExposedPorts", "Healthcheck", "MacAddress", "StopSignal", "StopTimeout")
     return {key: value for key, value in document.items() if key not in optional or value not in ({}, "", None)}
 
 

@@ -143,11 +143,8 @@ def _make(root: int, group: str) -> None:
 
 
 def _write(root: int, path: str, text: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=root)
-    try:
-        os.write(fd, text.encode())
-    finally:
-        os.close(fd)
+    with open(os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=root), "wb", buffering=0) as file:
+        file.write(text.encode())
 
 
 def _is_busy(root: int, group: str) -> bool:

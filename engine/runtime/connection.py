@@ -68,8 +68,7 @@ class Connection:
         if self._closed:
             return
         self._closed = True
-        self._loop.forget(self._socket.fileno())
-        self._socket.close()
+        self._loop.close_socket(self._socket)
         for fd in self.fds:
             os.close(fd)
         self.on_close(self)

@@ -274,8 +274,7 @@ class Container:
 
     def _close_channel(self) -> None:
         if self._channel is not None:
-            self._loop.forget(self._channel.fileno())
-            self._channel.close()
+            self._loop.close_socket(self._channel)
             self._channel = None
 
     def _hold_mounts(self, fds: list[int], pid: int) -> None:

@@ -18,6 +18,7 @@ import stat
 import time
 from functools import cache
 
+from engine.runtime import root_paths
 from engine.runtime.directory import crun_root
 from engine.runtime.errors import BAD_CWD, NOT_FOUND, OTHER, PERMISSION, SetupFailed
 
@@ -129,7 +130,7 @@ def keep_state(directory: ContainerDirectory) -> dict[str, int]:
     The contents of the files are kept as long as the file descriptors are open, even if the files are deleted. ``exec``
     needs these files. Without the file ``seccomp.bpf``, a command of ``exec`` could make all system calls.
     """
-    state = os.path.join(crun_root(directory.run), os.path.basename(directory.path))
+    state = os.path.join(crun_root(directory.run), directory.id)
     kept = {}
     for path in [*(os.path.join(state, name) for name in _STATE), directory.file("config.json")]:
         with contextlib.suppress(FileNotFoundError):
@@ -223,10 +224,10 @@ _SUBJECT = re.compile(rb"exec|[a-z][^`\n]*`[^`\n]*`[^\n]*")
 _REASON = re.compile(rb"[A-Z][^\n:]+\n?")
 
 
-def failure(log: str, *, command: str, cwd: str, targets: Mapping[str, str]) -> SetupFailed | None:
+def failure(log: int, *, command: str, cwd: str, targets: Mapping[str, str]) -> SetupFailed | None:
     """Return the first error in crun's log, in Docker's words, or None if the log has no error.
 
-    ``log`` is the content of the log file. ``command`` and ``cwd`` are the container's command and working directory.
+    ``log`` is the open log file. ``command`` and ``cwd`` are the container's command and working directory.
     ``targets`` maps canonical mount points to the paths that the user gave.
     """
     text = next(_errors(log), None)
@@ -252,8 +253,9 @@ def mount_failure(source: str, target: str, why: str) -> SetupFailed:
     return SetupFailed(OTHER, f'error during container init: error mounting "{source}" to rootfs at "{target}": {why}')
 
 
-def _errors(log: str) -> Iterator[str]:
-    for line in filter(None, log.split("\n")):
+def _errors(log: int) -> Iterator[str]:
+    text = os.pread(log, root_paths.FILE_LIMIT_BYTES, 0).decode("utf-8", "surrogateescape")
+    for line in filter(None, text.split("\n")):
         entry: dict[str, Any] = json.loads(line)
         if entry["level"] == "error":
             yield entry["msg"]

@@ -111,7 +111,7 @@ class ContainerDirectory(DocumentDirectory):
         if not container_id or not _ALLOWED.issuperset(container_id) or container_id.startswith("."):
             raise ValueError(f"not a container id: {container_id!r}")
         super().__init__(os.path.join(run, CONTAINERS, container_id))
-        self.run = run
+        self.run, self.id = run, container_id
         self._ended = os.path.join(run, ENDED, container_id)
 
     def exists(self) -> bool:

@@ -24,8 +24,8 @@ from engine.runtime.api import LEFT, RuntimeFailure, Stdio
 from engine.runtime.command import environment, execute, find_executable
 from engine.runtime.credentials import Identity, assume, capability_mask, find_identity
 from engine.runtime.directory import ContainerDirectory
-from engine.runtime.errors import BAD_CWD, EXEC, OTHER, SetupFailed, describe, message
-from engine.runtime.init import FAILED, TERMINAL, close_all_but, enter_working_directory
+from engine.runtime.errors import BAD_CWD, EXEC, OTHER, SetupFailed, describe
+from engine.runtime.init import FAILED, TERMINAL, close_all_but, enter_working_directory, report
 from engine.runtime.relay import relay
 from engine.runtime.rootfs import own_null
 from engine.runtime.stdio_proxy import StdioProxy
@@ -125,7 +125,7 @@ def _enter(
         code = 0 if request.detach else process.exit_code(os.waitpid(inner, 0)[1])
         os._exit(code)
     except Exception as error:
-        _report(channel, SetupFailed(OTHER, describe(error)))
+        report(channel, SetupFailed(OTHER, describe(error)), EXEC)
     finally:
         os._exit(1)
 
@@ -149,9 +149,9 @@ def _become_command(
         env = exec_environment(spec, request, identity)
         execute(find_executable(request.cmd[0], env), request.cmd, env)
     except SetupFailed as failure:
-        _report(channel, failure)
+        report(channel, failure, EXEC)
     except Exception as error:
-        _report(channel, SetupFailed(OTHER, describe(error)))
+        report(channel, SetupFailed(OTHER, describe(error)), EXEC)
     finally:
         os._exit(1)
 
@@ -196,7 +196,3 @@ def _connect(channel: socket.socket, streams: Sequence[int], identity: Identity,
     copies = [os.dup(own_null(fd)) for fd in streams]  # copy first: dup2 may overwrite a descriptor in ``streams``
     for number, fd in enumerate(copies):
         os.dup2(fd, number)
-
-
-def _report(channel: socket.socket, failure: SetupFailed) -> None:
-    channel.send(FAILED + json.dumps({"kind": failure.kind, "message": message(failure, EXEC)}).encode())

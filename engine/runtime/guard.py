@@ -115,8 +115,7 @@ class GuardedProcess:
         if data:
             self._liveness.answered()
             return
-        self._loop.forget(connection.fileno())
-        connection.close()
+        self._loop.close_socket(connection)
         self._connection = None
         self._failures = 0 if time.monotonic() - self._began >= STEADY_SECONDS else self._failures + 1
         self._start_later()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import socket
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing, suppress
 from typing import Any, NoReturn
@@ -135,7 +134,7 @@ def _execute(
         elif _relay_terminal(terminal, child, request, stdio):
             return LEFT
         code = process.exit_code(os.waitpid(child, 0)[1])
-        failure = crun.failure(_content(log), command=request.cmd[0], cwd=document["cwd"], targets={}) if code else None
+        failure = crun.failure(log, command=request.cmd[0], cwd=document["cwd"], targets={}) if code else None
         if failure is not None:
             raise failure
         shield.release(crun.refusal(shield.held, request.cmd))
@@ -209,10 +208,7 @@ class Terminal:
     def __init__(self, directory: ContainerDirectory) -> None:
         name = f"console.{os.getpid()}"
         self.path = directory.file(name)
-        self._listener = socket.socket(socket.AF_UNIX)
-        with peer.socket_address(directory.path, name) as address:
-            self._listener.bind(address)
-        self._listener.listen(1)
+        self._listener = peer.listening_socket(directory.path, name)
 
     def __enter__(self) -> Terminal:
         return self
@@ -248,7 +244,3 @@ def _memory(stack: ExitStack, name: str) -> int:
     fd = os.memfd_create(name)
     stack.callback(os.close, fd)
     return fd
-
-
-def _content(log: int) -> str:
-    return os.pread(log, root_paths.FILE_LIMIT_BYTES, 0).decode("utf-8", "surrogateescape")

@@ -111,7 +111,7 @@ def _create(spec: Mapping[str, Any], setup: ChildSetup, directory: ContainerDire
     document, targets = _configure(spec, directory, devices)
     directory.write("config.json", document)
     log = os.memfd_create("log", 0)
-    listener = _listen(directory) if spec["tty"] else None
+    listener = peer.listening_socket(directory.path, "console") if spec["tty"] else None
     arguments = crun.create_arguments(
         directory.run,
         spec["id"],
@@ -123,8 +123,7 @@ def _create(spec: Mapping[str, Any], setup: ChildSetup, directory: ContainerDire
     child = _spawn(program, arguments, setup.stdio, log)
     _, status = os.waitpid(child, 0)
     if status:
-        text = os.pread(log, root_paths.FILE_LIMIT_BYTES, 0).decode("utf-8", "surrogateescape")
-        failure = crun.failure(text, command=spec["argv"][0], cwd=spec["cwd"], targets=targets)
+        failure = crun.failure(log, command=spec["argv"][0], cwd=spec["cwd"], targets=targets)
         raise failure or SetupFailed(OTHER, "error during container init: crun was killed")
     if listener is not None:
         _pass_terminal(listener, setup.channel)
@@ -169,19 +168,10 @@ def _spawn(program: int | str, arguments: list[str], stdio: tuple[int, int, int]
     return child
 
 
-def _listen(directory: ContainerDirectory) -> socket.socket:
-    """Listen on the socket ``console`` in the container's directory; crun sends the terminal to this socket."""
-    listener = socket.socket(socket.AF_UNIX)
-    with peer.socket_address(directory.path, "console") as address:
-        listener.bind(address)
-    listener.listen(1)
-    return listener
-
-
 def _pass_terminal(listener: socket.socket, channel: socket.socket) -> None:
     """Receive the container's terminal from crun, and send the terminal to the supervisor.
 
-    crun connects to ``listener``, the result of `_listen`. ``channel`` is the socket to the supervisor.
+    crun connects to ``listener``. ``channel`` is the socket to the supervisor.
     """
     connection, _ = listener.accept()
     with connection:

@@ -101,9 +101,9 @@ def run_child(setup: ChildSetup, start: Callable[[], None], clean_up: Callable[[
         syscalls.restore_limit()
         start()
     except SetupFailed as failure:
-        report(setup.channel, failure)
+        report(setup.channel, failure, CREATE)
     except Exception as error:
-        report(setup.channel, SetupFailed(OTHER, f"error during container init: {describe(error)}"))
+        report(setup.channel, SetupFailed(OTHER, f"error during container init: {describe(error)}"), CREATE)
     finally:
         try:
             clean_up()
@@ -111,9 +111,9 @@ def run_child(setup: ChildSetup, start: Callable[[], None], clean_up: Callable[[
             os._exit(1)  # the child process must never continue in the supervisor's code
 
 
-def report(channel: socket.socket, failure: SetupFailed) -> None:
-    """Send the supervisor the reason why the container cannot be created."""
-    document = {"kind": failure.kind, "message": message(failure, CREATE)}
+def report(channel: socket.socket, failure: SetupFailed, prefix: str) -> None:
+    """Send the reason why a container or command cannot start; ``prefix`` (`CREATE` or `EXEC`) begins the message."""
+    document = {"kind": failure.kind, "message": message(failure, prefix)}
     channel.send(FAILED + json.dumps(document).encode())
 
 

@@ -5,8 +5,6 @@ This module has few imports, because the supervisor uses it and must use little 
 
 from __future__ import annotations
 
-import os
-
 from engine.runtime.directory import ContainerDirectory
 from engine.runtime.jobs import Job, Jobs
 from engine.runtime.stop_order import StopOrder
@@ -64,7 +62,7 @@ class OnExit:
         runs it.
         """
         if self._spec["on_exit"]:
-            self._job = Job(self._container_id(), self._spec["on_exit"], self._spec["on_exit_env"])
+            self._job = Job(self._directory.id, self._spec["on_exit"], self._spec["on_exit_env"])
             self._jobs.add(self._job, durable=self._stop_order.restart)
 
     def run(self) -> None:
@@ -83,9 +81,6 @@ class OnExit:
 
         Does nothing if no end is recorded, or if a job for the container exists.
         """
-        if self._directory.read("exit") is not None and not self._jobs.has(self._container_id()):
+        if self._directory.read("exit") is not None and not self._jobs.has(self._directory.id):
             self.register()
             self.run()
-
-    def _container_id(self) -> str:
-        return os.path.basename(self._directory.path)

@@ -179,6 +179,15 @@ def socket_address(path: str, name: str) -> Iterator[str]:
         os.close(directory)
 
 
+def listening_socket(directory: str, name: str) -> socket.socket:
+    """Return a Unix socket that listens at ``name`` in a directory for one connection."""
+    listener = socket.socket(socket.AF_UNIX)
+    with socket_address(directory, name) as address:
+        listener.bind(address)
+    listener.listen(1)
+    return listener
+
+
 def is_listening(run: str, name: str) -> bool:
     """Return whether any process listens on the socket ``name`` in ``run``; this is faster than `connect`."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as connection:

@@ -293,12 +293,8 @@ def apply_default_sysctls() -> None:
     A sysctl that the kernel lacks is skipped.
     """
     for name, value in DEFAULT_SYSCTLS.items():
-        with contextlib.suppress(OSError):
-            fd = os.open(f"/proc/sys/net/ipv4/{name}", os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                os.write(fd, value)
-            finally:
-                os.close(fd)
+        with contextlib.suppress(OSError), open(f"/proc/sys/net/ipv4/{name}", "r+b", buffering=0) as file:
+            file.write(value)
 
 
 def apply_sysctls(sysctls: Mapping[str, str], netns: str) -> None:

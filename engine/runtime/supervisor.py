@@ -118,8 +118,7 @@ class Supervisor:
             for container in list(self._containers.values()):
                 container.restore(present)
             if not residence.is_intact() and residence.restore():
-                self.loop.forget(self._listener.fileno())
-                self._listener.close()
+                self.loop.close_socket(self._listener)
                 self._listener = residence.listener
                 self.loop.watch(self._listener.fileno(), self._accept)
             if residence.is_intact():  # otherwise another process holds the lock, and the next check tries again
@@ -180,8 +179,7 @@ class Supervisor:
         """
         if objection == peer.OTHER_NETWORK and not self._is_needed():
             self._leaving = True
-            self.loop.forget(self._listener.fileno())
-            self._listener.close()
+            self.loop.close_socket(self._listener)
         elif objection != peer.OTHER_USER:
             client.reply({"kind": OTHER, "message": f"the supervisor of containers refuses a process that {objection}"})
         client.finish()
@@ -383,9 +381,8 @@ class Supervisor:
         client.on_frame, client.on_close = receive, close
 
     def _ended(self, container: Container) -> None:
-        container_id = os.path.basename(container.directory.path)
-        del self._containers[container_id]
-        self._endings[container_id] = container.failure or container.ending
+        del self._containers[container.directory.id]
+        self._endings[container.directory.id] = container.failure or container.ending
         if len(self._endings) > _REMEMBERED:
             del self._endings[next(iter(self._endings))]
 

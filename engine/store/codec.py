@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from engine.golang.strconv import as_text
+
 T = TypeVar("T")
 
 
@@ -31,14 +33,6 @@ def encode(record: object) -> str:
     except UnicodeEncodeError:
         plain = msgspec.to_builtins(record, enc_hook=_plain)
         return as_text(json.dumps(plain, ensure_ascii=False, separators=(",", ":")))
-
-
-def as_text(words: str) -> str:
-    """Return ``words``, a text from the command line, with U+FFFD in place of bytes that are invalid UTF-8.
-
-    Docker's client makes the same replacement in its JSON.
-    """
-    return words if words.isascii() else words.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def decode(kind: type[T], document: str) -> T:

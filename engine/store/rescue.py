@@ -14,13 +14,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from types import MappingProxyType
 
-from engine.errors import Unavailable
 from engine.paths import make_private_directory
-from engine.store import backup, lock_holder, salvage, store_file
+from engine.store import backup, salvage, store_file
 from engine.store.api import Transaction
 from engine.store.salvage import TABLES, Salvaged
+from engine.store.sqlite_errors import primary_code, translate
 from engine.store.transaction import SqliteTransaction
 
 LOCK_SECONDS = 10.0
@@ -75,7 +74,7 @@ def repair(store: Path, build: Build) -> list[str]:
 
 
 @contextmanager
-def new_store(path: Path, sequences: Mapping[str, int] = MappingProxyType({})) -> Iterator[Transaction]:
+def new_store(path: Path, sequences: Mapping[str, int]) -> Iterator[Transaction]:
     """Write a new store (a single file) with the records that the ``with`` block puts into the transaction.
 
     ``sequences`` has the highest row number of each table in the old store. New rows get higher numbers, so that the
@@ -120,9 +119,8 @@ def _lock(store: Path, connection: sqlite3.Connection) -> None:
     try:
         connection.execute("BEGIN IMMEDIATE")
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
-            holder = lock_holder.described(lock_holder.writer(store))
-            raise Unavailable(f"the store {store} is locked by another command{holder}") from error
+        if primary_code(error) == sqlite3.SQLITE_BUSY:
+            raise translate(store, error) from error
 
 
 def _add_from_backup(store: Path, salvaged: Salvaged, scratch: Path) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from engine.errors import EngineError
+from engine.golang.strconv import as_text
 from engine.model import (
     ContainerRecord,
     EndpointRecord,
@@ -25,7 +26,7 @@ from engine.model import (
 )
 from engine.names import natural_key
 from engine.store.api import EVENTS_KEPT, EVENTS_READ, EVENTS_SPARE, Intent, Taken
-from engine.store.codec import as_text, decode, encode
+from engine.store.codec import decode, encode
 from engine.store.record_cache import RecordCache
 
 T = TypeVar("T")
@@ -64,12 +65,8 @@ def _pack(address: int) -> bytes:
     return address.to_bytes(16)
 
 
-def _family(host_ip: str) -> int:
-    return 6 if ":" in host_ip else 4
-
-
 def _port_row(port: PortRecord, endpoint_id: str) -> tuple[str | int, ...]:
-    family = _family(port.host_ip)
+    family = 6 if ":" in port.host_ip else 4
     return (
         port.protocol, family, port.host_port, port.host_port_end, port.host_ip, port.port, port.port_end, endpoint_id,
     )  # fmt: skip

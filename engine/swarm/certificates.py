@@ -5,7 +5,6 @@ The file of a certificate also contains the private key. The agent renews a cert
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,7 +80,8 @@ def renew_manager(root: Path, membership: ClusterMembership) -> None:
 
     ``root`` is HAWSE_ROOT.
     """
-    _write(root, issue_own(authority(root), _authority_key(root), membership.node_id, membership.address))
+    files = issue_own(authority(root), _authority_key(root), membership.node_id, membership.address)
+    memberships.write_files(memberships.directory(root), files)
 
 
 def renew_worker(root: Path, client: Client) -> None:
@@ -93,9 +93,4 @@ def renew_worker(root: Path, client: Client) -> None:
     answer = client.call(node_operations.PATH + "certificate", {"request": pki.request(key)})
     if "certificate" not in answer:
         raise EngineError("the manager did not answer with a certificate")
-    _write(root, {memberships.NODE: str(answer["certificate"]) + key})
-
-
-def _write(root: Path, files: Mapping[str, str]) -> None:
-    for name, text in files.items():
-        memberships.write_private(memberships.directory(root) / name, text)
+    memberships.write_private(memberships.directory(root) / memberships.NODE, str(answer["certificate"]) + key)

@@ -72,22 +72,20 @@ def init(host: Host, request: SwarmInit) -> str:
     _require_outside(host)
     size = request.subnet_size or DEFAULT_SUBNET_SIZE
     pools = _parse_pools(tuple(request.pools) or DEFAULT_POOLS, size)
-    store = request.store
-    external = _external(store)
+    urls, user, password = _external(request.store)
     address, port = advertise.advertise_address(request.advertise)
     data_address = advertise.data_path(request.data_path) if request.data_path else address
     node = new_id()
     with _workplace(host) as where:
         authority_key = pki.new_key()
         authority = pki.new_authority(authority_key)
-        _write(where, {memberships.AUTHORITY_KEY: authority_key, memberships.AUTHORITY: authority})
-        _write(where, certificates.issue_own(authority, authority_key, node, address))
-        urls, user, password = external
-        if store:
+        memberships.write_files(where, {memberships.AUTHORITY_KEY: authority_key, memberships.AUTHORITY: authority})
+        memberships.write_files(where, certificates.issue_own(authority, authority_key, node, address))
+        if request.store:
             _take_store_files(where, request.store_files)
         membership = ClusterMembership(
             new_id(), node, MANAGER, address, data_address, (), tuple(urls), user, password,
-            external=bool(store), port=port, index=1, layout=keys.LAYOUT,
+            external=bool(request.store), port=port, index=1, layout=keys.LAYOUT,
         )  # fmt: skip
         cluster = Cluster(membership.cluster_id, timestamps.now(), pools, size, layout=keys.LAYOUT)
         gateway_bridge.recorded_bridge(host)
@@ -123,7 +121,8 @@ def _take_store_files(where: Path, files: Mapping[str, str]) -> None:
 
     ``files`` are the contents of the files by name: "cacert", "cert" and "key".
     """
-    _write(where, {n: files[k] for n, k in zip(memberships.STORE_FILES, STORE_KEYS, strict=True) if files.get(k)})
+    names = zip(memberships.STORE_FILES, STORE_KEYS, strict=True)
+    memberships.write_files(where, {name: files[key] for name, key in names if files.get(key)})
 
 
 def _external(store: Sequence[str]) -> tuple[list[str], str, str]:
@@ -153,7 +152,7 @@ def _with_store(host: Host, where: Path, membership: ClusterMembership, cluster:
     ``where`` is the new directory of the cluster's files, which is first renamed to `membership.directory`. Returns the
     membership with this host's WireGuard key. Raises InvalidArgument if an external store already has a cluster.
     """
-    _publish_directory(host, where)
+    os.rename(where, memberships.directory(host.root))
     if not membership.external:
         peer = etcd_member.url(membership.address, etcd_member.PEER_PORT)
         member = etcd_member.EtcdMember(membership.node_id, membership.address, [f"{membership.node_id}={peer}"])
@@ -164,7 +163,7 @@ def _with_store(host: Host, where: Path, membership: ClusterMembership, cluster:
         elif client.get(keys.CLUSTER) is not None:
             raise InvalidArgument(HELD)
         else:  # from now on, the store may have records that a failed init must delete
-            _write(memberships.directory(host.root), {CREATING: encode(membership)})
+            memberships.write_private(memberships.directory(host.root) / CREATING, encode(membership))
         return _write_first_records(client, cluster, membership)
 
 
@@ -220,7 +219,7 @@ def join(host: Host, request: SwarmJoin) -> str:
             if INVALID in str(error):
                 error.hint = TOKEN.format(role=request.role or "worker")
             raise
-        _write(where, _certificate_files(answer, key, manager_key))
+        memberships.write_files(where, _certificate_files(answer, key, manager_key))
         membership = ClusterMembership(
             answer["cluster"], answer["node"], answer["role"], address, data_address, answer["managers"],
             answer.get("urls", ()), answer.get("user", ""), answer.get("password", ""), external=answer["external"],
@@ -253,11 +252,11 @@ def _take_place(
       etcd member before it writes the record. None for a worker, or with an external etcd store.
     """
     membership, public = _with_tunnel_key(membership)
-    _publish_directory(host, where)
+    os.rename(where, memberships.directory(host.root))
     if members is not None:
         member = etcd_member.EtcdMember(membership.node_id, membership.address, members, existing=True)
         etcd_member.start(host.run, memberships.directory(host.root), member)
-    _write(memberships.directory(host.root), {JOINING: encode(membership)})
+    memberships.write_private(memberships.directory(host.root) / JOINING, encode(membership))
     with closing(memberships.open_client(host.root, membership)) as client:
         if members is not None:
             etcd_member.promote(host.run, client, membership.node_id)
@@ -468,15 +467,6 @@ def _workplace(host: Host) -> Iterator[Path]:
             gateway_bridge.release_ingress_address(host)
             _tell_agent(host)
             raise
-
-
-def _write(where: Path, files: Mapping[str, str]) -> None:
-    for name, text in files.items():
-        memberships.write_private(where / name, text)
-
-
-def _publish_directory(host: Host, where: Path) -> None:
-    os.rename(where, memberships.directory(host.root))
 
 
 def _enter(host: Host, membership: ClusterMembership) -> None:

@@ -6,13 +6,12 @@ container starts.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from msgspec import Struct
 
-from drivers.scalars import parse_bool
-from engine.errors import InvalidArgument, quoted
+from engine.errors import InvalidArgument
+from engine.golang.strconv import atoi, parse_bool
 from engine.golang.units import parse_size
 
 JSON_FILE, LOCAL, NONE = "json-file", "local", "none"
@@ -118,11 +117,11 @@ def rotation(driver: str, options: Options, limit: int) -> Rotation:
         if size <= 0:
             raise ValueError("max-size must be a positive number")
     if "max-file" in options:
-        files = _whole_number(options["max-file"])
+        files = atoi(options["max-file"])
         if files < 1:
             raise ValueError("max-file cannot be less than 1")
     if "compress" in options:
-        compress = _boolean(options["compress"])
+        compress = parse_bool(options["compress"])
         if compress and (files < 2 or not size):
             raise ValueError("compress cannot be true when max-file is less than 2 or max-size is not set")
     if size or not limit:
@@ -155,12 +154,12 @@ def _local_rotation(options: Options) -> Rotation:
             if key == "max-size":
                 size = parse_size(text, 1000)
             elif key == "max-file":
-                files = _whole_number(text)
+                files = atoi(text)
         except ValueError as error:
             raise ValueError(f"invalid value for {key}: {text}: {error}") from None
     if "compress" in options:
         try:
-            compress = _boolean(options["compress"])
+            compress = parse_bool(options["compress"])
         except ValueError as error:
             raise ValueError(f"error reading compress log option: {error}") from None
     if size < 0:
@@ -170,20 +169,3 @@ def _local_rotation(options: Options) -> Rotation:
     if compress and files <= 1:
         raise ValueError("compression cannot be enabled when max file count is 1")
     return Rotation(max(1, size), max(1, files), compress)
-
-
-def _whole_number(text: str) -> int:
-    """Parse an integer as strconv.Atoi does; raises ValueError."""
-    if not re.fullmatch(r"[+-]?[0-9]+", text):
-        raise ValueError(f"strconv.Atoi: parsing {quoted(text)}: invalid syntax")
-    if len(text) > 20 or not -(2**63) <= int(text) < 2**63:
-        raise ValueError(f"strconv.Atoi: parsing {quoted(text)}: value out of range")
-    return int(text)
-
-
-def _boolean(text: str) -> bool:
-    """Parse a boolean as strconv.ParseBool does; raises ValueError."""
-    value = parse_bool(text)
-    if value is None:
-        raise ValueError(f"strconv.ParseBool: parsing {quoted(text)}: invalid syntax")
-    return value

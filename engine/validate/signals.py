@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 import signal
+from collections.abc import Mapping
 
 from engine.errors import InvalidArgument
 from engine.golang.strconv import whole_number
 
 RTMIN, RTMAX = 34, 64  # the first two real-time signals, 32 and 33, are reserved for glibc
-NAMES = {member.name.removeprefix("SIG"): member.value for member in signal.Signals}
+NAMES: Mapping[str, int] = {
+    **{name.removeprefix("SIG"): member.value for name, member in signal.Signals.__members__.items()},
+    **{f"RTMIN+{offset}": RTMIN + offset for offset in range(1, 16)},
+    **{f"RTMAX-{offset}": RTMAX - offset for offset in range(1, 15)},
+}
+"""Maps the names of signals that Docker knows, without "SIG", to their numbers. Some signals have several names."""
 LARGEST = (1 << 63) - 1  # the largest value of Go's int
-REALTIME = re.compile(r"RTM(?P<base>IN|AX)(?P<offset>[+-][0-9]+)?")
 
 
 def parse_signal(text: str) -> int:
@@ -24,23 +29,14 @@ def parse_signal(text: str) -> int:
         value = whole_number(text)
         number = value if abs(value) <= LARGEST else None
     else:
-        name = text.upper().removeprefix("SIG")
-        number = NAMES.get(name) or _realtime(name)
+        number = NAMES.get(text.upper().removeprefix("SIG"))
     if not number:
         raise InvalidArgument(f"invalid signal: {text}")
     return number
 
 
 def check_supported(number: int) -> int:
-    """Check that Linux has a signal of this number, and return the number; raises `InvalidArgument`."""
-    if not 0 < number <= RTMAX:
+    """Check that a signal with this number has a name, and return the number; raises `InvalidArgument`."""
+    if number not in NAMES.values():
         raise InvalidArgument(f"the linux daemon does not support signal {number}")
     return number
-
-
-def _realtime(name: str) -> int | None:
-    match = REALTIME.fullmatch(name)
-    if match is None:
-        return None
-    number = (RTMIN if match["base"] == "IN" else RTMAX) + whole_number(match["offset"] or "0")
-    return number if RTMIN <= number <= RTMAX else None

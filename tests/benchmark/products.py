@@ -13,7 +13,7 @@ from shutil import which
 
 from tests.benchmark.hosts import hosts
 from tests.benchmark.runner import Outcome, Runner
-from tests.conftest import Host, Netns
+from tests.conftest import Host, Netns, install_busybox
 from tests.installation import install
 
 POOL, SIZE = "10.0.0.0/9", 24
@@ -56,12 +56,7 @@ class Product:
     def load_image(self) -> None:
         """Import the image ``bb``, which contains only busybox."""
         root = self.state / "rootfs"
-        (root / "bin").mkdir(parents=True)
-        busybox = which("busybox") or "/bin/busybox"
-        (root / "bin/busybox").write_bytes(Path(busybox).read_bytes())
-        (root / "bin/busybox").chmod(0o755)
-        for applet in ("sh", "sleep"):
-            (root / "bin" / applet).symlink_to("busybox")
+        install_busybox(root, "sh", "sleep")
         archive = self.state / "rootfs.tar"
         subprocess.run(["tar", "-C", root, "-cf", archive, "."], check=True)
         self("import", str(archive), "bb:latest")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import docker
 import pytest
 
 from tests import commands
-from tests.conftest import Host, Peer, require_root, until
+from tests.conftest import Host, Peer, install_busybox, require_root, until
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -155,10 +154,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 def load(host: Host, root: Path) -> None:
     """Import the image bb:latest."""
-    (root / "bin").mkdir()
-    shutil.copy(str(shutil.which("busybox")), root / "bin" / "busybox")
-    for applet in ("sh", "sleep", "cat", "ls", "echo", "ping", "wget", "nc", "httpd", "true", "false"):
-        (root / "bin" / applet).symlink_to("busybox")
+    install_busybox(root, "sh", "sleep", "cat", "ls", "echo", "ping", "wget", "nc", "httpd", "true", "false")
     tar = root.with_suffix(".tar")
     subprocess.run(["tar", "-C", str(root), "-cf", str(tar), "."], check=True)
     host.hawse("import", str(tar), "bb:latest")

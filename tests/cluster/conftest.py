@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -201,26 +201,25 @@ class Cluster:
 eventually = partial(until, pause=0.1)  # a longer pause, because most conditions run a hawse command
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    """A cluster that the tests of one module share. The cluster has no hosts at the start."""
+def new_cluster(directory):
+    """Make a cluster without hosts for the tests that use a fixture."""
     require_root()
     if shutil.which("etcd") is None:
         pytest.skip("etcd is not installed (apt-get install etcd-server)")
-    made = Cluster(tmp_path_factory.mktemp("cluster"))
-    yield made
-    made.close()
+    with closing(Cluster(directory)) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A cluster that the tests of one module share. The cluster has no hosts at the start."""
+    yield from new_cluster(tmp_path_factory.mktemp("cluster"))
 
 
 @pytest.fixture
 def fresh(tmp_path):
     """A cluster without hosts that only one test uses."""
-    require_root()
-    if shutil.which("etcd") is None:
-        pytest.skip("etcd is not installed (apt-get install etcd-server)")
-    made = Cluster(tmp_path / "cluster")
-    yield made
-    made.close()
+    yield from new_cluster(tmp_path / "cluster")
 
 
 def shifted_clock(offset):

@@ -13,81 +13,41 @@ with 1 and prints one line for each error.
 from __future__ import annotations
 
 import os
-import random
 import signal
-import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
 from tests.cluster import rest
 from tests.cluster.conftest import Cluster
+from tests.soak import Soak, settled, weighted
 
 NETWORKS = ("red", "blue")
 FLEETING = "fleeting"
 """Name of a network that hosts create and remove during the run."""
 CONTAINERS = 4
 """The number of container names that commands use on each host."""
-PATIENCE = 60.0
+PATIENCE_SECONDS = 60.0
 """Seconds within which the cluster must be free of errors after the faults have ended."""
 
 
-class Soak:
-    """One run of the soak test. The object collects problems: the commands that crashed or did not end."""
+class ClusterSoak(Soak):
+    """One run on a cluster of three hosts."""
 
     def __init__(self, cluster, seed):
-        self.cluster, self.seed = cluster, seed
-        self.problems, self.done, self.ended = [], Counter(), threading.Event()
-        self.began = time.monotonic()
-
-    def say(self, text):
-        print(f"{time.monotonic() - self.began:6.1f} s: {text}", flush=True)
+        super().__init__({host.index: host for host in cluster.grow(3)}, seed, pauses=(2, 6), kills=(0.05, 1.5))
+        self.cluster = cluster
 
     def prepare(self):
-        hosts = self.cluster.grow(3)
         for name in NETWORKS:
-            hosts[0].hawse("network", "create", "-d", "overlay", "--attachable", name)
+            self.cluster.hosts[0].hawse("network", "create", "-d", "overlay", "--attachable", name)
 
-    def run(self, seconds):
-        """Run commands and inject faults for this many seconds."""
-        self.began = time.monotonic()
-        workers = [threading.Thread(target=self.work, args=(host,)) for host in self.cluster.hosts]
-        for worker in workers:
-            worker.start()
-        try:
-            self.break_things(seconds)
-        finally:
-            self.ended.set()
-            for worker in workers:
-                worker.join()
-
-    def break_things(self, seconds):
-        dice = random.Random(f"{self.seed}/faults")
-        while time.monotonic() - self.began < seconds and not self.problems:
-            time.sleep(dice.uniform(2, 6))
-            fault = dice.choice((kill_agent, kill_store, kill_container, crash, cut, cut, deaf, mute))
-            host = dice.choice(self.cluster.hosts)
-            self.say(f"{self.done.total()} commands; next fault: {fault.__name__} of host {host.index}")
-            self.done["faults"] += 1
-            fault(self.cluster, host, dice)
-
-    def work(self, host):
-        """Run random commands on one host until the run ends."""
-        dice = random.Random(f"{self.seed}/{host.index}")
-        while not self.ended.is_set() and not self.problems:
-            argv = self.choose(host, dice)
-            killed_after = dice.uniform(0.05, 1.5) if dice.random() < 0.1 else 60.0
-            self.command(host, argv, killed_after)
-
-    def choose(self, host, dice):
-        """Return one random command. hawse may refuse the command, but must not crash."""
-        name = f"h{host.index}c{dice.randrange(CONTAINERS)}"
+    def choose(self, number, dice):
+        name = f"h{number}c{dice.randrange(CONTAINERS)}"
         network = dice.choice((*NETWORKS, *NETWORKS, FLEETING))
-        acts = (
+        return weighted(dice, (
             (6, ("run", "-d", "--name", name, "--network", network, "hostfs", "sleep", "1d")),
             (3, ("network", "connect", network, name)),
             (2, ("network", "disconnect", network, name)),
@@ -97,29 +57,12 @@ class Soak:
             (1, ("network", "create", "-d", "overlay", "--attachable", FLEETING)),
             (1, ("network", "rm", FLEETING)),
             (1, ("network", "verify", dice.choice(NETWORKS), "--fix")),
-        )
-        return dice.choices([argv for _, argv in acts], [weight for weight, _ in acts])[0]
+        ))  # fmt: skip
 
-    def command(self, host, argv, killed_after):
-        """Run a command and kill it after ``killed_after`` seconds.
-
-        Record a problem if the command crashed or ran for more than a minute.
-        """
-        process = subprocess.Popen(
-            host.command(*argv), env=host.env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        try:
-            output, _ = process.communicate(timeout=killed_after)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            output, _ = process.communicate()
-            self.done["killed"] += 1
-            if killed_after >= 60:
-                self.problems.append(f"host {host.index}: {' '.join(argv)} hangs: {output}")
-        self.done[argv[0] if argv[0] != "network" else argv[1]] += 1
-        if "internal error" in output or "Traceback" in output:
-            self.problems.append(f"host {host.index}: {' '.join(argv)}: {output}")
+    def fault(self, dice):
+        fault = dice.choice((kill_agent, kill_store, kill_container, crash, cut, cut, deaf, mute))
+        host = dice.choice(self.cluster.hosts)
+        return f"{fault.__name__} of host {host.index}", lambda: fault(self.cluster, host, dice)
 
     def differences(self):
         """Return the recorded problems, and the errors found in the cluster after all faults have ended.
@@ -128,13 +71,13 @@ class Soak:
         kernel object that is left.
         """
         for host in self.cluster.hosts:
-            settled(lambda h=host: self.refused(h))
-        faults = settled(lambda: rest.amiss(self.cluster.hosts))
+            settled(lambda h=host: self.refused(h), PATIENCE_SECONDS)
+        faults = settled(lambda: rest.amiss(self.cluster.hosts), PATIENCE_SECONDS)
         running = sum(len(rest.containers(host)) for host in self.cluster.hosts)
         self.say(f"at rest with {running} containers: {len(faults)} differences")
         if not faults:
             rest.clear(self.cluster.hosts, (*NETWORKS, FLEETING))
-            faults = settled(lambda: list(rest.left_over(self.cluster.hosts)))
+            faults = settled(lambda: list(rest.left_over(self.cluster.hosts)), PATIENCE_SECONDS)
             self.say(f"all removed: {len(faults)} things left")
         return [*self.problems, *faults]
 
@@ -144,17 +87,6 @@ class Soak:
         host.hawse("rm", "-f", name, check=False)
         both = [flag for network in NETWORKS for flag in ("--network", network)]
         return host.hawse("run", "-d", "--name", name, *both, "hostfs", "sleep", "1d", check=False).returncode
-
-
-def settled(look):
-    """Call ``look`` again and again until it returns an empty result, for at most `PATIENCE` seconds.
-
-    Return the last result.
-    """
-    deadline = time.monotonic() + PATIENCE
-    while (result := look()) and time.monotonic() < deadline:
-        time.sleep(1)
-    return result
 
 
 # --------------------------------------------------------------------------------------------------- faults
@@ -208,7 +140,7 @@ def main(seconds=600, seed=None):
     with tempfile.TemporaryDirectory() as directory:
         cluster = Cluster(Path(directory) / "hosts")
         try:
-            soak = Soak(cluster, seed)
+            soak = ClusterSoak(cluster, seed)
             soak.prepare()
             soak.run(seconds)
             differences = soak.differences()

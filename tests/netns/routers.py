@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from ipaddress import IPv6Address
 
+from drivers.linux.echo import checksum
 from tests.packets import send_frame
 
 ALL_NODES, ALL_NODES_MAC = IPv6Address("ff02::1"), "33:33:00:00:00:01"
@@ -16,25 +17,23 @@ ON_LINK_AND_AUTONOMOUS = 0xC0
 MACS = 12  # bytes of the destination and source MAC address at the start of a frame
 
 
-def advertisement(prefix: IPv6Address = PREFIX) -> bytes:
+def advertisement(prefix: IPv6Address) -> bytes:
     """Return a frame with a router advertisement, which offers a default route and a prefix for automatic addresses."""
     option = struct.pack("!BBBBIII", 3, 4, 64, ON_LINK_AND_AUTONOMOUS, LIFETIME, LIFETIME, 0) + prefix.packed
     message = struct.pack("!BBHBBHII", ADVERTISEMENT, 0, 0, 64, 0, LIFETIME, 0, 0) + option
     pseudo = SOURCE.packed + ALL_NODES.packed + struct.pack("!II", len(message), ICMPV6)
-    total = sum(struct.unpack(f"!{(len(pseudo) + len(message)) // 2}H", pseudo + message))
-    total = (total & 0xFFFF) + (total >> 16)
-    message = message[:2] + struct.pack("!H", 0xFFFF - ((total & 0xFFFF) + (total >> 16))) + message[4:]
+    message = message[:2] + struct.pack("!H", checksum(pseudo + message)) + message[4:]
     header = struct.pack("!IHBB", 6 << 28, len(message), ICMPV6, 255) + SOURCE.packed + ALL_NODES.packed
     return bytes.fromhex((ALL_NODES_MAC + SOURCE_MAC).replace(":", "")) + struct.pack("!H", 0x86DD) + header + message
 
 
-def advertise(path: str, interface: str = "eth0", prefix: IPv6Address = PREFIX, tags: bytes = b"") -> None:
-    """Send a router advertisement from an interface of a namespace, as root in a container can.
+def advertise(path: str, prefix: IPv6Address = PREFIX, tags: bytes = b"") -> None:
+    """Send a router advertisement from eth0 of a namespace, as root in a container can.
 
     ``tags`` are VLAN tags that the frame has before its Ethernet type.
     """
     frame = advertisement(prefix)
-    send_frame(path, frame[:MACS] + tags + frame[MACS:], interface)
+    send_frame(path, frame[:MACS] + tags + frame[MACS:])
 
 
 def learnt(where, wait: float = 0.3, *, again: Callable[[], None] = lambda: None) -> list[str]:

@@ -21,15 +21,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 from engine.agent import client
+from tests.cluster.rest import addresses
+from tests.cluster.rest import containers as running
 from tests.conftest import COUNTER, InstalledHost, Peer
+from tests.soak import Soak, settled, weighted
 
 NETWORKS = {
     "red": (),
@@ -43,7 +44,6 @@ FIRST_PORT = 20000
 WORKERS = 4
 PATIENCE_SECONDS = 30.0
 """After the end of the faults, the host must be free of errors within this time."""
-COMMAND_SECONDS = 60.0
 DISK_BYTES = 512 << 20
 SAMPLE = 25
 """Number of containers whose connections to other containers are checked. Twice as many are checked from outside."""
@@ -51,16 +51,12 @@ CHECKS = 16
 """Number of containers that are checked at once. A check mostly waits for answers that do not come."""
 
 
-class Soak:
-    """One run. The object collects problems: the commands that crashed or did not end."""
+class HostSoak(Soak):
+    """One run on one host."""
 
     def __init__(self, host, size, seed):
-        self.host, self.size, self.seed = host, size, seed
-        self.problems, self.done, self.ended = [], Counter(), threading.Event()
-        self.began = time.monotonic()
-
-    def say(self, text):
-        print(f"{time.monotonic() - self.began:6.1f} s: {text}", flush=True)
+        super().__init__(dict.fromkeys(range(WORKERS), host), seed, pauses=(1, 4), kills=(0.02, 0.5))
+        self.host, self.size = host, size
 
     def prepare(self):
         (self.host.state / "www").mkdir(parents=True)
@@ -79,40 +75,10 @@ class Soak:
             "run", "-d", "--name", f"c{number}", "--restart", policy, "--network", network, *ports, "hostfs", *server,
         )  # fmt: skip
 
-    def run(self, seconds):
-        """Run commands and inject faults for this many seconds."""
-        self.began = time.monotonic()
-        workers = [threading.Thread(target=self.work, args=(index,)) for index in range(WORKERS)]
-        for worker in workers:
-            worker.start()
-        try:
-            self.damage(seconds)
-        finally:
-            self.ended.set()
-            for worker in workers:
-                worker.join()
-
-    def damage(self, seconds):
-        dice = random.Random(f"{self.seed}/faults")
-        while time.monotonic() - self.began < seconds and not self.problems:
-            time.sleep(dice.uniform(1, 4))
-            fault = dice.choice(FAULTS)
-            self.say(f"{self.done.total()} commands; next fault: {fault.__name__}")
-            self.done["faults"] += 1
-            fault(self.host, dice)
-
-    def work(self, index):
-        """Run random commands on this worker's containers until the run ends."""
-        dice = random.Random(f"{self.seed}/{index}")
-        while not self.ended.is_set() and not self.problems:
-            number = dice.randrange(index, self.size, WORKERS)
-            killed_after = dice.uniform(0.02, 0.5) if dice.random() < 0.1 else COMMAND_SECONDS
-            self.command(self.choose(number, dice), killed_after)
-
-    def choose(self, number, dice):
-        """Return one random command. hawse may refuse the command, but must not crash."""
+    def choose(self, worker, dice):
+        number = dice.randrange(worker, self.size, WORKERS)
         name, network = f"c{number}", dice.choice(list(NETWORKS))
-        acts = (
+        return weighted(dice, (
             (8, self.run_command(number, dice)),
             (3, ("network", "connect", network, name)),
             (3, ("network", "disconnect", network, name)),
@@ -123,26 +89,11 @@ class Soak:
             (1, ("exec", name, "true")),
             (1, ("ps", "-a")),
             (1, ("network", "inspect", network)),
-        )
-        return dice.choices([argv for _, argv in acts], [weight for weight, _ in acts])[0]
+        ))  # fmt: skip
 
-    def command(self, argv, killed_after):
-        """Run a command and kill it after ``killed_after`` seconds; record a problem if it crashed or did not end."""
-        process = subprocess.Popen(
-            self.host.command(*argv), env=self.host.env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        try:
-            output, _ = process.communicate(timeout=killed_after)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            output, _ = process.communicate()
-            self.done["killed"] += 1
-            if killed_after == COMMAND_SECONDS:
-                self.problems.append(f"{' '.join(argv)} did not end: {output}")
-        self.done[argv[0] if argv[0] != "network" else argv[1]] += 1
-        if "internal error" in output or "Traceback" in output:
-            self.problems.append(f"{' '.join(argv)}: {output}")
+    def fault(self, dice):
+        fault = dice.choice(FAULTS)
+        return fault.__name__, lambda: fault(self.host, dice)
 
 
 # --------------------------------------------------------------------------------------------------- faults
@@ -252,12 +203,6 @@ FAULTS = (
 # --------------------------------------------------------------------------------------------------- checks
 
 
-def running(host):
-    """Return the inspect documents of the running containers."""
-    ids = host.hawse("ps", "-q", check=False).stdout.split()
-    return json.loads(host.hawse("inspect", *ids, check=False).stdout or "[]") if ids else []
-
-
 def residents(host, kind):
     """Return the pids of the host's agent or supervisor."""
     if kind == "agent":
@@ -280,11 +225,6 @@ def usage(host):
                 status = Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1]
                 used[kind] = int(status.split()[0]), len(os.listdir(f"/proc/{pid}/fd"))
     return used
-
-
-def addresses(container):
-    networks = container["NetworkSettings"]["Networks"].items()
-    return {network: settings["IPAddress"] for network, settings in networks if settings["IPAddress"]}
 
 
 def errors(host, seed):
@@ -346,14 +286,6 @@ def from_outside(host, container):
     return problems
 
 
-def settled(look):
-    """Call ``look`` until it returns an empty result, at most for `PATIENCE_SECONDS`; return the last result."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while (result := look()) and time.monotonic() < deadline:
-        time.sleep(1)
-    return result
-
-
 def left_over(host):
     """Remove all containers and networks, and return a line for each object that is left on the host."""
     ids = host.hawse("ps", "-aq", check=False).stdout.split()
@@ -388,15 +320,15 @@ def main(seconds=600, size=200, seed=None):
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(disk)], check=True)
         host = InstalledHost(f"hws{os.getpid()}h{next(COUNTER)}", peer, Path(directory))
         try:
-            soak = Soak(host, size, seed)
+            soak = HostSoak(host, size, seed)
             soak.prepare()
             before = usage(host)
             soak.say(f"{len(running(host))} containers run: {before}")
             soak.run(seconds)
-            wrong = settled(lambda: errors(host, seed))
+            wrong = settled(lambda: errors(host, seed), PATIENCE_SECONDS)
             after = usage(host)
             soak.say(f"faults have ended, {len(running(host))} containers run: {len(wrong)} errors; {after}")
-            left = settled(lambda: left_over(host))
+            left = settled(lambda: left_over(host), PATIENCE_SECONDS)
             problems = [*soak.problems, *wrong, *grown(before, after), *left]
             print("\n".join([*problems, f"{dict(soak.done)}: {len(problems)} errors (seed {seed})"]))
             return 1 if problems else 0

@@ -3,47 +3,36 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
-from pathlib import Path
 
 import pytest
 
 from cli.completion.tree import nodes
 from cli.root import root
-
-DOCS = Path(__file__).parent.parent.parent / "docs"
-
-
-@pytest.fixture(scope="module")
-def compatibility():
-    spec = importlib.util.spec_from_file_location("compatibility", DOCS / "compatibility.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from docs import compatibility
 
 
 @pytest.fixture
-def facts(compatibility):
+def facts():
     return compatibility.load()[0]
 
 
-def test_document_is_up_to_date(compatibility):
+def test_document_is_up_to_date():
     text, _ = compatibility.document()
-    assert text == (DOCS / "compatibility.md").read_text(), "stale: run `python -m docs.build`"
+    assert text == compatibility.TARGET.read_text(), "stale: run `python -m docs.build`"
 
 
-def test_every_departure_matches_a_command_or_flag(compatibility):
+def test_every_departure_matches_a_command_or_flag():
     assert compatibility.document()[1] == set()
 
 
-def test_every_difference_has_its_reason(compatibility):
+def test_every_difference_has_its_reason():
     _, departures = compatibility.load()
     for entry in departures["flag"] + departures["command"]:
         assert entry["state"] in ("differs", "ignored", "refused", "added", "absent")
         assert entry["why"], entry
 
 
-def test_every_command_and_flag_has_a_row(compatibility, facts):
+def test_every_command_and_flag_has_a_row(facts):
     text, _ = compatibility.document()
     for node in nodes(root):
         assert f"### {compatibility.shown(node.paths)}\n" in text
@@ -60,7 +49,7 @@ def test_every_command_and_flag_has_a_row(compatibility, facts):
         (lambda docker: docker.pop("port") and docker.pop("container port"), "container port"),
     ],
 )
-def test_a_command_or_flag_that_no_list_explains_is_an_error(compatibility, monkeypatch, facts, change, problem):
+def test_a_command_or_flag_that_no_list_explains_is_an_error(monkeypatch, facts, change, problem):
     load = compatibility.load
 
     def changed():

@@ -162,12 +162,8 @@ def _start_detached(request: Request, instance: Exec) -> None:
     The worker process reports only the end of a command, not its start. A command that cannot be executed ends early.
     This function therefore waits up to `REFUSAL_SECONDS` for the end.
     """
-    if instance.command.tty:
-        master, slave = instance.open_terminal()
-        job = _job(request, instance, [slave])
-    else:
-        master = -1
-        job = _job(request, instance, [_null()])
+    master, file = instance.open_terminal() if instance.command.tty else (-1, _null())
+    job = _job(request, instance, [file])
     if job.has_ended(REFUSAL_SECONDS):
         code, text = _outcome(job)
         instance.finish(code, executed=not text)

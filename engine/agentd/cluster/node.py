@@ -162,7 +162,7 @@ class ClusterNode:
             return
         self._mirrored = True
         try:
-            if local_networks.deactivate_all_unused(self._host, local_networks.AGENT_LOCK_TIMEOUT):
+            if local_networks.deactivate_all_unused(self._host):
                 self._notify_agent()
             local_networks.follow(self._host, lambda: shared_networks.all_networks(client), self._membership)
         except BaseException:
@@ -228,15 +228,12 @@ class ClusterNode:
             known = memberships.load(self._root)
             if known is not None and certificates.is_due(self._root):
                 certificates.renew_manager(self._root, known)
-            self._keep_module("server", "engine.swarm.server")
+            daemons.reap(self._run, "server")
+            if not daemons.is_running(self._run, "server"):
+                daemons.ensure(self._run, "server", [sys.executable, "-P", "-m", "engine.swarm.server"])
         daemons.trim_logs(self._run)
         if self._membership.has_etcd:
             etcd_member.keep_running(self._run, self._root)  # last, because it fails if etcd's data is lost
-
-    def _keep_module(self, name: str, module: str) -> None:
-        daemons.reap(self._run, name)
-        if not daemons.is_running(self._run, name):
-            daemons.ensure(self._run, name, [sys.executable, "-P", "-m", module])
 
     def close(self) -> None:
         """Ask the threads to end; does not wait."""

@@ -75,8 +75,7 @@ def end_of(prefix: str) -> str:
 
 def absent(key: str, *, prefix: bool = False) -> Json:
     """Return the transaction condition that a key does not exist; with ``prefix``, that no key begins with ``key``."""
-    span = {"range_end": b64(end_of(key))} if prefix else {}
-    return {"key": b64(key), "target": "CREATE", "result": "EQUAL", "create_revision": 0, **span}
+    return {**_range(key, prefix=prefix), "target": "CREATE", "result": "EQUAL", "create_revision": 0}
 
 
 def present(key: str) -> Json:
@@ -94,8 +93,7 @@ def unchanged(key: str, revision: int) -> Json:
 
 def none_since(prefix: str, revision: int) -> Json:
     """Return the transaction condition that no key beginning with ``prefix`` was written after ``revision``."""
-    span = {"key": b64(prefix), "range_end": b64(end_of(prefix))}
-    return {**span, "target": "MOD", "result": "LESS", "mod_revision": revision + 1}
+    return {**_range(prefix, prefix=True), "target": "MOD", "result": "LESS", "mod_revision": revision + 1}
 
 
 def put(key: str, value: str, lease: int = 0) -> Json:
@@ -108,8 +106,7 @@ def put(key: str, value: str, lease: int = 0) -> Json:
 
 def delete(key: str, *, prefix: bool = False) -> Json:
     """Return the transaction operation that deletes a key; with ``prefix``, all keys that begin with ``key``."""
-    span = {"range_end": b64(end_of(key))} if prefix else {}
-    return {"request_delete_range": {"key": b64(key), **span}}
+    return {"request_delete_range": _range(key, prefix=prefix)}
 
 
 def read(key: str, *, prefix: bool = False) -> Json:
@@ -235,7 +232,7 @@ class Client:
                     raise Compacted("the revision has been compacted", 11)
                 if result.get("canceled"):
                     raise EtcdError(str(result.get("cancel_reason", "the watch was ended")))
-                events = [_event(e) for e in result.get("events", [])]
+                events = [_pair(e["kv"], deleted=e.get("type") == "DELETE") for e in result.get("events", [])]
                 yield _seen_revision(result, events, revision), events
         except OSError as error:
             raise EtcdUnavailable(f"the cluster's store went silent: {reason(error)}") from error
@@ -351,10 +348,6 @@ def _seen_revision(result: Json, events: Sequence[KeyValue], start: int) -> int:
     if events:
         return max(event.revision for event in events)
     return start - 1 if result.get("created") else int(result["header"]["revision"])
-
-
-def _event(event: Json) -> KeyValue:
-    return _pair(event["kv"], deleted=event.get("type") == "DELETE")
 
 
 def _meaning(error: NobodyReady) -> EngineError:

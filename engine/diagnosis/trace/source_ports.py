@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from drivers.errors import DriverError
 from drivers.firewall.packets import Packet
 from drivers.firewall.rule_reading import SOURCES, find_statements, read
-from drivers.linux import conntrack, path_lookup, sysctl
+from drivers.linux import conntrack, host, path_lookup, sysctl
 from drivers.linux import source_ports as ports
 from drivers.socket_text import socket_text
 from engine.diagnosis.trace import rules
@@ -33,8 +33,8 @@ def of_programs(place: Place, protocol: str, target: str) -> Culprit:
     ``protocol`` is "tcp" or "udp". ``target`` is the text that names the target, such as "192.0.2.1:80".
     """
     what = f"{protocol.upper()} source port"
-    name = sysctl.name_of(ports.RANGE)
-    span = "-".join((place.inside(partial(sysctl.read, ports.RANGE)) or "").split())
+    name = sysctl.name_of(host.PORT_RANGE)
+    span = "-".join((place.inside(partial(sysctl.read, host.PORT_RANGE)) or "").split())
     detail = f"{place.name} has no free {what} for {target}: all ports of {name} ({span}) are in use"
     fix = f"end connections in {place}, or widen the range there: sysctl -w {name}='1024 65535'"
     return Culprit(KIND, f"{what}s of {place.name}", str(place), detail, fix)

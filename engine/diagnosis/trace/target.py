@@ -48,7 +48,7 @@ def parse(text: str) -> Target:
         raise _wrong(text)
     host, port = match["v6"] or match["host"], int(match["port"] or 0)
     if match["host"] == "published":
-        return _published(text, host, port, match["protocol"])
+        return _published(text, port, match["protocol"])
     protocol = (match["protocol"] or ("tcp" if port else "icmp")).lower()
     if protocol not in PROTOCOLS or (protocol == "icmp") != (match["port"] is None):
         raise _wrong(text)
@@ -60,7 +60,7 @@ def parse(text: str) -> Target:
     return Target(text, port, protocol, "" if address else host, address)
 
 
-def _published(text: str, host: str, port: int, protocol: str | None) -> Target:
+def _published(text: str, port: int, protocol: str | None) -> Target:
     chosen = (protocol or "tcp").lower()
     if chosen not in ("tcp", "udp") or not 0 < port < 65536:
         raise _wrong(text)

@@ -21,7 +21,7 @@ SYSCTLS = (
     "ipv4/conf/*/arp_notify", "ipv4/conf/*/proxy_arp_pvlan", "ipv4/conf/*/forwarding",
     "ipv4/neigh/*/proxy_delay", "ipv4/ip_unprivileged_port_start", "ipv4/ping_group_range", "ipv4/tcp_syn_retries",
     "ipv6/conf/*/accept_ra", "ipv6/conf/*/disable_ipv6", "ipv6/conf/*/ndisc_notify", "ipv6/conf/*/forwarding",
-    "ipv6/conf/*/addr_gen_mode",
+    "ipv6/conf/*/addr_gen_mode", "ipv6/conf/*/accept_dad",
 )  # fmt: skip
 LISTS = "ip -j -d link; ip -j address; ip -j -4 route; ip -j -6 route; bridge -j fdb; nft -j list ruleset; "
 LISTS += f"grep -s . {' '.join(f'/proc/sys/net/{one}' for one in SYSCTLS)}"

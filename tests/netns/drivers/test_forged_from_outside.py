@@ -10,9 +10,10 @@ import struct
 
 import pytest
 
+from drivers.linux.echo import checksum
 from tests.conftest import until
 from tests.netns.drivers.test_forged_packets import HOST, Flow, heard, opened, path_mtu
-from tests.packets import NEXT_MTU, TOO_BIG, UNREACHABLE, checksum, ethernet, icmp_error, send, send_frame, udp
+from tests.packets import NEXT_MTU, TOO_BIG, UNREACHABLE, ethernet, icmp_error, send, send_frame, udp
 
 pytestmark = pytest.mark.netns
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+import time
 
 import pytest
 
-from drivers.errors import Exists, Missing, Unsupported, UnusableOption
+from drivers.errors import Exists, KernelError, Missing, Unsupported, UnusableOption
 from drivers.ipvlan import IpvlanDriver
 from drivers.linux import link
 from drivers.linux import netns as namespaces
 from drivers.macvlan import MacvlanDriver
 from drivers.model import NetworkSpec
+from tests.conftest import until
 
 pytestmark = pytest.mark.netns
 
@@ -56,6 +60,30 @@ def test_leaving_removes_the_interface_and_joining_again_replaces_it(macvlan):
         macvlan.on_host(lambda: macvlan.driver.leave(network, c1.endpoint, c1.sandbox))
     assert "eth0" not in c1.run("ip", "link")
     macvlan.on_host(lambda: macvlan.driver.leave(network, c1.endpoint, None))
+
+
+def test_an_endpoint_takes_over_the_addresses_of_a_sandbox_that_is_ending(macvlan):
+    network = macvlan.network("m1", "192.168.99.0/24", options={"parent": "ext0"})
+    earlier = macvlan.container(network, 128)
+    # As the kernel does after the last process, but later: the namespace and its interface exist for another second.
+    with subprocess.Popen(["ip", "netns", "exec", earlier.namespace, "sleep", "1"]) as last:
+        until(lambda: os.path.samefile(f"/proc/{last.pid}/ns/net", earlier.path))
+        subprocess.run(["ip", "netns", "del", earlier.namespace], check=True)
+        c1 = macvlan.container(network, 128)
+    assert macvlan.pings(c1, "192.168.99.99")
+
+
+def test_a_repair_does_not_wait_for_the_addresses_of_another_sandbox(macvlan):
+    """The agent repairs all containers in one thread."""
+    network = macvlan.network("m1", "192.168.99.0/24", options={"parent": "ext0"})
+    c1, c2 = macvlan.container(network, 128), macvlan.sandbox()
+    c1.run("ip", "link", "set", "eth0", "netns", c2.namespace)
+    c2.run("ip", "link", "set", "eth0", "up")
+    lost = macvlan.on_host(lambda: macvlan.driver.compare_endpoint(network, c1.endpoint, c1.sandbox, "eth0"))
+    began = time.monotonic()
+    with pytest.raises(KernelError, match="address already in use"):
+        macvlan.on_host(lambda: macvlan.driver.repair_endpoint(network, c1.endpoint, c1.sandbox, "eth0", lost))
+    assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize(

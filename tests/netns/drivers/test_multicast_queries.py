@@ -14,7 +14,8 @@ from ipaddress import IPv6Address
 
 import pytest
 
-from tests.packets import checksum, ethernet, send_frame
+from drivers.linux.echo import checksum
+from tests.packets import ethernet, send_frame
 
 pytestmark = pytest.mark.netns
 

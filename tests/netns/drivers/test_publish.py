@@ -54,6 +54,14 @@ def test_everybody_reaches_a_published_port_and_the_server_sees_who_it_is(lab, p
     assert lab.silent(peer, HOST, 8081, protocol)
 
 
+def test_the_first_ipv6_client_of_a_new_network_is_answered_at_once(lab, peer):
+    lab.host.run("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=1")  # the kernel's default
+    n1 = lab.network("n1", *SUBNETS)
+    web = lab.container(n1, 2, both_families(lab, 8080, 80))
+    lab.serve(web, 80, address="fd00:30::2")
+    assert lab.ask(peer, HOST6, 8080, wait=0.8) == "fd99::99"
+
+
 def test_a_port_published_on_one_address_answers_there_only(lab, peer):
     n1 = lab.network("n1", *SUBNETS)
     web = lab.container(n1, 2, [lab.binding(8080, 80, host_ip=HOST), lab.binding(8081, 80, host_ip=HOST6)])

@@ -4,6 +4,7 @@ The tests check how the next command repairs the state.
 """
 
 import json
+import socket
 import sys
 import threading
 import time
@@ -13,6 +14,7 @@ import pytest
 from drivers.bridge import BridgeDriver
 from drivers.errors import KernelError
 from drivers.linux import host as linux_host
+from drivers.linux import netns as namespaces
 from drivers.linux.process import start_time
 from engine.containers import publish as publishing
 from engine.core import open_engine
@@ -25,7 +27,7 @@ from engine.store.api import Intent, IntentKind
 from engine.store.locks import locked
 from engine.store.sqlite import SqliteStore
 from tests.conftest import CHECKOUT, until
-from tests.netns.engine.conftest import network_actions
+from tests.netns.engine.conftest import network_actions, recorded
 from tests.netns.engine.killing import killed
 
 pytestmark = pytest.mark.netns
@@ -117,6 +119,16 @@ def test_disconnect_moves_route_and_ports_to_the_remaining_network(web, where):
     web.hawse("network", "create", "any")
     assert state(web) == (["zoo"], ["zoo"], True, ["zoo"])
     assert "172.18.0.2" not in own_addresses(web)
+
+
+def test_a_killed_disconnect_is_finished_without_a_port_that_another_program_took(web):
+    web.hawse("network", "create", "-d", "macvlan", "--subnet", "10.61.0.0/24", "-o", "parent=ext0", "aaa")
+    web.hawse("network", "connect", "aaa", "web")
+    with namespaces.run_in_netns(web.path, lambda: socket.create_server(("", 7000))):
+        killed(web, "engine.containers.port_assignment.reassign_ports", "network", "disconnect", "aaa", "web")
+        web.hawse("network", "create", "any")
+        assert state(web) == (["app"], ["app"], False, [])
+        assert not [one for one in recorded(web) if isinstance(one, Intent)]
 
 
 def test_a_connect_that_the_kernel_refuses_keeps_the_ports(web):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import install_busybox
 
 pytestmark = pytest.mark.netns
 
@@ -17,10 +18,7 @@ STATUS = ("grep", "-E", "^(NoNewPrivs|Seccomp):", "/proc/self/status")
 def image(tmp_path: Path) -> str:
     """The path of a directory that a test uses as an image."""
     root = tmp_path / "image"
-    (root / "bin").mkdir(parents=True)
-    shutil.copy(shutil.which("busybox"), root / "bin")
-    for applet in ("sh", "cat", "grep", "mkdir", "sleep"):
-        (root / "bin" / applet).symlink_to("busybox")
+    install_busybox(root, "sh", "cat", "grep", "mkdir", "sleep")
     return str(root)
 
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 import pytest
 
 from drivers.linux import netns as namespaces
+from engine.store.api import Intent
+from tests.netns.engine.conftest import recorded
 
 pytestmark = pytest.mark.netns
 PEER = "192.168.99.99"
@@ -132,3 +134,45 @@ def test_a_macvlan_network_gives_addresses_of_each_of_its_subnets(host):
     host.hawse("run", "-d", "--network", "wire", "hostfs", "sleep", "1d")
     full = host.hawse("run", "--rm", "--network", "wire", *routes).stdout
     assert "default via 10.62.0.254 " in full and "src 10.62.0.1" in full
+
+
+def test_a_container_whose_default_route_leads_to_a_macvlan_network_publishes_no_ports(host):
+    """As in Docker 26.1.5: the container would send its answers to clients by the macvlan network."""
+
+    def ports() -> list[str]:
+        return host.hawse("port", "web").stdout.splitlines()
+
+    published = ["80/tcp -> 0.0.0.0:8080", "80/tcp -> [::]:8080"]
+    wire = ("--subnet", "10.61.0.0/24", "-o", "parent=ext0", "bb")
+    host.hawse("network", "create", "-d", "macvlan", *wire)
+    host.hawse("network", "create", "aa")
+    host.hawse("network", "create", "cc")
+    host.hawse("run", "-d", "--name", "web", "--network", "cc", "-p", "8080:80", "hostfs", "sleep", "1d")
+    assert ports() == published
+    host.hawse("network", "connect", "bb", "web")
+    assert ports() == []
+    host.hawse("restart", "-t", "0", "web")
+    assert ports() == []
+    host.hawse("network", "connect", "aa", "web")
+    assert ports() == published
+    host.hawse("network", "disconnect", "aa", "web")
+    assert ports() == []
+    host.hawse("network", "disconnect", "bb", "web")
+    assert ports() == published
+
+
+def test_a_disconnect_publishes_no_port_that_another_container_took_meanwhile(host):
+    """As in Docker 26.1.5, which only logs "port is already allocated"."""
+    host.hawse("network", "create", "-d", "macvlan", "--subnet", "10.61.0.0/24", "-o", "parent=ext0", "bb")
+    host.hawse("network", "create", "cc")
+    publish = ("-p", "8080:80", "-p", "8081:81")
+    host.hawse("run", "-d", "--name", "web", "--network", "cc", *publish, "hostfs", "sleep", "1d")
+    host.hawse("network", "connect", "bb", "web")
+    host.hawse("run", "-d", "--name", "other", "-p", "8080:80", "hostfs", "sleep", "1d")
+    host.hawse("network", "disconnect", "bb", "web")
+    assert host.hawse("port", "web").stdout == ""
+    assert host.hawse("network", "verify", "cc").stdout == "ok\n"
+    assert not [one for one in recorded(host) if isinstance(one, Intent)]
+    host.hawse("rm", "-f", "other")
+    host.hawse("restart", "-t", "0", "web")
+    assert "80/tcp -> 0.0.0.0:8080" in host.hawse("port", "web").stdout

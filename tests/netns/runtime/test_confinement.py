@@ -18,6 +18,7 @@ import pytest
 from engine.model import Mount
 from engine.runtime.api import RuntimeFailure
 from engine.runtime.rootfs import MASKED_PATHS
+from tests.conftest import install_busybox
 
 pytestmark = pytest.mark.netns
 
@@ -37,10 +38,7 @@ MOUNT, KEYCTL, UNSHARE, CLONE3, GETPID, BPF, REBOOT = 165, 250, 272, 435, 39, 32
 def image(tmp_path: Path) -> dict[str, object]:
     """An image with busybox and the files that the host's Python interpreter needs."""
     root = tmp_path / "image"
-    (root / "bin").mkdir(parents=True)
-    shutil.copy(shutil.which("busybox"), root / "bin")
-    for applet in ("sh", "cat", "grep", "head", "sleep", "mkdir", "readlink", "ls"):
-        (root / "bin" / applet).symlink_to("busybox")
+    install_busybox(root, "sh", "cat", "grep", "head", "sleep", "mkdir", "readlink", "ls")
     places = [place for place in ("/usr", "/lib", "/lib64") if Path(place).is_dir()]
     mounts = [Mount(place, place, read_only=True) for place in places]
     return {"rootfs": str(root), "overlay_dir": str(tmp_path / "layer"), "mounts": mounts}

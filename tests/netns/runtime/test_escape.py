@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from msgspec.structs import replace
 
 from engine.model import ExecCreate, Mount
 from engine.runtime.api import RuntimeFailure, Stdio
-from tests.conftest import until
+from tests.conftest import install_busybox, until
 
 pytestmark = pytest.mark.netns
 
@@ -22,11 +21,8 @@ pytestmark = pytest.mark.netns
 def image(tmp_path: Path) -> Path:
     """An image with busybox and an empty directory /proc."""
     root = tmp_path / "image"
-    for name in ("bin", "proc"):
-        (root / name).mkdir(parents=True)
-    shutil.copy(shutil.which("busybox"), root / "bin")
-    for applet in ("sh", "cat", "head", "ls", "mknod", "wc"):
-        (root / "bin" / applet).symlink_to("busybox")
+    (root / "proc").mkdir(parents=True)
+    install_busybox(root, "sh", "cat", "head", "ls", "mknod", "wc")
     return root
 
 

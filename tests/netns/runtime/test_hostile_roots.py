@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
 from engine.model import Mount
 from engine.runtime.api import RuntimeFailure
+from tests.conftest import install_busybox
 
 pytestmark = pytest.mark.netns
 
@@ -43,10 +43,7 @@ def canary(tmp_path: Path) -> Path:
 def root(tmp_path: Path) -> Path:
     """A root file system with busybox only."""
     root = tmp_path / "image"
-    (root / "bin").mkdir(parents=True)
-    shutil.copy(shutil.which("busybox"), root / "bin")
-    for applet in ("sh", "cat", "mkdir", "mknod", "pwd", "ls", "sleep", "id"):
-        (root / "bin" / applet).symlink_to("busybox")
+    install_busybox(root, "sh", "cat", "mkdir", "mknod", "pwd", "ls", "sleep", "id")
     return root
 
 

@@ -6,7 +6,6 @@ No part of a killed container is left.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -20,7 +19,7 @@ from drivers.linux import process
 from engine.runtime import crun
 from engine.runtime.api import RuntimeFailure
 from engine.runtime.local import LocalRuntime
-from tests.conftest import until
+from tests.conftest import install_busybox, until
 
 pytestmark = pytest.mark.netns
 
@@ -30,10 +29,7 @@ VANISHED = "the process ended before it was started"
 @pytest.fixture
 def image(tmp_path: Path) -> dict[str, str]:
     root = tmp_path / "image"
-    (root / "bin").mkdir(parents=True)
-    shutil.copy(shutil.which("busybox"), root / "bin")
-    for applet in ("sh", "sleep", "true", "echo"):
-        (root / "bin" / applet).symlink_to("busybox")
+    install_busybox(root, "sh", "sleep", "true", "echo")
     return {"rootfs": str(root), "overlay_dir": str(tmp_path / "layer")}
 
 

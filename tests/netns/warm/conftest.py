@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import new_host
+from tests.conftest import new_host, until
 from tests.installation import install, packages, script
 
 
@@ -70,12 +70,7 @@ class WarmHost:
         holders = [line.split() for line in Path("/proc/locks").read_text().splitlines() if inode in line]
         return int(holders[0][4]) if holders else 0
 
-    @staticmethod
-    def wait_for(condition, seconds: float = 20) -> None:
-        end = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < end
-            time.sleep(0.05)
+    wait_for = staticmethod(partial(until, seconds=20, pause=0.05))
 
 
 def alive(pid: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shlex
 from pathlib import Path
@@ -13,6 +12,7 @@ from cli import examples
 from cli.completion.tree import nodes
 from cli.pflag.reading import flags_of
 from cli.root import root
+from docs import compatibility
 
 GOLDEN = Path(__file__).parent / "golden"
 HELP = sorted(path for path in GOLDEN.glob("*.txt") if path.name != "errors.txt")
@@ -78,7 +78,6 @@ def at_terminal(cli, *argv: str) -> str:
 
 
 COMMANDS = [node for node in nodes(root) if not node.commands]
-DOCS = Path(__file__).parents[3] / "docs"
 
 
 @pytest.mark.parametrize("node", COMMANDS, ids=lambda node: node.paths[0])
@@ -111,9 +110,6 @@ def test_help_on_a_terminal_has_dockers_options_in_dockers_order(cli, golden):
 
 def test_flags_without_an_effect_are_marked_on_a_terminal(cli):
     """The marks are those of docs/compatibility.md."""
-    spec = importlib.util.spec_from_file_location("compatibility", DOCS / "compatibility.py")
-    compatibility = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(compatibility)
     facts = compatibility.load()[0]
     for node in nodes(root):
         command, context = root, None

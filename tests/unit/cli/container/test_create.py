@@ -216,4 +216,6 @@ def test_an_invalid_platform_is_the_clients_error(cli):
     failed = 'error parsing specified platform: "x": unknown operating system or architecture: invalid argument'
     assert cli("create", "--platform", "x", "hostfs").err == f"{failed}\n"
     assert cli("run", "--platform", "x", "hostfs").err == f"hawse: {failed}.\nSee 'hawse run --help'.\n"
+    cli.environ["DOCKER_DEFAULT_PLATFORM"] = "x"
+    assert cli("create", "hostfs").err == f"{failed}\n"
     assert cli.engine.calls == []

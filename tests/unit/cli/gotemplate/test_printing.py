@@ -24,6 +24,7 @@ from cli.gotemplate import parse
             'ab|   ab|ab   |a|"ab"|6162|61 62|0x6162',
         ),
         ('"%q %+q %#q" "h\\u00e9\\n\\xff" "h\\u00e9" "h\\u00e9"', '"h\u00e9\\n\\xff" "h\\u00e9" `h\u00e9`'),
+        ('"%s %x" "a\udcff" `a\udcff`', "a\ufffd 61ff"),
         ('"%t %v %T %p" true nil 1.5 5', "true <nil> float64 %!p(int=5)"),
         (
             '"%v %+v %#v %T" (split "a b" " ") (split "a b" " ") (split "a b" " ") (split "a b" " ")',

@@ -4,10 +4,10 @@ from ipaddress import ip_address
 
 import pytest
 
-from drivers.linux import listeners, source_ports
+from drivers.linux import host, listeners, source_ports
 
 LOOPBACK, LAN = (ip_address("127.0.0.1"), 80), (ip_address("10.0.0.1"), 80)
-SYSCTLS = {source_ports.RANGE: "40000 40009", source_ports.RESERVED: ""}
+SYSCTLS = {host.PORT_RANGE: "40000 40009"}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ from engine.agentd.repair_thread import RepairThread
 from engine.endpoints import boots
 from engine.model import NetworkRecord
 from engine.store.sqlite import SqliteStore
+from tests import conftest
 
+until = partial(conftest.until, pause=0.005)  # a short pause, because the thread acts within 0.1 s
 HARMLESS = Difference("missing", "set", "element")
 OPEN = Difference("changed", "chain", "the rules", opens=True)
 UPKEEP = Difference("upkeep", "route_localnet", "br0")
@@ -103,12 +106,6 @@ class Running:
         self.relay: dict[str, int] = {}
         self.thread = RepairThread(driver, "bridge", store, relay=self.relay.copy, tell=self.words.append)
 
-    def until(self, condition: Callable[[], object], patience: float = 10.0) -> None:
-        deadline = time.monotonic() + patience
-        while not condition():
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-
 
 @pytest.fixture
 def running(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
@@ -116,7 +113,7 @@ def running(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run
     monkeypatch.setattr(repair_schedule, "SHARE", 0)
     monkeypatch.setattr(repair_thread, "CHECK_SECONDS", 0.3)
     made = Running(StandIn(), store)
-    made.until(lambda: made.driver.looks and made.driver.blocked)
+    until(lambda: made.driver.looks and made.driver.blocked)
     yield made
     made.thread.close()
 
@@ -124,9 +121,9 @@ def running(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run
 def test_a_change_by_another_program_is_repaired_immediately(running, capfd):
     running.driver.found = [HARMLESS, OPEN]
     running.driver.tell(News(foreign=True, lost=True, by="nft (7)"))
-    running.until(lambda: running.driver.repaired)
+    until(lambda: running.driver.repaired)
     assert running.driver.repaired == [HARMLESS, OPEN]
-    running.until(lambda: running.driver.blocked[-2:] == [True, False])
+    until(lambda: running.driver.blocked[-2:] == [True, False])
     assert "bridge: nft (7) changed what the networks share: missing set (element)" in capfd.readouterr().err
 
 
@@ -141,7 +138,7 @@ def test_ports_that_the_proxy_opens_during_a_comparison_stay(running):
     running.driver.compare = compare
     before = running.driver.looks
     running.driver.tell(News(foreign=True, by="nft (7)"))
-    running.until(lambda: running.driver.looks >= before + 2)
+    until(lambda: running.driver.looks >= before + 2)
     time.sleep(0.1)
     assert running.driver.repaired == []
 
@@ -149,7 +146,7 @@ def test_ports_that_the_proxy_opens_during_a_comparison_stay(running):
 def test_after_hawses_own_change_a_difference_is_repaired_when_seen_twice(running, capfd):
     running.driver.found = [HARMLESS]
     running.driver.tell(News(by_hawse=True))
-    running.until(lambda: running.driver.repaired)
+    until(lambda: running.driver.repaired)
     assert running.driver.looks >= 3, "two that saw it, and one before the deed"
     assert "bridge: differs from the records: missing set (element)" in capfd.readouterr().err
 
@@ -158,7 +155,7 @@ def test_a_difference_that_a_command_removes_is_not_repaired(running):
     before = running.driver.looks
     running.driver.found = [HARMLESS]
     running.thread.changed()
-    running.until(lambda: running.driver.looks > before)
+    until(lambda: running.driver.looks > before)
     running.driver.found = ()
     time.sleep(0.4)
     assert running.driver.repaired == []
@@ -169,14 +166,14 @@ def test_an_open_or_routine_difference_is_repaired_at_the_first_comparison(runni
     before = running.driver.looks
     running.driver.found = [difference]
     running.thread.changed()
-    running.until(lambda: running.driver.repaired)
+    until(lambda: running.driver.repaired)
     assert running.driver.looks == before + 2
 
 
 def test_a_routine_update_is_not_logged(running, capfd):
     running.driver.found = [UPKEEP]
     running.thread.changed()
-    running.until(lambda: running.driver.repaired)
+    until(lambda: running.driver.repaired)
     time.sleep(0.2)
     assert capfd.readouterr().err == ""
 
@@ -184,16 +181,16 @@ def test_a_routine_update_is_not_logged(running, capfd):
 def test_a_change_without_notification_is_found_by_the_regular_check(running):
     running.driver.found = [OPEN]
     running.driver.unheard = True
-    running.until(lambda: running.driver.repaired)
+    until(lambda: running.driver.repaired)
 
 
 def test_a_failed_comparison_is_logged_and_repeated(running, capfd):
     running.driver.fails = 2
     running.driver.found = [OPEN]
     running.driver.tell(News(foreign=True, lost=True, by="nft (7)"))
-    running.until(lambda: running.driver.repaired)
+    until(lambda: running.driver.repaired)
     assert capfd.readouterr().err.count("cannot repair: RuntimeError('cannot look')") == 2
-    running.until(lambda: running.driver.blocked[-1] is False)
+    until(lambda: running.driver.blocked[-1] is False)
 
 
 def test_a_failed_watch_is_started_again(store, monkeypatch, capfd):
@@ -208,7 +205,7 @@ def test_a_failed_watch_is_started_again(store, monkeypatch, capfd):
 
     monkeypatch.setattr(driver, "watch", watch)
     made = Running(driver, store)
-    made.until(lambda: driver.looks)
+    until(lambda: driver.looks)
     made.thread.close()
     assert capfd.readouterr().err.count("cannot follow other programs' changes") == 2
 
@@ -224,7 +221,7 @@ def test_new_connections_are_blocked_while_a_repair_is_delayed(running, monkeypa
     assert "bridge: nft (7) keeps undoing the repair" in log
     assert driver.blocked[-1] is True
     driver.stubborn = False
-    running.until(lambda: driver.blocked[-1] is False)
+    until(lambda: driver.blocked[-1] is False)
 
 
 def test_a_delayed_repair_costs_no_processor_time(running, monkeypatch):
@@ -244,23 +241,23 @@ def test_a_locked_store_delays_only_harmless_differences(running, store, monkeyp
     running.driver.found = [HARMLESS, OPEN]
     with store.write():
         running.driver.tell(News(foreign=True, lost=True, by="nft (7)"))
-        running.until(lambda: running.driver.repaired)
+        until(lambda: running.driver.repaired)
         assert running.driver.repaired == [OPEN]
-    running.until(lambda: running.driver.repaired == [OPEN, HARMLESS])
+    until(lambda: running.driver.repaired == [OPEN, HARMLESS])
 
 
 def test_the_agent_is_notified_when_no_network_is_active(running, store):
     with store.write() as tx:
         tx.delete_network("a" * 64)
     running.thread.changed()
-    running.until(lambda: running.words == ["unneeded"])
+    until(lambda: running.words == ["unneeded"])
 
 
 def test_records_of_an_earlier_boot_cause_no_comparison(store, monkeypatch):
     with store.write() as tx:
         tx.set_meta(boots.BOOT, "earlier")
     made = Running(StandIn(), store)
-    made.until(lambda: made.words)
+    until(lambda: made.words)
     made.thread.close()
     assert (made.driver.looks, set(made.words)) == (0, {"unneeded"})
 
@@ -268,7 +265,7 @@ def test_records_of_an_earlier_boot_cause_no_comparison(store, monkeypatch):
 def test_a_table_that_another_version_replaces_later_is_reported_and_not_repaired(running):
     running.driver.found = [SUPERSEDED]
     running.driver.tell(News(foreign=True, lost=True, by="python3 (7)"))
-    running.until(lambda: "superseded" in running.words)
+    until(lambda: "superseded" in running.words)
     assert running.driver.repaired == []
 
 
@@ -276,6 +273,6 @@ def test_a_table_of_another_version_is_replaced_at_the_first_comparison(store):
     driver = StandIn()
     driver.found = [SUPERSEDED]
     made = Running(driver, store)
-    made.until(lambda: driver.repaired == [SUPERSEDED])
+    until(lambda: driver.repaired == [SUPERSEDED])
     made.thread.close()
     assert made.words == []

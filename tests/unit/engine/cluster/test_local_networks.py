@@ -105,8 +105,8 @@ def test_a_deletion_that_failed_is_repeated(host, live, monkeypatch):
 
     monkeypatch.setattr(local_networks, "delete_local", refuse)
     with pytest.raises(KernelFailure):
-        local_networks.deactivate_all_unused(host, timeout=1)
+        local_networks.deactivate_all_unused(host)
     monkeypatch.setattr(local_networks, "delete_local", lambda host, record: None)
-    assert local_networks.deactivate_all_unused(host, timeout=1)
+    assert local_networks.deactivate_all_unused(host)
     assert phases_and_intents(host) == (["planned"], [])
-    assert not local_networks.deactivate_all_unused(host, timeout=1)
+    assert not local_networks.deactivate_all_unused(host)

@@ -27,6 +27,10 @@ class Watcher:
     def forget(self, fd):
         """Forget nothing."""
 
+    def close_socket(self, sock):
+        """Close the socket."""
+        sock.close()
+
     def after(self, _seconds, call):
         """Keep the timer for the test."""
         self.timers.append(call)

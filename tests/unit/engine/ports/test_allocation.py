@@ -226,9 +226,11 @@ def test_a_host_range_gives_the_port_after_the_last_one_that_it_gave():
     assert ports("8000-8003>80/udp") == ports("8000-8002>80") == ports("127.0.0.1#8000-8003>80") == {8000}
 
 
-def test_a_foreign_listener_in_a_host_range_is_an_error_as_on_docker():
-    kernel = Kernel(refusals={("tcp", "0.0.0.0", 9500): IN_USE})
-    assert "listen tcp4 0.0.0.0:9500: bind: address already in use" in conflict("9500-9510>80", kernel=kernel)
+def test_a_host_range_gives_its_first_port_without_a_foreign_listener():
+    kernel = Kernel(refusals={("tcp", "0.0.0.0", 9500): IN_USE, ("tcp", "::", 9501): IN_USE})
+    assert {r.host_port for r in publish("9500-9503>80", kernel=kernel)} == {9502}
+    text = conflict("9500-9502>80", kernel=kernel, taken=[record("::", 9502)])
+    assert "listen tcp4 0.0.0.0:9500: bind: address already in use" in text
 
 
 def test_fixed_ports_are_allocated_first_and_random_ports_last():

@@ -99,6 +99,11 @@ def test_a_link_that_cannot_work_fails_the_start(target, text):
         ("SIGRTMIN+3", 37),
         ("RTMAX", 64),
         ("RTMAX-1", 63),
+        ("RTMIN+15", 49),
+        ("RTMAX-14", 50),
+        ("CLD", 17),
+        ("sigpoll", 29),
+        ("IOT", 6),
         ("-1", -1),
     ],
 )
@@ -106,14 +111,17 @@ def test_a_signal_has_a_name_or_a_number(text, number):
     assert parse_signal(text) == number
 
 
-@pytest.mark.parametrize("text", ["0", "bogus", "SIGFOO", "", "RTMIN+99", "RTMIN+" + "9" * 5000])
+@pytest.mark.parametrize(
+    "text",
+    ["0", "bogus", "SIGFOO", "", "RTMIN+0", "RTMIN+01", "RTMIN+16", "RTMAX-15", "RTMIN+99", "RTMIN+" + "9" * 5000],
+)
 def test_an_unknown_signal_is_refused(text):
     with pytest.raises(InvalidArgument) as caught:
         parse_signal(text)
     assert str(caught.value) == f"invalid signal: {text}"
 
 
-@pytest.mark.parametrize("number", [99, -1])
+@pytest.mark.parametrize("number", [99, 65, 33, 32, -1])
 def test_a_signal_number_that_linux_lacks_is_refused(number):
     with pytest.raises(InvalidArgument, match=rf"^the linux daemon does not support signal {number}$"):
         check_supported(number)

@@ -17,6 +17,7 @@ from engine.cluster import keys, peers, snapshot
 from engine.cluster.etcd import KeyValue
 from engine.cluster.model import Node, SharedEndpoint
 from engine.store.codec import encode
+from tests.conftest import until
 
 NETWORK = NetworkSpec(id="n1", name="app")
 
@@ -75,16 +76,9 @@ def running(tables, first, tmp_path):
     started = peer_sync.PeerSync(tables, "near", tmp_path, lambda: True)
     started.start()
     started.update(view=first, networks={"n1": NETWORK})
-    comes_true(lambda: set(tables.peers) == {"e1"})
+    until(lambda: set(tables.peers) == {"e1"})
     yield started
     started.stop()
-
-
-def comes_true(condition):
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize(
@@ -99,16 +93,16 @@ def test_networks_that_the_agent_may_repair_are_compared_again(
     started = peer_sync.PeerSync(tables, "near", tmp_path, lambda: heal)
     started.start()
     started.update(view=first, networks=networks)
-    comes_true(lambda: tables.comparisons.keys() == networks.keys())
+    until(lambda: tables.comparisons.keys() == networks.keys())
     time.sleep(0.3)
-    comes_true(lambda: all(tables.comparisons[identity] > 2 for identity in repaired))
+    until(lambda: all(tables.comparisons[identity] > 2 for identity in repaired))
     started.stop()
     assert {identity for identity, times in tables.comparisons.items() if times > 1} == repaired
 
 
 def test_a_small_change_causes_no_comparison(running, tables, first):
     running.update(view=snapshot.after(first, 2, [appears("e2")]))
-    comes_true(lambda: set(tables.peers) == {"e1", "e2"})
+    until(lambda: set(tables.peers) == {"e1", "e2"})
     assert tables.comparisons == {"n1": 1}
 
 
@@ -118,11 +112,11 @@ def test_a_peer_that_a_command_took_from_a_snapshot_that_the_thread_skips_is_rem
     fourth = snapshot.after(third, 4, [goes("e3")])
     with peers.programming(tmp_path):
         running.update(view=second)
-        comes_true(lambda: not running._dirty)  # the thread has taken this snapshot and waits for the tables' lock
+        until(lambda: not running._dirty)  # the thread has taken this snapshot and waits for the tables' lock
         running.update(view=third)
         running.update(view=fourth)
         tables.program_peers(NETWORK, peers.of(third, "n1", "near"))
-    comes_true(lambda: set(tables.peers) == {"e1", "e2"})
+    until(lambda: set(tables.peers) == {"e1", "e2"})
 
 
 def test_nothing_is_programmed_while_a_command_holds_the_tables(running, tables, first, tmp_path):
@@ -130,12 +124,12 @@ def test_nothing_is_programmed_while_a_command_holds_the_tables(running, tables,
         running.update(view=snapshot.after(first, 2, [goes("e1")]))
         time.sleep(0.2)
         assert set(tables.peers) == {"e1"}
-    comes_true(lambda: not tables.peers)
+    until(lambda: not tables.peers)
 
 
 def test_an_invalid_peer_does_not_stop_the_thread(running, tables, first):
     odd = KeyValue(keys.node("far"), encode(Node("far", "now", "far", "worker", "192.0.2.1", "nowhere", 1)))
     running.update(view=snapshot.after(first, 2, [odd, appears("e2")]))
-    comes_true(lambda: not running._dirty)
+    until(lambda: not running._dirty)
     running.update(view=snapshot.after(first, 3, [appears("e3")]))
-    comes_true(lambda: set(tables.peers) == {"e1", "e3"})
+    until(lambda: set(tables.peers) == {"e1", "e3"})
