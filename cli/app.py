@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar, cast
 
-from engine.golang.strconv import as_text
+from engine.errors import as_text
 
 if TYPE_CHECKING:
     from types import ModuleType

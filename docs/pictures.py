@@ -92,8 +92,11 @@ class Host:
         return self.run(sys.executable, "-m", "cli", *argv, check=check)
 
     def on_terminal(self, *argv: str) -> str:
-        """Run a command of hawse on a terminal of `COLUMNS` columns and return its output with colours."""
-        script = f"stty columns {COLUMNS} rows 60; exec {sys.executable} -m cli {' '.join(argv)}"
+        """Run a command of hawse on a terminal of `COLUMNS` columns and return its output with colours.
+
+        Its stderr, which shows the progress of a slow command, is discarded.
+        """
+        script = f"stty columns {COLUMNS} rows 60; exec {sys.executable} -m cli {' '.join(argv)} 2> /dev/null"
         return self.run("script", "-qec", script, "/dev/null", check=False)
 
 

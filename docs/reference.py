@@ -26,6 +26,7 @@ from cli.pflag import Command, Flag, Group
 from cli.pflag.reading import flags_of
 from cli.root import BROKEN_PIPE, INTERRUPTED, root
 from docs import compatibility
+from drivers.linux.namespaces import NO_RETURN
 from engine import config
 from engine.errors import EngineError
 from engine.system import network_drivers
@@ -40,6 +41,7 @@ CODES = (
     EngineError.exit_code,
     trace.UNKNOWN,
     TemplateSyntaxError.exit_code,
+    NO_RETURN,
     FLAG_ERROR,
     126,
     127,

@@ -25,9 +25,11 @@ from engine.golang.units import parse_size
 from engine.ipam import LOCAL_POOLS, DefaultPool
 from engine.paths import is_own
 from engine.validate.logging import DEFAULT_LIMIT_BYTES, JSON_FILE, check_default_options
+from engine.validate.nearest import nearest
 
 DEFAULT_PATH = Path("/etc/hawse/daemon.json")
 LIMIT_BYTES = 1 << 20
+SHOWN_LIMIT = 60  # characters of a wrong value that an error text shows
 
 
 class Config(Struct, frozen=True):
@@ -68,6 +70,13 @@ class _Wrong(Exception):
     """Raised if a configuration value is invalid for its key; the message says which value is expected."""
 
 
+def _unexpected(expected: str, value: object) -> _Wrong:
+    """Return the error for a value of the wrong type or form; the message names both, and cuts a long value."""
+    found = json.dumps(value)
+    shown = found if len(found) <= SHOWN_LIMIT else f"{found[:SHOWN_LIMIT]}…"
+    return _Wrong(f"expected {expected}, found {shown}")
+
+
 def config_path() -> Path:
     """Return the path of the configuration file."""
     return Path(os.environ.get("HAWSE_CONFIG") or DEFAULT_PATH)
@@ -91,7 +100,9 @@ def load_config(path: Path | None = None) -> Config:
         if key in _IGNORED:
             continue
         if key not in _KEYS:
-            raise InvalidArgument(f"{path}: {key}: no such configuration key")
+            meant = nearest(key, _KEYS)
+            advice = f"did you mean {meant}?" if meant else "man hawse-daemon.json lists the keys"
+            raise InvalidArgument(f"{path}: {key}: no such configuration key ({advice})")
         if value is None:
             continue
         try:
@@ -161,7 +172,7 @@ def _unreadable(path: Path, error: OSError) -> EngineError:
 
 def _boolean(value: object) -> bool:
     if not isinstance(value, bool):
-        raise _Wrong("expected true or false")
+        raise _unexpected("true or false", value)
     return value
 
 
@@ -173,7 +184,7 @@ def _true(value: object) -> bool:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise _Wrong("expected a string")
+        raise _unexpected("a string", value)
     if "\0" in value:
         raise _Wrong("a NUL character is not allowed")
     return value
@@ -181,7 +192,7 @@ def _text(value: object) -> str:
 
 def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
-        raise _Wrong("expected a list of strings")
+        raise _unexpected("a list of strings", value)
     return tuple(map(_text, value))
 
 
@@ -197,7 +208,7 @@ def _addresses(value: object) -> tuple[str, ...]:
 def _interface(value: object) -> str:
     text = _text(value)
     if text and "/" not in text:
-        raise _Wrong(f"expected an address with its prefix length, such as 192.168.5.1/24, found {value!r}")
+        raise _unexpected("an address with its prefix length, such as 192.168.5.1/24", value)
     return str(ip_interface(text)) if text else ""
 
 
@@ -236,25 +247,25 @@ def _network6(value: object) -> str:
 
 def _mtu(value: object) -> int:
     if type(value) is not int or not (value == 0 or 68 <= value <= 65535):
-        raise _Wrong("expected 0 or a number of bytes from 68 to 65535")
+        raise _unexpected("0 or a number of bytes from 68 to 65535", value)
     return value
 
 
 def _pools(value: object) -> tuple[DefaultPool, ...]:
     if not isinstance(value, list):
-        raise _Wrong('expected a list such as [{"base": "10.10.0.0/16", "size": 24}]')
+        raise _unexpected('a list such as [{"base": "10.10.0.0/16", "size": 24}]', value)
     return tuple(map(_pool, value)) or LOCAL_POOLS
 
 
 def _pool(value: object) -> DefaultPool:
     if not isinstance(value, dict) or set(value) != {"base", "size"} or type(value["size"]) is not int:
-        raise _Wrong(f'expected {{"base": "10.10.0.0/16", "size": 24}}, found {json.dumps(value)}')
+        raise _unexpected('{"base": "10.10.0.0/16", "size": 24}', value)
     return DefaultPool(ip_network(_text(value["base"]), strict=False), value["size"])
 
 
 def _network_options(value: object) -> dict[str, dict[str, str]]:
     if not isinstance(value, dict) or not all(isinstance(options, dict) for options in value.values()):
-        raise _Wrong('expected an object such as {"bridge": {"com.docker.network.driver.mtu": "1400"}}')
+        raise _unexpected('an object such as {"bridge": {"com.docker.network.driver.mtu": "1400"}}', value)
     return {driver: {key: _text(item) for key, item in options.items()} for driver, options in value.items()}
 
 
@@ -264,7 +275,7 @@ def _log_driver(value: object) -> str:
 
 def _log_options(value: object) -> dict[str, str]:
     if not isinstance(value, dict):
-        raise _Wrong('expected an object such as {"max-size": "10m", "max-file": "3"}')
+        raise _unexpected('an object such as {"max-size": "10m", "max-file": "3"}', value)
     return {key: _text(item) for key, item in value.items()}
 
 
@@ -275,7 +286,7 @@ def _limit(value: object) -> int:
     """
     size = parse_size(str(value) if type(value) is int else _text(value), 1000)
     if size < 0:
-        raise _Wrong('expected a size such as "100m", or "0" for no limit')
+        raise _unexpected('a size such as "100m", or "0" for no limit', value)
     return size
 
 

@@ -6,6 +6,7 @@ class. The command line adds the prefix ``Error response from daemon: `` and doe
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import ClassVar, TypeVar
 
@@ -30,6 +31,13 @@ def hinted(error: E, hint: str) -> E:
     """Set the hint of an error, and return the same error."""
     error.hint = hint
     return error
+
+
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
+"""The error numbers of a system call that failed only because a resource was used up at that moment.
+
+Such an error does not mean that the file or the feature is missing.
+"""
 
 
 def reason_of(error: OSError) -> str:
@@ -162,6 +170,14 @@ def quoted(text: str) -> str:
     cut = text[:_LIMIT]
     escaped = "".join(one_line(c) if c not in '"\\' else f"\\u{ord(c):04x}" for c in cut)
     return f'"{escaped}…"' if len(text) > _LIMIT else f'"{escaped}"'
+
+
+def as_text(words: str) -> str:
+    """Return ``words``, a text from the command line, with U+FFFD in place of bytes that are invalid UTF-8.
+
+    Docker's client makes the same replacement in its JSON, and Docker's daemon makes it in the JSON of its errors.
+    """
+    return words if words.isascii() else words.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 _LIMIT = 200  # characters; a longer name is truncated in error messages

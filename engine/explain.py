@@ -68,6 +68,8 @@ class DryRun:
     """
 
     def __init__(self) -> None:
+        """Make the directory of the dry run; raises PermissionDenied without CAP_NET_ADMIN."""
+        require_net_admin("change networks")
         self.root, self.run = root_directory(), run_directory()
         self._made_run = not self.run.exists()
         make_private_directory(self.run)
@@ -75,12 +77,11 @@ class DryRun:
         self.scratch = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{process.identity()}-", dir=self.run))
 
     def open(self) -> Engine:
-        """Return the engine of the dry run; raises PermissionDenied without CAP_NET_ADMIN.
+        """Return the engine of the dry run.
 
         Raises Forbidden if the next command on this host would first restore the host. Raises NotImplementedByHawse if
         this host is in a cluster.
         """
-        require_net_admin("change networks")
         if is_clustered(self.root):
             raise NotImplementedByHawse("a dry run is not possible on a host in a cluster: other hosts take part")
         for directory in ("root", "run"):

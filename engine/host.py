@@ -56,6 +56,7 @@ from engine.store.sqlite_errors import is_full
 
 Verbs = TypeVar("Verbs", bound=type)
 FULL = (errno.ENOSPC, errno.EDQUOT)
+NEEDS_ROOT = "Only root may do this: run the command with sudo"
 CLUSTER_DIRECTORY, MEMBERSHIP_FILE = "cluster", "membership.json"
 """The directory of the cluster's files in HAWSE_ROOT, and the file in it that makes the host a member of a cluster."""
 
@@ -207,6 +208,8 @@ def rollback_on_error(host: Host, kind: str, object_id: str, undo: Resolver) -> 
     ``kind`` and ``object_id`` identify the intent, the record of the block's unfinished work. ``undo`` gets the host
     and ``object_id``, and undoes the block's changes. After ``undo``, the intent is deleted. If the process dies inside
     the block, a later command calls the same function ``undo``.
+
+    A block that has ended the intent has recorded its work as done. Nothing is undone if it is interrupted after that.
     """
     try:
         yield
@@ -214,9 +217,12 @@ def rollback_on_error(host: Host, kind: str, object_id: str, undo: Resolver) -> 
         # Ignore an error of ``undo``. The intent then stays in the store for the next command, and the user sees the
         # original error of the block.
         with suppress(EngineError), translate_failures(()):
-            undo(host, object_id)
-            with host.store.write() as tx:
-                end_intent(tx, kind, object_id)
+            with host.store.read() as reader:
+                is_unfinished = any((i.kind, i.object_id) == (kind, object_id) for i in reader.intents())
+            if is_unfinished:
+                undo(host, object_id)
+                with host.store.write() as tx:
+                    end_intent(tx, kind, object_id)
         raise
 
 
@@ -428,4 +434,5 @@ def engine_error(error: Exception, places: Iterable[Path] = ()) -> EngineError:
     if error.errno in FULL:
         path = path or next(map(str, filter(is_full, places)), "")
         return Unavailable(f"write {path}: {reason}" if path else reason)
-    return Unavailable(f"{path}: {reason}" if path else reason)
+    unavailable = Unavailable(f"{path}: {reason}" if path else reason)
+    return errors.hinted(unavailable, NEEDS_ROOT if isinstance(error, PermissionError) and not has_net_admin() else "")

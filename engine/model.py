@@ -167,7 +167,10 @@ class RestartPolicy(Struct, frozen=True, omit_defaults=True):
 class ContainerConfig(Struct, frozen=True, omit_defaults=True):
     """The part ``Config`` of POST /containers/create; ``cmd`` and ``entrypoint`` are None if the user gave none.
 
-    ``stop_timeout`` is in seconds. With ``no_healthcheck``, Docker would run no health check of the image.
+    - ``exposed_keys``: maps an entry of ``exposed_ports`` to the key of ExposedPorts that a client of the API sent for
+      it, if the key has another form or is a range. Documents show this key, as Docker's do.
+    - ``stop_timeout``: in seconds
+    - ``no_healthcheck``: if true, Docker would run no health check of the image
     """
 
     image: str
@@ -187,6 +190,7 @@ class ContainerConfig(Struct, frozen=True, omit_defaults=True):
     mac_address: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     exposed_ports: tuple[str, ...] = ()  # for example "80/tcp", "8000-8010/udp"
+    exposed_keys: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = ""
     stop_timeout: int | None = None
     no_healthcheck: bool = False
@@ -227,6 +231,7 @@ class HostConfig(Struct, frozen=True, omit_defaults=True):
     log_options: Mapping[str, str] = field(default_factory=dict)
     mounts: tuple[str, ...] = ()  # entries of Docker's Mounts as JSON; ``binds`` ends with these mounts too
     null_fields: tuple[str, ...] = ()  # keys that a client of the API did not send, and that Docker shows as null
+    empty_fields: tuple[str, ...] = ()  # keys that a client of the API sent as [], and that Docker shows as []
 
 
 class ContainerCreate(Struct, frozen=True):

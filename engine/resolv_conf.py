@@ -17,7 +17,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from drivers.model import IPAddress
-from engine.errors import EngineError
+from engine.errors import SHORTAGES, EngineError
 from engine.model import EndpointRecord
 
 INTERNAL_RESOLVER = "127.0.0.11"
@@ -308,10 +308,16 @@ def read_host_files(system: Path = SYSTEM, behind_stub: Path = BEHIND_STUB) -> H
 
 
 def read_host_file(path: Path) -> str:
-    """Return the text of a file of the host, or "" if the file cannot be read. Never waits for the writer of a FIFO."""
+    """Return the text of a file of the host, or "" if the file cannot be read. Never waits for the writer of a FIFO.
+
+    Raises OSError if file descriptors or memory are used up (`SHORTAGES`). The text "" would then be wrong: a container
+    would get `DEFAULT_IPV4` as its name servers.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+    except OSError as error:
+        if error.errno in SHORTAGES:
+            raise
         return ""
     try:
         return os.read(fd, LIMIT_BYTES).decode("utf-8", "replace")

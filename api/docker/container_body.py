@@ -58,6 +58,8 @@ def _networks(body: Fields) -> dict[str, EndpointSettings]:
 
 def container_config(body: Fields) -> ContainerConfig:
     """Convert the fields of Docker's Config to the engine's; raises ApiError for an invalid port in ExposedPorts."""
+    keys = body.keys("ExposedPorts")
+    exposed = exposed_ports(keys)
     return ContainerConfig(
         image=body.text("Image"),
         cmd=body.texts("Cmd") or None,
@@ -75,7 +77,8 @@ def container_config(body: Fields) -> ContainerConfig:
         working_dir=body.text("WorkingDir"),
         mac_address=body.text("MacAddress"),
         labels=body.pairs("Labels") or {},
-        exposed_ports=exposed_ports(body.keys("ExposedPorts")),
+        exposed_ports=exposed,
+        exposed_keys={port: key for port, key in zip(exposed, keys, strict=True) if port != key or "-" in key},
         stop_signal=body.text("StopSignal"),
         stop_timeout=body.optional_number("StopTimeout"),
         no_healthcheck=(body.child("Healthcheck").texts("Test") or ())[:1] == ("NONE",),

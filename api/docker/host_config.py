@@ -11,7 +11,7 @@ from api.docker.fields import Fields
 from engine.errors import NotImplementedByHawse
 from engine.golang.strconv import whole_number
 from engine.model import HostConfig, PortSpec, RestartPolicy
-from engine.render.host_config import NULLABLE
+from engine.render.host_config import NULLABLE, SHOWN_IF_EMPTY
 from engine.validate.addresses import parse_address
 
 MOUNT_TYPES = ("bind", "volume", "tmpfs", "npipe", "cluster", "image")
@@ -50,12 +50,13 @@ def host_config(body: Fields) -> HostConfig:
         sysctls=body.pairs("Sysctls") or {},
         container_id_file=body.text("ContainerIDFile"),
         init=body.optional_flag("Init"),
-        security_opt=body.texts("SecurityOpt") or None,
+        security_opt=body.texts("SecurityOpt"),
         system_paths=body.texts("MaskedPaths") == (),
         console_size=body.size("ConsoleSize"),
         log_driver=log.text("Type"),
         log_options=log.pairs("Config") or {},
         null_fields=tuple(name for name in NULLABLE if body.value(name) is None),
+        empty_fields=tuple(name for name in SHOWN_IF_EMPTY if body.value(name) == []),
     )
 
 

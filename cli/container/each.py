@@ -111,7 +111,12 @@ def stopping_command(verb: str, short: str) -> Callable[[Stop], click.Command]:
         def run(ctx: click.Context, containers: tuple[str, ...], signal: str, time: int) -> None:
             app: App = ctx.obj
             timeout = time if changed(ctx, "time") else None
-            for_each(app, containers, lambda name: stop(app, path_segment(name), timeout, signal))
+
+            def act(name: str) -> None:
+                with app.waiting(f"Waiting for {name} to end"):
+                    stop(app, path_segment(name), timeout, signal)
+
+            for_each(app, containers, act)
 
         return run
 

@@ -13,7 +13,8 @@ from typing import Any
 from msgspec import Struct
 
 from cli.pflag.csv import csv_fields
-from engine.golang.strconv import as_text, parse_bool, parse_int, parse_uint, quote
+from engine.errors import as_text
+from engine.golang.strconv import parse_bool, parse_int, parse_uint, quote
 
 
 class Kind(Struct, frozen=True):

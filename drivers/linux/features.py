@@ -10,25 +10,29 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from drivers.errors import DriverError, KernelError
+from drivers.errors import DriverError, KernelError, Unsupported
 from drivers.linux import address, libnftables, link, marked_links, names, netns, route
 from drivers.linux.netlink import Session, session
 from drivers.model import IPAddress, IPInterface
 
 PREFIX, PARENT = "probe-", "bridge"
 CHILDREN = ("macvlan", "ipvlan")
+NO_NFTABLES = "nftables"  # the name of the missing package
 ATTRIBUTES = {"vxlan": {"vxlan_id": 1, "vxlan_port": link.VXLAN_PORT}}
 
 
 def missing(kinds: Iterable[str]) -> list[str]:
-    """Return which kinds of link this kernel does not support, and "nf_tables" if nftables does not work.
+    """Return which kinds of link this kernel does not support, and "nf_tables" if its nftables do not work.
 
+    The result has `NO_NFTABLES` in place of "nf_tables" if this host has neither libnftables nor the program nft.
     "bridge" must be the first of ``kinds``, because the bridge becomes the parent of macvlan and ipvlan links.
     """
     with netns.new_netns(), session() as opened:
         lost = [kind for kind in kinds if not _can_make(opened, kind)]
         try:
             libnftables.run("add table inet probe\ndelete table inet probe\n")
+        except Unsupported:
+            lost.append(NO_NFTABLES)
         except DriverError:
             lost.append("nf_tables")
     return lost
@@ -147,10 +151,13 @@ def mac_and_addresses(name: str) -> tuple[str, list[IPInterface]]:
         return ("", []) if device is None else (device.mac, address.of_link(opened, device.index))
 
 
-def all_ips() -> set[IPAddress]:
-    """Return the IP addresses of all interfaces in the calling thread's network namespace."""
+def holders(value: IPAddress) -> list[tuple[str, IPInterface]]:
+    """Return (interface name, address with its prefix) for each interface that has the IP address ``value``.
+
+    These are the interfaces in the calling thread's network namespace.
+    """
     with session() as opened:
-        return {item.ip for _, item in address.all_addresses(opened)}
+        return [(opened.name(index), item) for index, item in address.all_addresses(opened) if item.ip == value]
 
 
 def host_end_name(endpoint_id: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
+
+NO_RETURN = 71
+"""Exit code of a process that cannot return to its own network namespace; sysexits.h names the code EX_OSERR."""
 
 _FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
 _CLOEXEC, _SET_FLAG, _SET_STRING, _CREATE = 1, 0, 1, 6  # flag of fsopen and fsmount; commands of fsconfig
@@ -55,6 +59,21 @@ def setns(fd: int, kinds: int) -> None:
     """
     check(_libc.setns(fd, kinds), "setns")
     _mount_changes[0] += bool(kinds & CLONE_NEWNS)
+
+
+def return_home(home: int) -> None:
+    """Move the calling thread back into its network namespace, the file descriptor ``home``.
+
+    If the kernel refuses, this process ends with the exit code `NO_RETURN`. The next step, such as the rollback of a
+    failed change, would otherwise change the network of a container instead of the host's.
+    """
+    try:
+        setns(home, CLONE_NEWNET)
+    except OSError as error:
+        reason = os.strerror(error.errno or errno.EIO).lower()
+        with suppress(OSError):
+            os.write(2, f"hawse: cannot return to the host's network namespace: {reason}\n".encode())
+        os._exit(NO_RETURN)
 
 
 def unshare(kinds: int) -> None:

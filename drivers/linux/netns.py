@@ -1,6 +1,7 @@
 """Network namespaces: open a namespace by path, and run code inside it.
 
-Entering a namespace moves only the calling thread. The other threads of the process stay in their namespaces.
+Entering a namespace moves only the calling thread. The other threads of the process stay in their namespaces. If the
+thread cannot return to its own namespace, the process ends (`return_home`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TypeVar
 from drivers.errors import Missing
 from drivers.linux import recording
 from drivers.linux.errors import refusal
-from drivers.linux.namespaces import CLONE_NEWNET, open_namespace, setns, unshare
+from drivers.linux.namespaces import CLONE_NEWNET, open_namespace, return_home, setns, unshare
 
 NS_GET_USERNS, NS_GET_NSTYPE = 0xB701, 0xB703
 T = TypeVar("T")
@@ -81,12 +82,12 @@ def is_network_namespace(fd: int) -> bool:
 @contextmanager
 def enter_netns(fd: int) -> Iterator[None]:
     """Move the calling thread into a network namespace for the length of a ``with`` block."""
-    with netns_fd("/proc/thread-self/ns/net") as home:
+    with _returnable_home() as home:
         enter(fd)
         try:
             yield
         finally:
-            enter(home)
+            return_home(home)
 
 
 @contextmanager
@@ -105,7 +106,7 @@ def enter_owned_fd(fd: int) -> Iterator[None]:
 @contextmanager
 def new_netns() -> Iterator[None]:
     """Move the calling thread into a new, empty network namespace for the length of a ``with`` block."""
-    with netns_fd("/proc/thread-self/ns/net") as home:
+    with _returnable_home() as home:
         try:
             unshare(CLONE_NEWNET)
         except OSError as error:
@@ -113,7 +114,19 @@ def new_netns() -> Iterator[None]:
         try:
             yield
         finally:
-            enter(home)
+            return_home(home)
+
+
+@contextmanager
+def _returnable_home() -> Iterator[int]:
+    """Yield a file descriptor of the calling thread's network namespace, which the thread is about to leave.
+
+    Raises `NoPermission` if the kernel does not allow the thread to return. A process in a user namespace of its own
+    may leave the network namespace of the host, but may not enter it.
+    """
+    with netns_fd("/proc/thread-self/ns/net") as home:
+        enter(home)
+        yield home
 
 
 def run_in_netns(path: str, action: Callable[[], T], inode: int = 0) -> T:

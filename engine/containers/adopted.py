@@ -37,7 +37,7 @@ from engine.agent.client import SOCKET as AGENT_SOCKET
 from engine.containers import directory, namespace_files
 from engine.containers.namespace_files import NETNS_DIRECTORY
 from engine.containers.restart_policy import LOST
-from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound
+from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound, PermissionDenied, reason_of
 from engine.golang import timestamps
 from engine.golang.timestamps import to_seconds
 from engine.host import Host, translate_driver_errors
@@ -80,7 +80,7 @@ def held(run: Path, reference: str, *, force: bool) -> Iterator[NamespaceReferen
         signs = [] if force else _signs(namespace)
         if signs:
             raise Forbidden(
-                f"{reference} is in a host's own network, which a network joined there would change: "
+                f"{reference} is in a host's own network, and connecting it would change that host: "
                 f"it shares {'; '.join(signs)}. Use --force to connect it all the same"
             )
         inode = os.fstat(namespace).st_ino
@@ -336,10 +336,14 @@ def _opened(path: str, reference: str) -> Iterator[int]:
     """Open the network namespace at ``path`` and yield its file descriptor, which is closed after the block.
 
     ``reference`` is the text with which the user named the namespace, for error messages. Raises InvalidArgument if the
-    file is not a network namespace, and NotFound if the file is missing.
+    file is not a network namespace, and NotFound if the file is missing. Raises PermissionDenied if this process has no
+    right to open the file.
     """
     try:
         namespace = open_namespace(path) if is_namespace_file(os.stat(path)) else -1
+    except PermissionError as error:
+        needed = " (it needs CAP_SYS_PTRACE)" if OF_PROCESS.fullmatch(path) else ""
+        raise PermissionDenied(f"{path}: {reason_of(error)}{needed}") from None
     except OSError:
         raise _missing(reference) from None
     try:

@@ -53,7 +53,7 @@ def connect(
     ``pid:N``. ``adoption`` has the user's settings for this namespace. Raises Forbidden for a host's own network
     namespace, such as that of PID 1, unless ``adoption.force`` is set.
     """
-    with _locked_target(host, container, adoption or Adoption()) as target:
+    with _locked_target(host, reference, container, adoption or Adoption()) as target:
         record = target.record
         if record.status == "running":
             check_own_sandbox(record)
@@ -85,14 +85,16 @@ class _Target(Struct, frozen=True):
 
 
 @contextmanager
-def _locked_target(host: Host, container: str, adoption: Adoption) -> Iterator[_Target]:
+def _locked_target(host: Host, network: str, container: str, adoption: Adoption) -> Iterator[_Target]:
     """Yield the container to connect, and hold a lock until the end of the block; ``adoption`` has the user's settings.
+
+    ``network`` is the network's name or id, for a hint in the error for an unknown container.
 
     The lock is the container lock. Exception: ``container`` may be an adopted namespace (one that hawse did not create)
     without a container record. In this case, the result is a new record, which is not stored, and the lock is that of
     the namespace (`adopted.held`). The caller takes the container lock with `_Target.take_lock`.
     """
-    existing, reference = _existing(host, container)
+    existing, reference = _existing(host, network, container)
     if existing is not None:
         check_no_adoption(existing, adoption)
         with locked(host.run, "container", existing.id):
@@ -114,7 +116,7 @@ def _locked_target(host: Host, container: str, adoption: Adoption) -> Iterator[_
             raise
 
 
-def _existing(host: Host, container: str) -> tuple[ContainerRecord | None, str]:
+def _existing(host: Host, network: str, container: str) -> tuple[ContainerRecord | None, str]:
     """Return the record of a container, or None and the reference of a network namespace that the caller must open.
 
     The record is None in two cases:
@@ -131,7 +133,8 @@ def _existing(host: Host, container: str) -> tuple[ContainerRecord | None, str]:
     try:
         target = lookup.resolve(host, container)
     except NotFound as error:
-        raise hinted(error, adopted.hint(container)) from None
+        hint = adopted.hint(container) or lookup.order_hint(host, network, container, "network connect")
+        raise hinted(error, hint) from None
     if target.kind == "process" or lookup.is_running(host, target):
         return target, container
     return None, adopted.reference_of(target)
@@ -194,11 +197,11 @@ def _connect_running(
         if published:
             with host.store.write() as tx:
                 tx.put_container(record)
-            publish.publish_locked(host, record.id, published)
-    with host.store.write() as tx:
-        if not published:
-            tx.put_container(record)
-        end_intent(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
+            publish.publish_locked(host, record.id, published, connected=endpoint.id)
+        else:
+            with host.store.write() as tx:
+                tx.put_container(record)
+                end_intent(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
     return members
 
 

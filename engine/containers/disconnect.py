@@ -13,16 +13,13 @@ from engine.cluster.local_networks import INGRESS_SANDBOX
 from engine.containers import adopted, etc_files, finalize, gateway_bridge, lookup, port_assignment
 from engine.containers.connect import finalized_record, is_attached, rollback, without_attachment
 from engine.endpoints import reservation, sandbox
-from engine.errors import NotFound, Unavailable
+from engine.errors import NotFound, Unavailable, hinted
 from engine.events import record as events
 from engine.host import Host, begin_intent, end_intent
 from engine.model import FORMER, ContainerRecord, NetworkRecord
 from engine.store.api import IntentKind
 from engine.store.locks import locked
 from engine.validate.endpoint import check_disconnect, not_connected
-
-ENDING_SECONDS = 5.0
-"""Seconds for which the removal of a network waits until another process has recorded the end of a container."""
 
 
 def disconnect(host: Host, reference: str, container: str, *, force: bool) -> None:
@@ -38,7 +35,10 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
         hooks.check_used_here(host, network)
         _force_out(host, network, container)
         return
-    target = names.pick_container(matches, container)
+    try:
+        target = names.pick_container(matches, container)
+    except NotFound as error:
+        raise hinted(error, lookup.order_hint(host, reference, container, "network disconnect")) from None
     with locked(host.run, "container", target.id):
         record = finalized_record(host, target.id)
         if record.status != "running":
@@ -126,7 +126,7 @@ def release_orphan_endpoints(host: Host, reference: str) -> None:
     """Release the endpoints that removed or ended containers have on a network.
 
     Without this step, the removal of the network would fail with Docker's error "has active endpoints". If another
-    process is recording the end of a container, waits up to `ENDING_SECONDS` for that process.
+    process is recording the end of a container, waits up to `finalize.ENDING_SECONDS` for that process.
     """
     with host.store.read() as reader:
         matches = reader.find_networks(reference)
@@ -149,5 +149,5 @@ def release_orphan_endpoints(host: Host, reference: str) -> None:
         if container is not None and container.status == "running" and not lookup.is_running(host, container):
             # The container has ended, but its record says "running". Another process may be recording the end: wait
             # for its lock. If the lock is not free in time, skip the container.
-            with suppress(Unavailable), locked(host.run, "container", container.id, timeout=ENDING_SECONDS):
+            with suppress(Unavailable), locked(host.run, "container", container.id, timeout=finalize.ENDING_SECONDS):
                 finalize.finalize_exit(host, container.id)

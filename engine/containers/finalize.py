@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from signal import SIGKILL
 
@@ -11,12 +12,17 @@ from drivers.linux import recording
 from engine.agent.client import announce
 from engine.containers import lookup, namespace_files, sandbox_links
 from engine.endpoints import reservation
+from engine.errors import EngineError
 from engine.events import record as events
 from engine.golang import timestamps
 from engine.host import Host, begin_intent
 from engine.model import ContainerRecord
 from engine.runtime.api import ProcessState
 from engine.store.api import IntentKind, Transaction
+from engine.store.locks import locked
+
+ENDING_SECONDS = 5.0
+"""Maximum seconds of the wait for another process that records the end of a container now."""
 
 UNKNOWN = ProcessState(running=False)
 
@@ -60,6 +66,24 @@ def finalize_exit(host: Host, container_id: str, *, at_shutdown: bool = False) -
     return ended if current is not None else None
 
 
+def finalize_ended(host: Host, *, after: int) -> bool:
+    """Record the ends of all containers whose processes have ended, and return whether there was such a container.
+
+    The result is also True if another process has recorded an end since the event with the number ``after``. The caller
+    holds no container lock. If another process holds the lock of a container, because it records the end now, this
+    function waits for it up to `ENDING_SECONDS`. A container whose end cannot be recorded is skipped. So is a namespace
+    that hawse did not create: it may exist, although this process does not see it.
+    """
+    with host.store.read() as reader:
+        running = [r for r in reader.containers() if r.status == "running" and r.kind == "process"]
+        recorded = any(event.action == "die" for event in reader.events(after=after))
+    ended = [record.id for record in running if not lookup.is_running(host, record)]
+    for container_id in ended:
+        with suppress(EngineError), locked(host.run, "container", container_id, timeout=ENDING_SECONDS):
+            finalize_exit(host, container_id)
+    return recorded or bool(ended)
+
+
 def _record_end(
     tx: Transaction, ended: ContainerRecord, current: ContainerRecord, state: ProcessState, *, at_shutdown: bool
 ) -> ContainerRecord:
@@ -92,12 +116,16 @@ def close_sandbox(host: Host, record: ContainerRecord) -> None:
     if record.kind == "adopted":
         namespace_files.restore(host, record)
         return
+    paths = {record.sandbox_path}
     if record.sandbox_id:
         sandbox_links.remove(host, record)
-    path = Path(record.sandbox_path)
-    if path.is_symlink():
+        # A start records the path after it has made the link. After a killed start, the record has an older path.
+        paths.add(sandbox_links.path_of(host.run, record.sandbox_id))
+    links = [path for path in map(Path, paths) if path.is_symlink()]
+    if links:
         if not recording.is_dry_run():
-            path.unlink(missing_ok=True)
+            for path in links:
+                path.unlink(missing_ok=True)
         recording.comment(SANDBOX_ENDS)
 
 

@@ -56,6 +56,18 @@ def linked(reader: Reader, reference: str) -> list[ContainerRecord]:
     return [target for name, known_as in known if known_as == alias for target in reader.find_containers(name)[:1]]
 
 
+def order_hint(host: Host, first: str, second: str, command: str) -> str:
+    """Return a hint on the order of the arguments of a command, or "" if the order may be right.
+
+    Used if no container has the name ``second``. The order is wrong if this is the name of a network, and ``first`` is
+    none. ``command`` is the command, such as "network connect".
+    """
+    with host.store.read() as reader:
+        is_network = any(network.name == second for network in reader.find_networks(second))
+        is_wrong = is_network and not reader.find_networks(first)
+    return f"{second} is a network. The network comes first: hawse {command} NETWORK CONTAINER" if is_wrong else ""
+
+
 def resolve(host: Host, reference: str) -> ContainerRecord:
     """Return the container with this name, id or unique id prefix, found in a new snapshot of the store.
 

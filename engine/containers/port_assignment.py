@@ -219,7 +219,7 @@ def _docker_error_text(reader: Reader, record: ContainerRecord, endpoint: Endpoi
             name = hooks.shown_name(network, record)
         where = f"endpoint {name} ({endpoint.id})"
         failure = kind(f"{prefix}driver failed programming external connectivity on {where}: {error}")
-        raise hinted(failure, _port_holder(reader, error)) from error
+        raise hinted(failure, _port_holder(reader, error) or error.hint) from error
 
 
 def _port_holder(reader: Reader, conflict: allocation.PortConflict) -> str:

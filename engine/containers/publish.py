@@ -32,10 +32,13 @@ def publish(host: Host, reference: str, specs: Sequence[PortSpec]) -> None:
         announce(host)
 
 
-def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> None:
+def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec], *, connected: str = "") -> None:
     """Publish additional ports as `publish` does; the caller holds the container lock.
 
     The caller notifies the agent after the call. If the driver refuses the ports, the records stay as they were.
+    ``connected`` is the id of the endpoint that the same command has connected, or "". The transaction that records the
+    ports ends the intent of that connection. If the command is killed later, the publication is finished. If the driver
+    refuses the ports, the intent is recorded again, and the caller undoes the connection.
     """
     former = lookup.resolve(host, container_id)
     record = _with_ports(former, specs)
@@ -56,14 +59,19 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
         tx.put_container(record)
         for spec in specs:
             events.container(tx, record, "publish", {"port": exposed_port(spec)})
+        if connected:
+            end_intent(tx, IntentKind.ENDPOINT_CHANGE, connected)
     if member is not None:
         with rollback_on_error(
-            host, IntentKind.SANDBOX_CHANGE, record.id, lambda *_: _withdraw(host, former, member, added, specs)
+            host,
+            IntentKind.SANDBOX_CHANGE,
+            record.id,
+            lambda *_: _withdraw(host, former, member, added, specs, connected),
         ):
             sandbox.publish(host, record, member, added)
             _open_links(host, record)
-        with host.store.write() as tx:
-            end_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
+            with host.store.write() as tx:
+                end_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
 
 
 def _with_ports(record: ContainerRecord, specs: Sequence[PortSpec]) -> ContainerRecord:
@@ -85,12 +93,17 @@ def _open_links(host: Host, record: ContainerRecord) -> None:
 
 
 def _withdraw(
-    host: Host, former: ContainerRecord, member: JoinedEndpoint, added: Sequence[PortRecord], specs: Sequence[PortSpec]
+    host: Host,
+    former: ContainerRecord,
+    member: JoinedEndpoint,
+    added: Sequence[PortRecord],
+    specs: Sequence[PortSpec],
+    connected: str,
 ) -> None:
     """Undo a publication: store the container's earlier record ``former``, and unpublish the ports ``added``.
 
     ``member`` is the endpoint with these ports. ``specs`` are the port settings of the publication: an event
-    "unpublish" is added for each of them.
+    "unpublish" is added for each of them. ``connected`` is as in `publish_locked`.
     """
     kept = tuple(port for port in member.endpoint.ports if port not in added)
     with host.store.write() as tx:
@@ -98,6 +111,8 @@ def _withdraw(
         tx.put_container(former)
         for spec in specs:
             events.container(tx, former, "unpublish", {"port": exposed_port(spec)})
+        if connected:
+            begin_intent(tx, IntentKind.ENDPOINT_CHANGE, connected)
     sandbox.unpublish(host, former, member, added)
     _open_links(host, former)
 

@@ -73,11 +73,11 @@ def _join(host: Host, record: ContainerRecord) -> None:
         for member in members:
             sandbox.publish(host, record, member, member.endpoint.ports)
             links.open_links(host, record, member)
-    with host.store.write() as tx:
-        for member in members:
-            reservation.record_joined(tx, record, member)
-        tx.put_container(
-            replace(record, next_interfaces=names.count_interfaces({}, *(m.network for m in members)), exit_code=0)
-        )
-        end_intent(tx, IntentKind.CONTAINER_START, record.id)
+        with host.store.write() as tx:
+            for member in members:
+                reservation.record_joined(tx, record, member)
+            tx.put_container(
+                replace(record, next_interfaces=names.count_interfaces({}, *(m.network for m in members)), exit_code=0)
+            )
+            end_intent(tx, IntentKind.CONTAINER_START, record.id)
     announce(host, [member.network for member in members])

@@ -24,7 +24,7 @@ from engine.containers.remove import remove
 from engine.containers.start_failure import record_failure, rollback, start_failure
 from engine.endpoints import links, reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.errors import Conflict, EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound
+from engine.errors import Conflict, EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound, StartFailure
 from engine.events import record as events
 from engine.golang import timestamps
 from engine.host import Host, begin_intent, end_intent, rollback_on_error, translate_failures
@@ -81,11 +81,11 @@ def _start(host: Host, record: ContainerRecord) -> None:
     with rollback_on_error(host, IntentKind.CONTAINER_START, record.id, rollback):
         live = _plumb(host, reserved, netns)
         _run(host, live)
-    with host.store.write() as tx:
-        tx.put_container(live.record)
-        events.container(tx, live.record, "start")
-        end_intent(tx, IntentKind.CONTAINER_START, record.id)
-        end_intent(tx, IntentKind.CONTAINER_RESTART, record.id)
+        with host.store.write() as tx:
+            tx.put_container(live.record)
+            events.container(tx, live.record, "start")
+            end_intent(tx, IntentKind.CONTAINER_START, record.id)
+            end_intent(tx, IntentKind.CONTAINER_RESTART, record.id)
 
 
 def reserve_networks(host: Host, record: ContainerRecord) -> Reserved:
@@ -369,25 +369,42 @@ def _run(host: Host, live: Reserved) -> None:
 def start_by_user(host: Host, container_id: str) -> bool:
     """Start a container because the user requests the start; return False if it is already running or restarting.
 
-    If the end of the last run is not recorded yet, it is recorded first. (After the loss of HAWSE_RUN, no other process
-    records it.) If the start fails, a container that was created with --rm is removed.
+    An address or a port may still belong to a container whose process has ended, but whose end is not recorded yet.
+    Therefore, after a failure, the ends of such containers are recorded, and the start is tried once more. It is also
+    tried once more if another process has recorded an end meanwhile. If the start fails, a container that was created
+    with --rm is removed.
     """
-    with locked(host.run, "container", container_id):
-        stored = lookup.resolve(host, container_id)
-        record = lookup.with_actual_state(host, stored)
-        if record.status == "running" or (record.status == stored.status == "restarting"):
-            return False
-        if stored.status == "running":
-            finalize.finalize_exit(host, container_id)
-        reset_restart_count(host, container_id)
-        try:
-            start(host, container_id)
-            return True
-        except EngineError as error:
-            failure = error
+    with host.store.read() as reader:
+        newest = reader.last_event()
+    started, failure = _attempt(host, container_id)
+    if failure is not None and not isinstance(failure, StartFailure) and finalize.finalize_ended(host, after=newest):
+        started, failure = _attempt(host, container_id)
+    if failure is None:
+        return started
     with host.store.read() as reader:
         failed = reader.container(container_id)
     if failed is not None and failed.host.auto_remove:
         with suppress(NotFound, Conflict):  # another command has already removed or started the container
             remove(host, container_id, force=False)
     raise failure
+
+
+def _attempt(host: Host, container_id: str) -> tuple[bool, EngineError | None]:
+    """Start a container; return whether it was not running or restarting before, and the error of a failed start.
+
+    If the end of the last run is not recorded yet, it is recorded first. (After the loss of HAWSE_RUN, no other process
+    records it.)
+    """
+    with locked(host.run, "container", container_id):
+        stored = lookup.resolve(host, container_id)
+        record = lookup.with_actual_state(host, stored)
+        if record.status == "running" or (record.status == stored.status == "restarting"):
+            return False, None
+        if stored.status == "running":
+            finalize.finalize_exit(host, container_id)
+        reset_restart_count(host, container_id)
+        try:
+            start(host, container_id)
+        except EngineError as error:
+            return True, error
+    return True, None

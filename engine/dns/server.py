@@ -229,7 +229,11 @@ class DnsService:
             served.close()
 
     def _host_changed(self) -> None:
-        host = read_host_files()
+        try:
+            host = read_host_files()
+        except OSError:  # file descriptors or memory are used up: keep the present servers meanwhile
+            self._loop.after(RETRY_SECONDS, self._host_changed)
+            return
         if host != self._defaults.host:
             self._defaults = replace(self._defaults, host=host)
             self.reconcile(self._state)

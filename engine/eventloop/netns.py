@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from drivers.linux.namespaces import CLONE_NEWNET, open_namespace, setns
+from drivers.linux.namespaces import CLONE_NEWNET, open_namespace, return_home, setns
 from drivers.linux.process import is_running, start_time
 from engine.eventloop.inotify import DELETE, MOVED_FROM, Inotify
 from engine.eventloop.loop import Loop
@@ -38,17 +38,14 @@ def inside(netns: int, action: Callable[[], T]) -> T:
     """Run ``action`` in the network namespace ``netns`` (a file descriptor), and return its result.
 
     Only the calling thread changes its network namespace (setns(2)), and changes it back afterwards. If the thread
-    cannot return to the host's namespace, the process exits with code 71.
+    cannot return to the host's namespace, the process ends (`return_home`).
     """
     back = home()
     setns(netns, CLONE_NEWNET)
     try:
         return action()
     finally:
-        try:
-            setns(back, CLONE_NEWNET)
-        except OSError:
-            os._exit(71)  # exit, because later calls would run in the wrong network namespace
+        return_home(back)
 
 
 def sockets_in(netns: int | None, family: int, kind: int, number: int) -> list[socket.SocketType]:

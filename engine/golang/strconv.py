@@ -39,14 +39,6 @@ def _escape(rune: str, mark: str, ascii_only: bool) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def as_text(words: str) -> str:
-    """Return ``words``, a text from the command line, with U+FFFD in place of bytes that are invalid UTF-8.
-
-    Docker's client makes the same replacement in its JSON, and Docker's daemon makes it in the JSON of its errors.
-    """
-    return words if words.isascii() else words.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
 def parse_bool(text: str) -> bool:
     """Parse a boolean like strconv.ParseBool; raises ValueError with the error text that Go prints."""
     parsed = scalars.parse_bool(text)

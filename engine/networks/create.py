@@ -73,11 +73,11 @@ def create(host: Host, request: NetworkCreate) -> Created:
     driver = host.driver(record.driver)
     with rollback_on_error(host, IntentKind.NETWORK_CREATE, record.id, destroy), translate_driver_errors():
         driver.create_network(spec)
-    with host.store.write() as tx:
-        save_driver_state(tx, driver)
-        tx.put_network(replace(record, phase="live", owner=""))
-        events.network(tx, record, "create")
-        end_intent(tx, IntentKind.NETWORK_CREATE, record.id)
+        with host.store.write() as tx:
+            save_driver_state(tx, driver)
+            tx.put_network(replace(record, phase="live", owner=""))
+            events.network(tx, record, "create")
+            end_intent(tx, IntentKind.NETWORK_CREATE, record.id)
     keep_agent(host, driver)
     return Created(record.id, host.health_warnings([(record.driver, spec)]))
 

@@ -31,6 +31,8 @@ IN_USE = "address already in use"
 """The error text of bind(2) for EADDRINUSE. After this error, another port may be tried; after any other error, no
 other port is tried.
 """
+NO_ADDRESS = "cannot assign requested address"
+"""The error text of bind(2) for EADDRNOTAVAIL."""
 NO_PROTOCOL = "protocol not supported"
 """The error text if the kernel does not support a protocol (SCTP is a kernel module).
 
@@ -43,11 +45,12 @@ class PortConflict(Exception):
 
     The message is the text that follows ``driver failed programming external ...`` in Docker's output. If another
     endpoint has the host port, ``protocol``, ``address`` and ``port`` are those of that endpoint; else ``port`` is 0.
+    ``hint`` says why the kernel refused the port, or is "".
     """
 
-    def __init__(self, text: str, protocol: str = "", address: str = "", port: int = 0) -> None:
+    def __init__(self, text: str, protocol: str = "", address: str = "", port: int = 0, hint: str = "") -> None:
         super().__init__(text)
-        self.protocol, self.address, self.port = protocol, address, port
+        self.protocol, self.address, self.port, self.hint = protocol, address, port, hint
 
 
 class PortProbe(Protocol):
@@ -364,7 +367,13 @@ def _refused(protocol: str, address: str, port: int, reason: str) -> PortConflic
     if reason == NO_PROTOCOL:
         return PortConflict(f"Error starting userland proxy: {reason}")
     listen = f"listen {protocol}{family(address)} {socket_text(address, port)}"
-    return PortConflict(f"Error starting userland proxy: {listen}: bind: {reason}")
+    hint = ""
+    if reason == IN_USE:
+        option = {"tcp": "t", "udp": "u"}.get(protocol, "S")  # S: SCTP
+        hint = f"Another program of this host has port {port}/{protocol}. Which: ss -ln{option}p 'sport = :{port}'"
+    elif reason == NO_ADDRESS:
+        hint = f"This host has no address {address}. Its addresses: ip -brief address"
+    return PortConflict(f"Error starting userland proxy: {listen}: bind: {reason}", hint=hint)
 
 
 def _from_anywhere(ranges: Sequence[range]) -> Iterator[int]:

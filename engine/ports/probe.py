@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from functools import cached_property
 from pathlib import Path
 
-from engine.errors import reason_of
+from engine.errors import SHORTAGES, reason_of
 from engine.ports.allocation import IN_USE, NO_PROTOCOL, family
 
 BIND_LIMIT = 256
@@ -146,26 +146,39 @@ def free_ports(local: tuple[int, int], reserved: Iterable[tuple[int, int]]) -> l
 
 
 def listens_on_ipv6() -> bool:
-    """Return whether this host can listen on IPv6, which the kernel parameter ipv6.disable=1 prevents."""
-    return _try_bind("tcp", "::", 0) is None
+    """Return whether this host can listen on IPv6, which the kernel parameter ipv6.disable=1 prevents.
+
+    Raises OSError if file descriptors or memory are used up (`SHORTAGES`). The result False would then be wrong: hawse
+    would publish ports on IPv4 only.
+    """
+    try:
+        _bind("tcp", "::", 0)
+    except OSError as error:
+        if error.errno in SHORTAGES:
+            raise
+        return False
+    return True
 
 
 def _try_bind(protocol: str, address: str, port: int) -> str | None:
-    """Bind a socket as Docker's port proxy would; return the error's text, or None if the bind succeeds.
+    """Bind a socket as `_bind` does; return the error's text, or None if the bind succeeds."""
+    try:
+        _bind(protocol, address, port)
+    except OSError as error:
+        return NO_PROTOCOL if error.errno in _PROTOCOL_MISSING else reason_of(error)
+    return None
+
+
+def _bind(protocol: str, address: str, port: int) -> None:
+    """Bind a socket as Docker's port proxy would, and close the socket; raises OSError if the bind fails.
 
     TCP sockets reuse addresses, so that connections in TIME_WAIT do not block the bind. IPv6 sockets do not bind IPv4.
     """
     domain = socket.AF_INET6 if family(address) == 6 else socket.AF_INET
     kind, number = _KINDS[protocol]
-    try:
-        with socket.socket(domain, kind, number) as probe:
-            if kind == socket.SOCK_STREAM:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if domain == socket.AF_INET6:
-                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            probe.bind((address, port))
-            return None
-    except OSError as error:
-        if error.errno in _PROTOCOL_MISSING:
-            return NO_PROTOCOL
-        return reason_of(error)
+    with socket.socket(domain, kind, number) as probe:
+        if kind == socket.SOCK_STREAM:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if domain == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        probe.bind((address, port))

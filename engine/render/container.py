@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -128,7 +128,7 @@ def config_document(config: ContainerConfig) -> Json:
         "AttachStdin": config.attach_stdin,
         "AttachStdout": config.attach_stdout,
         "AttachStderr": config.attach_stderr,
-        "ExposedPorts": {port: {} for port in sorted(expand_exposed(config.exposed_ports))},
+        "ExposedPorts": {key: {} for key in sorted(_exposed_keys(config))},
         "Tty": config.tty,
         "OpenStdin": config.open_stdin,
         "StdinOnce": config.stdin_once,
@@ -147,6 +147,12 @@ def config_document(config: ContainerConfig) -> Json:
     }
     optional = ("ExposedPorts", "Healthcheck", "MacAddress", "StopSignal", "StopTimeout")
     return {key: value for key, value in document.items() if key not in optional or value not in ({}, "", None)}
+
+
+def _exposed_keys(config: ContainerConfig) -> Iterator[str]:
+    """Yield the keys of ExposedPorts: a client's own keys unchanged, and the single ports of all other entries."""
+    for entry in config.exposed_ports:
+        yield from (config.exposed_keys[entry],) if entry in config.exposed_keys else expand_exposed((entry,))
 
 
 def _network_settings(

@@ -29,6 +29,8 @@ NULLABLE = (
     "Ulimits",
 )
 """Fields that docker's command line always sends. If another client does not send them, Docker shows null."""
+SHOWN_IF_EMPTY = ("Binds", "GroupAdd", "DeviceRequests", "VolumesFrom")
+"""Fields that Docker shows as [] if the client sent an empty list, and as null if the client sent no list."""
 SHM_SIZE = 64 * 1024 * 1024  # bytes; Docker's default size of /dev/shm
 
 
@@ -66,13 +68,14 @@ def host_config_document(record: ContainerRecord) -> Json:
         "ReadonlyPaths": _paths(record, READ_ONLY_PATHS),
         **({} if host.init is None else {"Init": host.init}),
         **dict.fromkeys(host.null_fields),
+        **{name: [] for name in host.empty_fields},
     }
 
 
 def _security_options(record: ContainerRecord) -> list[str] | None:
     host = record.host
     unlabelled = ["label=disable"] if host.privileged or host.pid_mode == "host" else []
-    return [*(host.security_opt or ()), *unlabelled] or None
+    return [*(host.security_opt or ()), *unlabelled] or copied_list(host.security_opt)
 
 
 def _paths(record: ContainerRecord, hidden: Sequence[str]) -> list[str] | None:
@@ -140,7 +143,7 @@ def _links(record: ContainerRecord) -> list[str] | None:
     Links on a user-defined network are part of the endpoint settings instead.
     """
     links = record.host.links
-    if links is None or is_user_defined(record.host.network_mode):
+    if not links or is_user_defined(record.host.network_mode):
         return None
     return [_canonical_link(record.name, link) for link in links]
 

@@ -39,6 +39,7 @@ IDLE_SECONDS = 10.0
 
 _REMEMBERED = 1024  # maximum number of ended containers in `Supervisor._endings`
 _ADOPTION_RETRY_SECONDS = 2.0
+_ACCEPT_PAUSE_SECONDS = 0.5  # time without new connections after file descriptors have run out
 _DIRECTORIES = (CONTAINERS, "netns", "crun")
 
 
@@ -157,7 +158,10 @@ class Supervisor:
     def _accept(self, _events: int) -> None:
         try:
             connection, _ = self._listener.accept()
+        except BlockingIOError:
+            return
         except OSError:
+            self.loop.rest(self._listener.fileno(), _ACCEPT_PAUSE_SECONDS)
             return
         self._used = time.monotonic()
         objection = peer.objection(connection, self._rights)

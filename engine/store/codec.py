@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from engine.golang.strconv import as_text
+from engine.errors import as_text
 
 T = TypeVar("T")
 

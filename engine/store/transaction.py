@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from engine.errors import EngineError
-from engine.golang.strconv import as_text
+from engine.errors import EngineError, as_text
 from engine.model import (
     ContainerRecord,
     EndpointRecord,

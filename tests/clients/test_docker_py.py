@@ -92,6 +92,19 @@ def test_containers_and_their_networks(client):
     assert client.containers.list(all=True) == []
 
 
+def test_the_address_and_port_of_an_ended_container_can_be_used_at_once(client):
+    pool = docker.types.IPAMPool(subnet="10.84.0.0/24")
+    client.networks.create("n1", ipam=docker.types.IPAMConfig(pool_configs=[pool]))
+    address = {"n1": client.api.create_endpoint_config(ipv4_address="10.84.0.9")}
+    options = {"network": "n1", "networking_config": address, "ports": {"80/tcp": 8084}}
+    first, second = (client.containers.create("bb", ["sleep", "0.3"], **options) for _ in range(2))
+    first.start()
+    until(lambda: client.api.inspect_container(first.id)["State"]["Status"] == "exited")
+    second.start()
+    state = client.api.inspect_container(second.id)["State"]
+    assert (state["Error"], state["ExitCode"]) == ("", 0)
+
+
 @pytest.mark.parametrize("image", ["bb", "hostfs"])
 @pytest.mark.parametrize("tty", [False, True])
 def test_a_running_exec_has_its_pid(client, image, tty):
@@ -106,6 +119,26 @@ def test_a_running_exec_has_its_pid(client, image, tty):
     until(lambda: api.exec_inspect(command)["ExitCode"] == 137)
     assert api.exec_inspect(command)["Pid"] == 0
     assert api.inspect_container(container.id)["ExecIDs"] is None
+
+
+def test_an_exec_of_a_stopped_container_cannot_be_started_or_resized(client):
+    api, container = client.api, client.containers.run("bb", ["sleep", "300"], detach=True)
+    ended, waiting = (api.exec_create(container.id, ["sh", "-c", "exit 3"])["Id"] for _ in range(2))
+    api.exec_start(ended)
+    container.kill()
+    for use in (lambda: api.exec_start(ended), lambda: api.exec_resize(ended, 1, 1)):
+        with pytest.raises(docker.errors.APIError, match=f"container {container.id} is not running") as refused:
+            use()
+        assert refused.value.status_code == 409
+    with pytest.raises(docker.errors.NotFound, match=f"No such exec instance: {waiting}"):
+        api.exec_start(waiting)
+    assert api.exec_inspect(ended)["ExitCode"] == 3
+    container.start()
+    assert api.exec_start(ended) == f"Error: Exec command {ended} has already run\r\n".encode()
+    with pytest.raises(docker.errors.NotFound, match=f"process does not exist {ended}: not found"):
+        api.exec_resize(ended, 1, 1)
+    with pytest.raises(docker.errors.NotFound, match=f"No such exec instance: {waiting}"):
+        api.exec_start(waiting)
 
 
 def test_attach_without_stream_gives_the_output_so_far(client):

@@ -1,13 +1,17 @@
-"""Requests that take over the connection, when there is nothing to send or the request is refused.
+"""Requests that take over the connection: there is nothing to send, the request is refused, or the output is large.
 
 dockerd 26.1.5 gave the same answers.
 """
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 
 from tests.clients.conftest import Service
+from tests.conftest import until
 
 UPGRADE = b"Connection: Upgrade\r\nUpgrade: tcp\r\n"
 
@@ -69,3 +73,39 @@ def test_an_exec_with_wrong_detach_keys_is_refused(service):
     service.docker("run", "-d", "--name", "c1", "bb", "sleep", "300")
     answer = service.ask("POST", "/containers/c1/exec", {"Cmd": ["true"], "DetachKeys": "bad"})
     assert (answer.status, answer.message) == (500, "Invalid escape keys (bad) provided")
+
+
+@pytest.mark.parametrize("begun", ["while the container runs", "after its end"])
+def test_wait_answers_after_an_attached_client_has_got_the_last_output(service, begun):
+    """Some clients, such as dockerode's ``run``, close the attachment as soon as the wait is answered."""
+    service.docker("create", "--name", "c1", "bb", "sh", "-c", "sleep 1; head -c 400000 /dev/zero")
+    waiting = threading.Thread(target=service.ask, args=("POST", "/containers/c1/wait"))
+    with service.connect() as attached:
+        attached.sendall(b"POST /containers/c1/attach?stream=1&stdout=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert attached.recv(4096).startswith(b"HTTP/1.1 200")
+        service.docker("start", "c1")
+        if begun == "while the container runs":
+            waiting.start()
+        until(lambda: service.ask("GET", "/containers/c1/json").json["State"]["Status"] == "exited")
+        if begun == "after its end":
+            waiting.start()
+        waiting.join(0.5)
+        assert waiting.is_alive()
+        received = 0
+        while data := attached.recv(65536):
+            received += len(data)
+    assert received > 400_000
+    waiting.join(10)
+    assert not waiting.is_alive()
+
+
+def test_wait_does_not_wait_for_clients_that_read_nothing_or_attached_after_the_end(service):
+    service.docker("run", "--name", "c1", "bb", "sh", "-c", "head -c 400000 /dev/zero")
+    with service.connect() as attached:
+        attached.sendall(b"POST /containers/c1/attach?stream=1&stdout=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert attached.recv(4096).startswith(b"HTTP/1.1 200")
+        began = time.monotonic()
+        assert service.ask("POST", "/containers/c1/wait").json == {"StatusCode": 0}
+        assert time.monotonic() - began < 1
+        service.docker("start", "c1")
+        assert service.ask("POST", "/containers/c1/wait").json == {"StatusCode": 0}

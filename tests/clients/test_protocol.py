@@ -383,6 +383,23 @@ def test_the_idle_worker_ends_without_jobs(service, tmp_path):
     assert not (tmp_path / "service.rehearsal").exists()
 
 
+def test_empty_lists_are_shown_as_the_client_sent_them(service):
+    """docker-compose 1.29 sends Binds, Links and VolumesFrom as empty lists. Docker 26.1.5 shows these values."""
+    kept = ("Binds", "CapAdd", "DeviceRequests", "ExtraHosts", "GroupAdd", "SecurityOpt", "VolumesFrom")
+    shown = []
+    mounted = {"Binds": [], "Mounts": [{"Type": "bind", "Source": "/tmp", "Target": "/x"}]}
+    empty = {name: [] for name in (*kept, "Links", "Mounts")}
+    for settings in (empty, {}, {"Privileged": True, "SecurityOpt": []}, mounted):
+        body = {"Image": "bb", "Cmd": ["true"], "HostConfig": settings}
+        created = service.ask("POST", "/containers/create", body).json["Id"]
+        shown.append(service.ask("GET", f"/containers/{created}/json").json["HostConfig"])
+    assert [shown[0][name] for name in (*kept, "Links")] == [[]] * len(kept) + [None]
+    assert [shown[1][name] for name in (*kept, "Links")] == [None] * (len(kept) + 1)
+    assert "Mounts" not in shown[0]
+    assert shown[2]["SecurityOpt"] == ["label=disable"]
+    assert (shown[3]["Binds"], len(shown[3]["Mounts"])) == ([], 1)
+
+
 def new_idle_worker(service: Service) -> int:
     """Send a request, and return the pid of the idle worker that the service starts afterwards."""
     assert service.ask("DELETE", "/networks/missing").status == 404

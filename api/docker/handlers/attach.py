@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
+from api.docker.attachments import ATTACHMENTS
 from api.docker.copying import Client, attach
 from api.docker.errors import ApiError, bad_request, from_engine
 from api.docker.messages import EMPTY, Request, Response
@@ -71,8 +72,11 @@ def _converse(request: Request, requested: Sequence[str], connect: Callable[[boo
     # As in Docker, a client that gets no stream usually does not wait for the container's end. It waits only if the
     # container runs, has StdinOnce set, and has no terminal.
     waits = stdin or "stdout" in requested or "stderr" in requested or (stays and document["State"]["Running"])
-    streams = engine.containers.open_streams(container_id, stdin=stdin)
-    with closing(streams), connect(tty) as connection:
+    with (
+        ATTACHMENTS.member(container_id),
+        closing(engine.containers.open_streams(container_id, stdin=stdin)) as streams,
+        connect(tty) as connection,
+    ):
         sink = streams if stdin else None
         client = Client(connection, sink, keys if sink and tty else None, tty=tty or not framed, stays=stays)
         if request.flag("logs"):

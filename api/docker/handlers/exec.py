@@ -72,9 +72,7 @@ def start(request: Request) -> Response | None:
     - without ``Detach``: a text in the output
     """
     body = request.json(EXEC_START)
-    instance = EXECS.get(request.parameters["id"])
-    if _run_has_ended(request, instance):
-        raise ApiError(404, f"No such exec instance: {instance.id}")
+    instance = _known(request, in_running=True)
     rows, columns = _console_size(body)
     try:
         instance.claim()
@@ -106,7 +104,7 @@ def start(request: Request) -> Response | None:
 def resize(request: Request) -> Response:
     """Answer POST /exec/{id}/resize."""
     rows, columns = size(request)
-    _known(request).resize(rows, columns)
+    _known(request, in_running=True).resize(rows, columns)
     return EMPTY
 
 
@@ -119,24 +117,24 @@ def inspect(request: Request) -> Response:
     return json_response(instance.document(pid))
 
 
-def _known(request: Request) -> Exec:
+def _known(request: Request, *, in_running: bool = False) -> Exec:
     """Return the exec instance (a created command) with the id in the path; raises ApiError (404) for an unknown id.
 
-    As in Docker, an instance that was never started is unknown after the end of the container's run.
+    As in Docker, an instance that was never started is unknown after the end of the container's run. With
+    ``in_running``, the container must run: raises ApiError (409) if it does not, and ApiError (404) if it was removed.
     """
     instance = EXECS.get(request.parameters["id"])
-    if not instance.started.is_set() and _run_has_ended(request, instance):
-        raise ApiError(404, f"No such exec instance: {instance.id}")
-    return instance
-
-
-def _run_has_ended(request: Request, instance: Exec) -> bool:
-    """Return whether the container's run has ended since the exec instance was created."""
+    if instance.started.is_set() and not in_running:
+        return instance
     try:
         document = request.engine.containers.inspect(instance.container_id)
     except NotFound:
-        return True
-    return run_of(document) != instance.run
+        document = None
+    if document is None or not (instance.started.is_set() or run_of(document) == instance.run):
+        raise ApiError(404, f"No such exec instance: {instance.id}")
+    if in_running:
+        _require_running(document)
+    return instance
 
 
 def _checked_keys(text: str) -> str:

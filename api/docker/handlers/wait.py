@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 
+from api.docker.attachments import ATTACHMENTS
 from api.docker.errors import bad_request
 from api.docker.messages import Request, encode
 from api.docker.router import Route
@@ -11,6 +13,7 @@ from api.docker.stream import ChunkedStream
 from api.docker.versions import Version
 from engine.api import Engine
 from engine.errors import NotFound
+from engine.golang import timestamps
 from engine.golang.strconv import quote
 
 CONDITIONAL: Version = (1, 30)
@@ -36,6 +39,7 @@ def wait(request: Request) -> None:
     if condition == "not-running" and not (state["Running"] or state["Restarting"]):
         failure = {"Error": {"Message": state["Error"]}} if state["Error"] else {}
         with request.open_stream() as stream:
+            ATTACHMENTS.await_output(container_id, timestamps.to_seconds(state["FinishedAt"]))
             stream.write(encode({**failure, "StatusCode": code}))
         return
     # If the container runs, wait only for the present run, even if this run ends before the wait begins: a container
@@ -69,6 +73,7 @@ class _Waiting:
     def for_end(self, stream: ChunkedStream, code: int) -> int:
         """Wait until the container's run has ended and its addresses and ports are released; return the exit code.
 
+        Attached clients have then got the last output, because some clients close the attachment after the answer.
         If the container is removed before the run begins, return ``code``, the exit code of the earlier run.
         ``stream`` is the open answer to the client. Raises ClientGone if the client disconnects.
         """
@@ -79,7 +84,9 @@ class _Waiting:
                 continue
             ended = self._end.exit_code()
             if ended is not None:
+                now = time.time()
                 self._request.change(_settle, self._id)
+                ATTACHMENTS.await_output(self._id, now)
                 return ended
             self._end.close()  # the supervisor (the parent of containers) was killed: ask the next supervisor
             self._end = self._containers.watch_end(self._id, next_run=self._next_run)

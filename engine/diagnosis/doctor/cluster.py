@@ -128,7 +128,7 @@ def _members(client: Client) -> Iterator[Check]:
         yield fault("etcd", f"reports {alarm}", "see etcd's documentation of alarms", "etcdctl alarm disarm")
     if leader and not learners:
         size = int(status.get("dbSize", 0))
-        yield ok("etcd", f"has a leader, {len(members)} members, {size >> 10} KiB")
+        yield ok("etcd", f"has a leader; members: {len(members)}; size: {size >> 10} KiB")
 
 
 def _leases(membership: ClusterMembership, view: View) -> Iterator[Check]:

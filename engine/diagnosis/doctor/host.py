@@ -65,7 +65,11 @@ def _features(examined: Examined) -> Iterator[Check]:
     needed = list(dict.fromkeys(kind for driver in sorted(drivers) for kind in facts(driver).link_kinds))
     missing = features.missing(needed)
     for feature in missing:
-        yield fault("kernel", f"has no {feature}", "the module is not built or not loadable", f"modprobe {feature}")
+        if feature == features.NO_NFTABLES:
+            what, cause = "neither libnftables nor nft is installed", "hawse's firewall needs one of them"
+            yield fault("programs", what, cause, "apt-get install nftables")
+        else:
+            yield fault("kernel", f"has no {feature}", "the module is not built or not loadable", f"modprobe {feature}")
     if not missing:
         yield ok("kernel", f"has nftables, {', '.join(needed)}")
 

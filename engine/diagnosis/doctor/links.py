@@ -149,9 +149,10 @@ def unfinished(reader: Reader) -> Iterator[Check]:
 
 
 def repair(examined: Examined) -> list[Check]:
-    """Repair the differences of the firewall, then of the networks, and then of the containers.
+    """Repair the differences of the firewall, then of the networks, then of the containers.
 
-    Returns a fault for each network, container, endpoint or route that could not be repaired.
+    Then repair the firewall again, because its muted ports depend on sysctls of the bridges. Returns a fault for
+    each network, container, endpoint or route that could not be repaired.
     """
     host = examined.host
     recover.repair(host, whole=False)
@@ -166,4 +167,5 @@ def repair(examined: Examined) -> list[Check]:
             failures = [error]
         fix = f"remove the cause, then {REPAIR}"
         problems += [fault(name, "cannot be repaired", in_words(failure), fix) for failure in failures]
+    recover.repair(host, whole=False)
     return problems

@@ -174,7 +174,11 @@ def _upstreams(examined: Examined, served: Sequence[ContainerRecord]) -> Check:
         cause = "the servers are down, or a firewall or the network is in between: names of the outside are not found"
         fix = "check the network, /etc/resolv.conf, --dns and the key dns of daemon.json"
         return warning("upstream DNS", what, cause, fix)
-    return ok("upstream DNS", f"{len(probes)} servers answer")
+    if not probes:
+        return ok("upstream DNS", "no server is needed or configured")
+    answering = list(dict.fromkeys(str(upstream.address) for upstream in probes))
+    more = f" and {len(answering) - NAMES_LIMIT} more" if len(answering) > NAMES_LIMIT else ""
+    return ok("upstream DNS", f"all upstream servers answer: {', '.join(answering[:NAMES_LIMIT])}{more}")
 
 
 def _outside(container: ContainerRecord, upstream: Upstream) -> Probe | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from drivers.firewall import ipsec_policies
 from drivers.firewall.packets import Packet
 from drivers.linux import features, obstacles, path_lookup, sysctl
+from drivers.linux.host import down_towards
 from drivers.linux.obstacles import Obstacle
 from drivers.model import IPAddress
 from engine.api import Check
@@ -70,10 +71,12 @@ def routing_rules(name: str, bridge: str, sender: IPAddress) -> Iterator[Check]:
 
 
 def towards_outside(hindered: Mapping[str, Sequence[Obstacle]], versions: Iterable[int]) -> Iterator[Check]:
-    """Yield a finding if routes drop packets to the outside, or if the host's outgoing interface does not work.
+    """Yield a finding if the host has no way to the outside, or if its outgoing interface does not work.
 
-    The interface does not work without a carrier or with ARP off. ``versions`` are the IP versions of the networks.
-    ``hindered`` maps the name of each host interface that has obstacles to its obstacles.
+    Routes may drop the packets, or an interface that is down may have lost the default route of IPv4. Because a host
+    may need no default route, the mere lack of one is no finding. The interface does not work without a carrier or
+    with ARP off. ``versions`` are the IP versions of the networks. ``hindered`` maps the name of each host interface
+    that has obstacles to its obstacles.
     """
     uplink, _ = features.uplink()
     for version in versions:
@@ -82,6 +85,10 @@ def towards_outside(hindered: Mapping[str, Sequence[Obstacle]], versions: Iterab
             what = f"it drops IPv{version} packets to the outside ({kind})"
             see = f"see: ip -{version} route; ip -{version} rule; and delete what is wrong"
             yield warning("host", what, "another program added a route or a rule", see)
+        elif not kind and version == 4 and (down := down_towards(path_lookup.anywhere(version))):
+            what = "it has no IPv4 default route, so containers reach no machine outside of its own networks"
+            fix = f"ip link set {down} up && ip route add default via ROUTER"
+            yield warning("host", what, f"{down} is down", fix)
     if Obstacle(obstacles.NO_CARRIER) in hindered.get(uplink, ()):
         what = f"{uplink}, the way out, has no carrier"
         yield fault("host", what, "the wire, or the machine at its other end, is down", "check the wire")

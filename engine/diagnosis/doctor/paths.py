@@ -79,7 +79,8 @@ def check(examined: Examined) -> Iterator[Check]:
     holders = {(j.network.id, address): j for j in joined for address in j.addresses}
     ports = {interface.endpoint_id: interface for interface in interfaces.values() if interface.endpoint_id}
     hindered = linux_obstacles.everywhere() if joined else {}
-    versions = sorted({a.version for member in joined if not member.network.internal for a in member.addresses})
+    routed = [member for member in joined if member.bridge is not None and not member.network.internal]
+    versions = sorted({address.version for member in routed for address in member.addresses})
     findings = [*obstacles.towards_outside(hindered, versions), *obstacles.loopback("host")] if joined else []
     static = path_lookup.static_ports_of_bridges() if joined else {}
     for bridge, members in by_bridge(joined).items():
@@ -236,8 +237,9 @@ def _mac_and_addresses(
 def _routes_inside(member: Joined) -> Iterator[Check]:
     """Check that the sandbox's routes lead to the gateway, and drop no packets to other networks.
 
-    Yields a fault for a wrong route to the gateway, and a warning for dropped packets. It is also a fault if the
-    sandbox has the gateway's address itself. Networks that give no access to other networks are not checked.
+    Yields a fault for a wrong route to the gateway, and a warning for dropped packets. Another gateway than the
+    network's is a warning if it does not answer. It is also a fault if the sandbox has the gateway's address itself.
+    Networks that give no access to other networks are not checked.
     """
     cause, enter = "a program in the container added a route or a rule", member.enter
     for gateway in member.gateways if facts(member.network.driver).offers_gateway else ():
@@ -249,6 +251,9 @@ def _routes_inside(member: Joined) -> Iterator[Check]:
             yield fault(member.name, f"its packets to the gateway {gateway} {_outcome(route)}", cause, see)
         elif (route := path_lookup.route(path_lookup.anywhere(gateway.version))).kind in obstacles.DROPPING:
             yield warning(member.name, f"its packets to other networks {_outcome(route)}", cause, see)
+        elif route.gateway not in (None, gateway) and route.gateway in path_lookup.unresolved(route.interface):
+            what = f"its packets to other networks go to {route.gateway}, which does not answer, not to {gateway}"
+            yield warning(member.name, what, cause, see)
 
 
 def _neighbours(
@@ -270,12 +275,16 @@ def _neighbours(
 def _mtu(member: Joined, present: Interface, port: Interface | None) -> Iterator[Check]:
     """Yield a warning if the MTUs of the bridge, the bridge port and the container's interface differ.
 
-    Large packets are lost in this case. ``present`` is the container's interface. ``port`` is the bridge port, which is
-    the host's end of the endpoint's veth pair, or None without one.
+    Large packets are lost in this case. The remedy sets the network's MTU, or the largest of the MTUs if the network
+    has no MTU option. ``present`` is the container's interface. ``port`` is the bridge port, which is the host's end of
+    the endpoint's veth pair, or None without one.
     """
     ends = [end for end in (member.bridge, port) if end is not None and end.mtu != present.mtu]
     if member.bridge is not None and ends:
         others = ", ".join(f"{end.name} has {end.mtu}" for end in ends)
         what = f"{member.endpoint.interface} has the MTU {present.mtu}, but {others}"
-        fix = f"ip link set … mtu {max(present.mtu, *(end.mtu for end in ends))} on each of them"
+        right = bridge_options.parse(network_spec(member.network)).mtu or max(present.mtu, *(end.mtu for end in ends))
+        places = [(member.enter, present), *(("", end) for end in ends)]
+        commands = [f"{enter}ip link set {end.name} mtu {right}" for enter, end in places if end.mtu != right]
+        fix = " && ".join(commands)
         yield warning(member.name, what, "another program changed an MTU: large packets are lost", fix)

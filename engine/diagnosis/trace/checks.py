@@ -12,13 +12,13 @@ from ipaddress import IPv4Address, ip_address
 from drivers import bridge_options
 from drivers.errors import DriverError
 from drivers.linux import address_conflict, conntrack, link, listeners, path_lookup, sysctl
-from drivers.linux.features import all_ips, mac_of, mtu_of, port_state
+from drivers.linux.features import holders, mac_of, mtu_of, port_state
 from drivers.model import IPAddress
 from drivers.socket_text import socket_text
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
 from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, Records, address_of
-from engine.diagnosis.trace.source import of_container
+from engine.diagnosis.trace.source import of_container, without_address
 from engine.diagnosis.trace.state import bridge_of, port_of
 from engine.endpoints.sandbox import JoinedEndpoint
 
@@ -78,7 +78,7 @@ class Checks:
         mac = place.inside(partial(mac_of, interface))
         if mac and mac != right:
             detail = f"{interface} of {place.name} has the MAC {mac}, and the other hosts send to {right}"
-            fix = f"set it in {place}: ip link set {interface} address {right}"
+            fix = f"set it: {place.command(f'ip link set {interface} address {right}')}"
             yield Culprit("wrong-address", f"MAC {right} of {interface} of {place.name}", str(place), detail, fix)
 
     def _compare_gateway(self, place: Place, member: JoinedEndpoint) -> Iterator[Culprit]:
@@ -109,7 +109,7 @@ class Checks:
                 kind = "permanent" if entry.permanent else "learned"
                 right = " or ".join(sorted(filter(None, good)))
                 detail = f"a {kind} entry says that {target} ({whose}) is at {entry.mac}; it is at {right}"
-                fix = f"delete it in {place}: ip neigh del {target} dev {interface}"
+                fix = f"delete it: {place.command(f'ip neigh del {target} dev {interface}')}"
                 what = f"neighbour {target} on {interface} of {place.name}"
                 yield Culprit("stale-neighbour", what, str(place), detail, fix)
 
@@ -162,13 +162,14 @@ class Checks:
             if container is None or container.id == member.endpoint.container_id:
                 continue
             try:
-                held = of_container(self._records, container).inside(all_ips)
+                place = of_container(self._records, container)
+                held = place.inside(partial(holders, value))
             except (DriverError, OSError):
                 continue  # the container has ended meanwhile
-            if value in held:
-                yield self._conflict(member, value, f"container {container.name}")
-        if value in all_ips():
-            yield self._conflict(member, value, "host")
+            if held:
+                yield self._conflict(member, value, str(place), str(place), without_address(place, held))
+        if held := holders(value):
+            yield self._conflict(member, value, "the host", "host", without_address(HOST, held))
 
     def _asked(self, near: JoinedEndpoint, far: JoinedEndpoint) -> Iterator[Culprit]:
         source, target = (address_of(m.endpoint, 4) for m in (near, far))
@@ -182,15 +183,13 @@ class Checks:
             return
         strangers = macs - {self._mac_of(far) or far.endpoint.link_mac}
         if strangers and len(macs) > 1:
-            yield self._conflict(far, target, f"a machine with the MAC {', '.join(sorted(strangers))}")
+            holder = f"a machine with the MAC {', '.join(sorted(strangers))}"
+            yield self._conflict(far, target, holder, holder, f"remove {target} from {holder}")
 
-    def _conflict(self, member: JoinedEndpoint, value: IPAddress, holder: str) -> Culprit:
+    def _conflict(self, member: JoinedEndpoint, value: IPAddress, holder: str, where: str, fix: str) -> Culprit:
         name = self._records.name_of(member)
         detail = f"{value} belongs to {name}, and {holder} has it too: either may get the packets"
-        where = holder if holder != "host" else "host"
-        return Culprit(
-            "duplicate-address", f"address {value} of {name}", where, detail, f"remove {value} from {holder}"
-        )
+        return Culprit("duplicate-address", f"address {value} of {name}", where, detail, fix)
 
     # ------------------------------------------------------------------------------------------ sysctls
 
@@ -262,21 +261,20 @@ class Checks:
             name = sysctl.name_of(key)
             detail = f"{name} is 1 in {target.name}, so it does not answer pings"
             what = f"sysctl {name} of {target.name}"
-            yield Culprit("container-firewall", what, str(target), detail, f"sysctl -w {name}=0 in {target.name}")
+            yield Culprit("container-firewall", what, str(target), detail, target.command(f"sysctl -w {name}=0"))
 
     # ---------------------------------------------------------------------------------------------- MTU
 
     def mtu(self) -> Iterator[Culprit]:
         """Yield a culprit for each interface on the path with a smaller MTU than an interface that sends to it.
 
-        At such an interface, large packets are lost and small packets pass. Only endpoints of bridge networks are
-        checked. For TCP, only bridge ports are checked, because TCP adapts to the MTU of a container's interface.
+        At such an interface, large packets are lost and small packets pass. If a bridge port has the MTU of the
+        network's option, the culprit is the container's interface in place of the port. Only endpoints of bridge
+        networks are checked. For TCP, only bridge ports are checked, because TCP adapts to the MTU of a container's
+        interface.
         """
-        path, sizes = self._path, dict[str, tuple[int, str, str]]()
-        for side, place, member in (
-            ("source", path.source, path.source_member),
-            ("target", path.target, path.target_member),
-        ):
+        path, ends = self._path, list[tuple[int, str, Place]]()
+        for place, member in ((path.source, path.source_member), (path.target, path.target_member)):
             if (
                 member is None
                 or place is None
@@ -287,19 +285,18 @@ class Checks:
                 continue
             interface, port = member.endpoint.interface, port_of(member)
             inner, outer = place.inside(partial(mtu_of, interface)), mtu_of(port)
-            sizes[side] = inner, interface, place.name
-            if 0 < outer < inner:
-                yield _too_small(port, outer, f"{interface} of {place.name}", inner, "host", f"of {place.name}")
+            ends.append((inner, interface, place))
+            if 0 < outer < inner and outer == bridge_options.parse(member.spec).mtu:
+                yield _too_large(interface, inner, outer, place)
+            elif 0 < outer < inner:
+                yield _too_small(port, outer, f"{interface} of {place.name}", inner, HOST, place)
             bridge = bridge_of(member.network)
             if path.kind != BRIDGED and path.protocol != "tcp" and 0 < inner < mtu_of(bridge):
-                yield _too_small(interface, inner, bridge, mtu_of(bridge), str(place), f"of {place.name}")
-        if path.kind == BRIDGED and len(sizes) == 2 and path.protocol != "tcp":
-            small, large = sorted(sizes.values())
-            if 0 < small[0] < large[0]:
-                place_text = f"container {small[2]}"
-                yield _too_small(
-                    small[1], small[0], f"{large[1]} of {large[2]}", large[0], place_text, f"of {small[2]}"
-                )
+                yield _too_small(interface, inner, bridge, mtu_of(bridge), place, place)
+        if path.kind == BRIDGED and len(ends) == 2 and path.protocol != "tcp":
+            (size, interface, place), (other, peer, far) = sorted(ends, key=lambda end: end[0])
+            if 0 < size < other:
+                yield _too_small(interface, size, f"{peer} of {far.name}", other, place, place)
 
     # ---------------------------------------------------------------------------------------- listening
 
@@ -375,16 +372,25 @@ def _reverse(place: Place, interface: str, sender: IPAddress) -> list[Culprit]:
     key = sysctl.name_of(sysctl.conf("ipv4", name, "rp_filter"))
     by = f"by {route.interface}" if route.interface else "nowhere"
     detail = f"packets of {sender} come in by {interface}, but the route back leads {by}; {key}={strictness} drops them"
-    fix = f"correct the route back to {sender}, or let the filter be loose: sysctl -w {key}=2"
+    fix = f"correct the route back to {sender}, or let the filter be loose: {place.command(f'sysctl -w {key}=2')}"
     return [Culprit("rp-filter", f"sysctl {key} ({interface})", str(place), detail, fix)]
 
 
-def _too_small(name: str, size: int, other: str, other_size: int, where: str, whose: str) -> Culprit:
+def _too_small(name: str, size: int, other: str, other_size: int, place: Place, owner: Place) -> Culprit:
+    """Return the culprit for the interface ``name`` in ``place``; ``owner`` is its container."""
+    whose = f"of {owner.name}"
     detail = (
         f"{name} {whose} has an MTU of {size}, {other} of {other_size}: packets above {size} bytes are dropped silently"
     )
-    fix = f"make them equal: ip link set {name} mtu {other_size}"
-    return Culprit("mtu", f"interface {name} {whose}", where, detail, fix)
+    fix = f"make them equal: {place.command(f'ip link set {name} mtu {other_size}')}"
+    return Culprit("mtu", f"interface {name} {whose}", str(place), detail, fix)
+
+
+def _too_large(name: str, size: int, right: int, place: Place) -> Culprit:
+    """Return the culprit for the interface ``name`` in ``place`` whose network has the smaller MTU ``right``."""
+    what = f"interface {name} of {place.name}"
+    detail = f"{name} of {place.name} has an MTU of {size}, its network of {right}: larger packets are dropped silently"
+    return Culprit("mtu", what, str(place), detail, f"lower it: {place.command(f'ip link set {name} mtu {right}')}")
 
 
 def _is_loopback(value: IPAddress) -> bool:

@@ -356,10 +356,11 @@ class Destinations:
         """
         service = f"{port}/{published[0][1].protocol}"
         places = ", ".join(dict.fromkeys(socket_text(b.host_ip, port) for _, b in published))
-        apart = f"not on {asked}" if asked is not None else f"which {self._source} does not reach"
+        whose = "machines outside do" if self._source.kind == OUTSIDE else f"{self._source} does"
+        apart = f"not on {asked}" if asked is not None else f"which {whose} not reach"
         usable = next(filter(None, (self._host_address(b) for _, b in published)), None)
         fix = f"use {socket_text(usable, port)}" if usable is not None else self._republishing(port, published)
-        detail = f"port {service} is published, but only on {places}, {apart}"
+        detail = f"port {service} is published on {places} only, {apart}"
         return Culprit("published-elsewhere", f"port {service} on {places}", "host", detail, fix)
 
     def _republishing(self, port: int, published: Sequence[tuple[EndpointRecord, PortRecord]]) -> str:
@@ -374,7 +375,7 @@ class Destinations:
         inner = _inner_port(binding, port)
         service = f"{inner}/{binding.protocol}"
         if any(e.container_id != endpoint.container_id or _inner_port(b, port) != inner for e, b in published):
-            return f"publish it on one more address: hawse publish {name} -p ADDRESS:{port}:{service}"
+            return f"publish it on one more address: hawse publish {shlex.quote(name)} -p ADDRESS:{port}:{service}"
         kept = [
             f"{b.host_socket(inner)}:{service}"
             for e in self._records.endpoints
@@ -383,7 +384,8 @@ class Destinations:
             if b.port <= inner <= b.port_end and not b.host_port <= port <= b.host_port_end
         ]
         flags = " ".join(f"-p {shlex.quote(value)}" for value in (f"{port}:{service}", *kept))
-        return f"publish it on every address: hawse unpublish {name} {service} && hawse publish {name} {flags}"
+        own = shlex.quote(name)
+        return f"publish it on every address: hawse unpublish {own} {service} && hawse publish {own} {flags}"
 
 
 def _shut(container: ContainerRecord, member: JoinedEndpoint, target: Target) -> Culprit:
@@ -397,7 +399,7 @@ def _shut(container: ContainerRecord, member: JoinedEndpoint, target: Target) ->
         return Culprit("network-internal", f"network {member.network.name}", "host", detail, fix)
     service = f"port {f'{target.port}/' if target.port else ''}{target.protocol} of {container.name}"
     detail = f"{service} is not published"
-    fix = f"publish it: hawse publish {container.name} -p {target.port}:{target.port}/{target.protocol}"
+    fix = f"publish it: hawse publish {shlex.quote(container.name)} -p {target.port}:{target.port}/{target.protocol}"
     if not target.port:
         detail = f"{container.name} has no address that machines outside can ping"
         fix = "publish the ports they need"

@@ -17,6 +17,7 @@ The result is the first proven culprit, or else a likely one, or none. These cau
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_network
 from itertools import chain
@@ -39,7 +40,7 @@ from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE,
 from engine.diagnosis.trace.probing import Observation, neighbour_outside
 from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, Records, addresses
 from engine.diagnosis.trace.routes import Routes
-from engine.diagnosis.trace.rules import CHANGE_THERE, br_netfilter, rule_in
+from engine.diagnosis.trace.rules import br_netfilter, rule_in
 from engine.diagnosis.trace.state import Fault, State, bridge_of
 from engine.diagnosis.trace.target import Target
 from engine.endpoints.sandbox import JoinedEndpoint
@@ -179,7 +180,7 @@ class Explanation:
             detail = f"port {path.service} of {name} is not published, and machines outside reach no other port"
             fix = "publish the ports they need"
             if path.port:
-                fix = f"publish it: hawse publish {name} -p {path.port}:{path.port}/{path.protocol}"
+                fix = f"publish it: hawse publish {shlex.quote(name)} -p {path.port}:{path.port}/{path.protocol}"
             return Culprit("not-published", f"port {path.service} of {name}", "host", detail, fix)
         return None
 
@@ -355,7 +356,7 @@ class Explanation:
         what = f"table {event.table} chain {event.chain}"
         which = "answer" if event.reply else "probe"
         detail = f"it drops the {which} by {rule}"
-        fix = CHANGE_THERE.format(place.name)
+        fix = rules.changing(place, event)
         return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
 
     def _own_drop(self, event: Event) -> Culprit:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
+from shlex import quote
 
 from drivers.errors import DriverError
 from drivers.firewall import resolver_redirect
@@ -195,7 +196,7 @@ class Names:
         """Return the culprit if the resolver at 127.0.0.11 cannot answer, or None; sends no query to the resolver."""
         down = self._source.inside(lambda: obstacles.is_down("lo"))
         if down:
-            fix = f"bring it up: nsenter -t PID -n ip link set lo up (in {self._source.name})"
+            fix = f"bring it up: {self._source.command('ip link set lo up')}"
             detail = f"lo of {self._source.name} is down, so the resolver at {ADDRESS} cannot be reached"
             return Culprit("interface-down", f"interface lo of {self._source.name}", self._where, detail, fix)
         if client.ask(self._host.run, "status", STATUS_SECONDS) in (None, "late"):
@@ -381,7 +382,7 @@ def not_same_network(
     here, there = (", ".join(sorted(n.name for n in ns)) or "no network" for ns in (of_source, of_target))
     fix = "use an address of the host, at which it listens"
     if of_target and not facts(of_target[0].driver).singleton:
-        fix = f"connect both to one network: hawse network connect {of_target[0].name} {source}"
+        fix = f"connect both to one network: hawse network connect {quote(of_target[0].name)} {quote(source)}"
     detail = f"{source} is on {here}; {target} is on {there}"
     return Culprit("not-same-network", f"container {target}", f"network {there}", detail, fix)
 

@@ -53,7 +53,8 @@ class Obstacles:
         if through_lo and path.source.inside(partial(obstacles.is_down, "lo")):
             what, where = f"interface lo of {path.source.name}", str(path.source)
             detail = f"lo of {path.source.name} is down, so it does not reach its own addresses"
-            yield Culprit("interface-down", what, where, detail, f"bring it up in {where}: ip link set lo up")
+            fix = f"bring it up: {path.source.command('ip link set lo up')}"
+            yield Culprit("interface-down", what, where, detail, fix)
         for parent in self._parents():
             if obstacles.is_down(parent):
                 what, detail = (
@@ -146,7 +147,7 @@ class Obstacles:
             return Culprit("interface-down", what, str(place), detail, "bring the other end or the wire up")
         if obstacle.kind == obstacles.NO_ARP:
             detail = f"ARP is off at {interface}, so it neither asks for MACs nor tells its own"
-            fix = f"switch it on in {place}: ip link set {interface} arp on"
+            fix = f"switch it on: {place.command(f'ip link set {interface} arp on')}"
             return Culprit("stale-neighbour", f"{what} (arp off)", str(place), detail, fix)
         if obstacle.kind == obstacles.NO_FLOODING and whose:
             detail = f"{interface} is in its bridge, but gets no frames for machines that the bridge does not know"
@@ -166,7 +167,7 @@ class Obstacles:
                 continue  # the other side has the MAC, so it does not ask
             for name in place.inside(partial(obstacles.silencing_sysctls, member.endpoint.interface)):
                 detail = f"{name} lets {place.name} answer no ARP request for its address"
-                fix = f"sysctl -w {name}=0 in {place.name}"
+                fix = place.command(f"sysctl -w {name}=0")
                 yield Culprit("container-firewall", f"sysctl {name} of {place.name}", str(place), detail, fix)
 
     def _full_queue(self, seen: Observation) -> Iterator[Culprit]:
@@ -195,7 +196,7 @@ class Obstacles:
                 if policy:
                     kind = "container-firewall" if place.netns_path else "foreign-firewall"
                     detail = f"an IPsec policy of {place.name} matches the probe: {policy}"
-                    fix = f"look at it in {place}: ip xfrm policy; ip xfrm state"
+                    fix = f"look at it: {place.command('ip xfrm policy')}; {place.command('ip xfrm state')}"
                     yield Culprit(kind, f"IPsec policy of {place.name}", str(place), detail, fix)
 
     def _short_lives(self, hops: int) -> Iterator[Culprit]:
@@ -209,7 +210,7 @@ class Obstacles:
             if 0 < int(place.inside(partial(sysctl.read, setting)) or 0) <= hops:
                 name = sysctl.name_of(setting)
                 detail = f"{name} lets the packets of {place.name} end after a few hops"
-                fix = f"sysctl -w {name}=64 in {place.name}"
+                fix = place.command(f"sysctl -w {name}=64")
                 yield Culprit("container-firewall", f"sysctl {name} of {place.name}", str(place), detail, fix)
 
     def _unresolved(self) -> Iterator[Culprit]:
@@ -255,18 +256,19 @@ def _of_program(obstacle: Obstacle, place: Place, interface: str, whose: str) ->
     """
     if obstacle.kind == obstacles.FILTER:
         what, name = f"traffic control filter on {interface}", "a filter of traffic control (tc)"
-        fix = f"look at it: tc filter show dev {interface} ingress; tc filter show dev {interface} egress"
+        shows = (place.command(f"tc filter show dev {interface} {side}") for side in ("ingress", "egress"))
+        fix = f"look at it: {'; '.join(shows)}"
     elif obstacle.kind == obstacles.XDP:
         what, name = f"XDP program on {interface}", "an XDP program"
-        fix = f"remove it: ip link set dev {interface} xdp off"
+        fix = f"remove it: {place.command(f'ip link set dev {interface} xdp off')}"
     elif obstacle.kind == obstacles.DISCIPLINE:
         what, name = f"queueing discipline of {interface}", f"the queueing discipline {obstacle.name}"
-        fix = f"remove it: tc qdisc del dev {interface} root"
+        fix = f"remove it: {place.command(f'tc qdisc del dev {interface} root')}"
     else:
         return None
     detail = f"the probe is lost at {interface}, which has {name}"
     if place.netns_path:
-        return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, f"in {place.name}: {fix}")
+        return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
     of = f" of {whose}" if whose else ""
     return Culprit("foreign-firewall", f"{what}{of}", f"host, interface {interface}", detail, fix)
 

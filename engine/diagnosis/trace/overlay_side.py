@@ -126,7 +126,7 @@ class OverlaySide:
         if not 0 < mtu < usual:
             return None
         detail = f"{interface} of {path.source.name} has an MTU of {mtu}, the network of {usual}"
-        fix = f"raise it in {path.source}: ip link set {interface} mtu {usual}"
+        fix = f"raise it: {path.source.command(f'ip link set {interface} mtu {usual}')}"
         return Culprit("mtu", f"interface {interface} of {path.source.name}", str(path.source), detail, fix)
 
     def devices(self, path: PacketPath) -> Iterator[Culprit]:

@@ -16,7 +16,7 @@ from engine.diagnosis.trace.state import bridge_of, port_of
 
 SHOWN = 3  # maximum number of differences that the detail names
 PORTS = re.compile(r"(\d+)(?:-(\d+))?")
-FIX = "the agent repairs this within a second unless heal is off; or run any hawse command that changes something"
+FIX = "the agent repairs this within a second, unless heal is off; or repair it yourself: hawse doctor --fix"
 
 
 def damage(differences: Sequence[Difference], path: PacketPath) -> Culprit | None:

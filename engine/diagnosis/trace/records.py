@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_interface, ip_network
@@ -48,6 +49,10 @@ class Place:
         Raises `Missing` if the namespace no longer exists.
         """
         return netns.run_in_netns(self.netns_path, action, self.inode) if self.netns_path else action()
+
+    def command(self, text: str) -> str:
+        """Return the shell command ``text`` as a user must type it on the host, so that it runs in this place."""
+        return f"nsenter --net={shlex.quote(self.netns_path)} {text}" if self.netns_path else text
 
     def __str__(self) -> str:
         if self.kind == "host":

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from drivers.linux import features, path_lookup
 from drivers.linux import host as linux_host
-from drivers.linux import path_lookup
 from drivers.model import IPAddress
 from engine.diagnosis.trace.direct_access import is_isolated
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
 from engine.diagnosis.trace.probing import neighbour_outside
 from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, Records, address_of, addresses
-from engine.diagnosis.trace.source import again, reconnection
+from engine.diagnosis.trace.source import again, reconnection, without_address
 from engine.diagnosis.trace.state import bridge_of
 from engine.endpoints.sandbox import JoinedEndpoint
 
@@ -64,7 +64,7 @@ class Routes:
         chosen = place.inside(lambda: path_lookup.route(target)).source
         members_here = {m.endpoint.interface: m for m in self._records.members(place.record)} if place.record else {}
         where, what = str(place), f"route to {target} of {place.name}"
-        fix = f"remove the route or rule that is wrong: nsenter into {place.name}, then ip route; ip rule"
+        fix = f"remove the route or rule that is wrong: {place.command('ip route')}; {place.command('ip rule')}"
         if not route.kind:
             detail = f"{place.name} has no route to {target}"
             yield Culprit("no-route", what, where, detail, _without_route(place, member))
@@ -99,11 +99,11 @@ class Routes:
 
     def _any(self, place: Place, target: IPAddress) -> Iterator[Culprit]:
         route = place.inside(lambda: path_lookup.route(target))
-        what, fix = f"route to {target}", f"add a route to {target} in {place}"
+        what, fix = f"route to {target}", f"add a route: {place.command(f'ip route add {target} via ROUTER')}"
         down = place.inside(lambda: linux_host.down_towards(target)) if not route.kind else ""
         if down:
             detail = f"{place} has no route to {target}, and {down} is down"
-            yield Culprit("interface-down", f"interface {down} of {place.name}", str(place), detail, _up(down))
+            yield Culprit("interface-down", f"interface {down} of {place.name}", str(place), detail, _up(place, down))
         elif not route.kind:
             yield Culprit("no-route", what, str(place), f"{place} has no route to {target}", fix)
         elif route.kind not in ("unicast", "local"):
@@ -128,7 +128,7 @@ class Routes:
             yield Culprit("no-route", what, "host", detail, f"ip route add {target} dev {bridge}")
         elif route.kind == "local":
             detail = f"{target} belongs to {name}, and the host has it too, so the host keeps the packets"
-            fix = f"remove {target} from the host: ip address"
+            fix = without_address(HOST, features.holders(target))
             yield Culprit("duplicate-address", f"address {target} of {name}", "host", detail, fix)
         elif route.kind != "unicast" or route.interface != bridge:
             by = route.interface if route.kind == "unicast" else f"a {route.kind} route"
@@ -177,7 +177,7 @@ class Routes:
         if route.kind == "unicast" and right:
             return
         actual = f"by {route.interface}" if route.interface else f"nowhere ({route.kind or 'no route'})"
-        detail = f"the host sends packets of {sender} to {target}, which come in by {received}, {actual}: see ip rule"
+        detail = f"packets of {sender} to {target} come in by {received}, and the host sends them {actual}"
         fix = f"correct the rules and routes: ip rule; ip route get {target} from {sender} iif {received}"
         yield Culprit("wrong-route", f"route to {target} of the host", "host", detail, fix)
 
@@ -210,12 +210,13 @@ class Routes:
 def _without_link_local(place: Place, member: JoinedEndpoint, target: IPAddress) -> Culprit:
     interface = member.endpoint.interface
     detail = f"{place.name} has no link-local address on {interface}, and sends to {target} by its gateway"
-    fix = f"use another address of the target, or add a route in {place.name}: ip route add {target} dev {interface}"
+    command = place.command(f"ip route add {target} dev {interface}")
+    fix = f"use another address of the target, or add a route: {command}"
     return Culprit("no-route", f"route to {target} of {place.name}", str(place), detail, fix)
 
 
-def _up(interface: str) -> str:
-    return f"bring it up: ip link set {interface} up, and set its addresses and routes again"
+def _up(place: Place, interface: str) -> str:
+    return f"bring it up, and set its addresses and routes again: {place.command(f'ip link set {interface} up')}"
 
 
 def _without_route(place: Place, member: JoinedEndpoint) -> str:

@@ -32,7 +32,6 @@ from engine.diagnosis.trace.probing import neighbour_outside
 from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, address_of
 from engine.diagnosis.trace.state import bridge_of, port_of
 
-CHANGE_THERE = "change that rule in {}: nsenter into its network namespace, then nft"
 IP, DEVICE = ("inet", "ip", "ip6"), ("netdev",)  # families of tables
 
 
@@ -104,7 +103,7 @@ def dropping_in_network(path: PacketPath, client: IPAddress, place: Place) -> Cu
             drop = proven[1]
             what = chain_of(drop)
             detail = f"{what} drops such packets by {rule_in(place, drop)} in the {place}"
-            fix = listing(drop, place) if isinstance(drop, Dropping) else CHANGE_THERE.format(f"the {place}")
+            fix = listing(drop, place) if isinstance(drop, Dropping) else changing(place, drop)
             return Culprit("foreign-firewall", f"{what} of the {place}", str(place), detail, fix)
     return None
 
@@ -291,9 +290,8 @@ def chain_of(decision: Drop | Dropping | Event) -> str:
 
 def listing(rule: Dropping, place: Place) -> str:
     """Return the remedy for a rule of iptables-legacy: the command that shows it."""
-    where = f" in {place.name}" if place.netns_path else ""
-    chain = shlex.quote(rule.chain)
-    return f"look at it{where}: {rule.program} -t {rule.table} -L {chain} -n -v --line-numbers"
+    command = f"{rule.program} -t {rule.table} -L {shlex.quote(rule.chain)} -n -v --line-numbers"
+    return f"look at it: {place.command(command)}"
 
 
 def _culprit(place: Place, drop: Drop | Dropping, packet: Packet, *, bridged: bool) -> Culprit:
@@ -302,8 +300,7 @@ def _culprit(place: Place, drop: Drop | Dropping, packet: Packet, *, bridged: bo
     what = chain_of(drop)
     detail = f"it drops such packets by {rule_in(place, drop)}"
     if place.netns_path:
-        fix = CHANGE_THERE.format(place.name)
-        return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
+        return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, changing(place, drop))
     if packet.protocol in (ARP, DISCOVERY):
         return Culprit("foreign-firewall", what, f"host, {what}", detail, letting_search(drop))
     if bridged and not drop.handle:
@@ -343,9 +340,14 @@ def passed(events: Iterable[tuple[Place, Event]], statements: re.Pattern[str]) -
 
 def removing(place: Place, event: Event | Changed) -> str:
     """Return the remedy for a rule that changes or redirects packets, as text; ``place`` is the rule's namespace."""
-    if place.netns_path:
-        return CHANGE_THERE.format(place.name)
-    return f"remove that rule: nft delete rule {in_shell(event.table, event.chain)} handle {event.handle}"
+    command = place.command(f"nft delete rule {in_shell(event.table, event.chain)} handle {event.handle}")
+    return f"remove that rule: {command}"
+
+
+def changing(place: Place, decision: Drop | Event) -> str:
+    """Return the remedy for a chain that is not on the host: the command that lists its rules."""
+    command = place.command(f"nft -a list chain {in_shell(decision.table, decision.chain)}")
+    return f"change the rule or the policy: {command}"
 
 
 def accepting(decision: Drop | Event, protocol: str, addresses: set[IPAddress], ports: set[int], *, reply: bool) -> str:

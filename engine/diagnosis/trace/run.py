@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 from msgspec.structs import replace
 
 from drivers.firewall import standby_table
@@ -84,7 +86,7 @@ class _Tracer:
         for record in adopted.find(self._reader, target.name):
             return names.of_container(record)
         detail = f"{target.name} is on no network of hawse"
-        fix = f"connect it: hawse network connect NETWORK {target.name}"
+        fix = f"connect it: hawse network connect NETWORK {quote(target.name)}"
         raise CulpritFound(Culprit("no-such-endpoint", f"container {target.name}", "host", detail, fix))
 
     def _with_probe(self, path: PacketPath, explanation: Explanation) -> Trace:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from shlex import quote
+
 from drivers.linux import link, path_lookup
 from drivers.linux.features import outside_interfaces
+from drivers.model import IPInterface
 from engine import names
 from engine.containers import adopted, lookup
 from engine.diagnosis.trace.model import Culprit, CulpritFound
@@ -49,9 +53,10 @@ def require_running(record: ContainerRecord) -> None:
     if not lookup.is_alive(record):
         state = "exited" if record.status == "running" else record.status
         what = "does not exist any more" if record.kind == "adopted" else f"is not running (its state is {state})"
-        fix = f"start it: hawse start {record.name}"
+        fix = f"start it: hawse start {quote(record.name)}"
         if record.kind == "adopted":
-            fix = f"make the namespace again, and connect it: hawse network connect NETWORK {record.name}"
+            reference = quote(adopted.reference_of(record))
+            fix = f"make the namespace again, and connect it: hawse network connect NETWORK {reference}"
         raise CulpritFound(
             Culprit("container-stopped", f"container {record.name}", "host", f"{record.name} {what}", fix)
         )
@@ -88,6 +93,22 @@ def again(place: Place, network: str) -> str:
     return reconnection(place, network)
 
 
+def without_address(place: Place, held: Sequence[tuple[str, IPInterface]]) -> str:
+    """Return the remedy for an address that ``place`` must not have: the commands that remove it.
+
+    ``held`` has the interfaces with this address, as `features.holders` returns them. It is empty if only a route of
+    the type ``local`` gives the address to ``place``.
+    """
+    commands = [place.command(f"ip address del {address} dev {interface}") for interface, address in held]
+    return f"remove it: {'; '.join(commands)}" if held else f"find it: {place.command('ip route show table local')}"
+
+
 def reconnection(place: Place, network: str) -> str:
-    """Return the commands that disconnect a container from a network and connect it again."""
-    return f"hawse network disconnect {network} {place.name} && hawse network connect {network} {place.name}"
+    """Return the commands that disconnect a container from a network and connect it again.
+
+    Because hawse forgets an adopted namespace with its last network, the second command names the namespace's file.
+    """
+    record = place.record
+    reference = place.name if record is None or record.kind != "adopted" else adopted.reference_of(record)
+    left, right = (f"{quote(network)} {quote(name)}" for name in (place.name, reference))
+    return f"hawse network disconnect {left} && hawse network connect {right}"

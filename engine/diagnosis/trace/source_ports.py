@@ -36,7 +36,8 @@ def of_programs(place: Place, protocol: str, target: str) -> Culprit:
     name = sysctl.name_of(host.PORT_RANGE)
     span = "-".join((place.inside(partial(sysctl.read, host.PORT_RANGE)) or "").split())
     detail = f"{place.name} has no free {what} for {target}: all ports of {name} ({span}) are in use"
-    fix = f"end connections in {place}, or widen the range there: sysctl -w {name}='1024 65535'"
+    wider = place.command(f"sysctl -w {name}='1024 65535'")
+    fix = f"end connections in {place}, or widen the range: {wider}"
     return Culprit(KIND, f"{what}s of {place.name}", str(place), detail, fix)
 
 
@@ -94,5 +95,6 @@ def of_translation(path: PacketPath, seen: Observation) -> Culprit | None:
         return _of_rule(path, what, f"{place}, {what}", rule)
     place = seen.collided[0]
     unknown = _of_rule(path, f"translated source ports of {place.name}", str(place), "")
-    fix = f"{unknown.fix}; find its rule in {place}: nft list ruleset, iptables-legacy -t nat -S"
+    shows = f"{place.command('nft list ruleset')}; {place.command('iptables-legacy -t nat -S')}"
+    fix = f"{unknown.fix}; find its rule: {shows}"
     return replace(unknown, fix=fix)

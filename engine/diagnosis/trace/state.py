@@ -19,7 +19,7 @@ from drivers.errors import DriverError
 from drivers.linux import features, names, path_lookup
 from drivers.model import ARP, ISOLATED, KIND, MAC, MASTER, MTU, UP, Difference, EndpointSpec, IPAddress
 from engine.diagnosis.trace.model import Culprit
-from engine.diagnosis.trace.records import Records
+from engine.diagnosis.trace.records import Place, Records
 from engine.diagnosis.trace.source import of_container
 from engine.endpoints import boots, sandbox, shared_state
 from engine.endpoints.sandbox import JoinedEndpoint
@@ -183,7 +183,7 @@ class State:
             what = f"MAC {member.endpoint.link_mac} of {interface} of {container.name}"
             return Culprit("wrong-address", what, where, difference.what, fix)
         if difference.place == "interface" and difference.setting in (UP, ARP, MTU):
-            return _interface_culprit(container, difference, fix)
+            return _interface_culprit(of_container(self._records, container), difference, fix)
         if difference.place == "interface":
             return Culprit("interface-missing", pair, where, detail, fix)
         if difference.place == "address":
@@ -217,15 +217,15 @@ def _port_culprit(
     return Culprit("not-in-bridge", f"{what} ({shown})", "host", detail, fix)
 
 
-def _interface_culprit(container: ContainerRecord, difference: Difference, fix: str) -> Culprit:
+def _interface_culprit(container: Place, difference: Difference, fix: str) -> Culprit:
     """Return the culprit for a wrong setting of a container's interface; ``fix`` is the remedy for a wrong MTU."""
     what, where = f"interface {difference.subject} of {container.name}", f"container {container.name}"
     if difference.setting == UP:
-        fix = f"bring it up in {container.name}: ip link set {difference.subject} up"
+        fix = f"bring it up: {container.command(f'ip link set {difference.subject} up')}"
         return Culprit("interface-down", what, where, difference.what, fix)
     if difference.setting == MTU:
         return Culprit("mtu", what, where, difference.what, fix)
-    fix = f"switch it on in {container.name}: ip link set {difference.subject} arp on"
+    fix = f"switch it on: {container.command(f'ip link set {difference.subject} arp on')}"
     return Culprit("stale-neighbour", f"{what} (arp off)", where, difference.what, fix)
 
 

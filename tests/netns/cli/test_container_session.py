@@ -57,7 +57,8 @@ def test_a_container_can_have_a_terminal_even_if_the_command_has_none(host):
 @pytest.mark.parametrize("line", [("logs", "-f", "job"), ("stop", "-t", "60", "job")], ids=lambda line: line[0])
 def test_ctrl_c_leaves_the_prompt_on_a_line_of_its_own(host, line):
     host.hawse("run", "-d", "--name", "job", "hostfs", "sh", "-c", f"trap 'echo asked' TERM; echo ready; {LOOP}")
-    shown = pexpect.spawn(host.command()[0], host.command(*line)[1:], env=host.env(), encoding="utf-8", timeout=30)
+    env = host.env(NO_COLOR="1")
+    shown = pexpect.spawn(host.command()[0], host.command(*line)[1:], env=env, encoding="utf-8", timeout=30)
     if line[0] == "logs":
         shown.expect("ready\r\n")
     else:
@@ -67,3 +68,16 @@ def test_ctrl_c_leaves_the_prompt_on_a_line_of_its_own(host, line):
     assert shown.before == "^C\r\n"
     shown.close()
     assert shown.exitstatus == 130
+
+
+@pytest.mark.parametrize("verb", ["stop", "restart"])
+def test_a_terminal_shows_that_a_stop_waits_for_a_container(host, verb):
+    host.hawse("run", "-d", "--name", "job", "hostfs", "sh", "-c", f"trap '' TERM; echo ready; {LOOP}")
+    until(lambda: "ready" in host.hawse("logs", "job").stdout)
+    command, env = host.command(verb, "-t", "2", "job"), host.env(TERM="xterm")
+    shown = pexpect.spawn(command[0], command[1:], env=env, encoding="utf-8", timeout=30)
+    shown.expect("Waiting for job to end")
+    shown.expect("job\r\n")
+    shown.expect(pexpect.EOF)
+    shown.close()
+    assert shown.exitstatus == 0

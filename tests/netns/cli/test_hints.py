@@ -1,5 +1,7 @@
 """If stderr is a terminal, hawse adds a hint on what the user may do. In a pipe, stderr has only Docker's message."""
 
+import subprocess
+
 import pytest
 
 from tests.conftest import new_host
@@ -61,6 +63,40 @@ def test_a_subnet_or_a_port_that_is_taken(host):
     assert host.error_on_terminal(*run).endswith("\n\nThe container web has port 8080/tcp of the host\n")
     run = ("run", "--rm", "-p", "8080:80", "hostfs", "true")
     assert host.error_on_terminal(*run).endswith("\n\nThe container web has port 8080/tcp of the host\n")
+
+
+def test_a_port_that_another_program_has(host):
+    program = "import socket, time; s = socket.create_server(('', 7000)); print(flush=True); time.sleep(60)"
+    holder = host.popen("python3", "-c", program, stdout=subprocess.PIPE)
+    try:
+        holder.stdout.readline()
+        error = host.error_on_terminal("publish", "-p", "7000:70", "web")
+        text, _, hint = error.rpartition("\n\n")
+        assert text.endswith("listen tcp4 0.0.0.0:7000: bind: address already in use")
+        program, _, command = hint.rstrip("\n").partition(". Which: ")
+        assert program == "Another program of this host has port 7000/tcp"
+        assert f"pid={holder.pid}," in host.sh(command)
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+def test_an_address_that_the_host_does_not_have(host):
+    publish = ("publish", "-p", "192.0.2.10:7001:70", "web")
+    assert host.error_on_terminal(*publish).endswith(
+        "bind: cannot assign requested address\n\n"
+        "This host has no address 192.0.2.10. Its addresses: ip -brief address\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["connect", "disconnect"])
+def test_the_network_comes_before_the_container(host, command):
+    text = "Error response from daemon: No such container: app\n"
+    assert host.hawse("network", command, "web", "app", check=False).stderr == text
+    hint = f"app is a network. The network comes first: hawse network {command} NETWORK CONTAINER"
+    assert host.error_on_terminal("network", command, "web", "app") == f"{text}\n{hint}\n"
+    assert host.error_on_terminal("network", command, "app", "ap") == text.replace("app", "ap")
+    assert host.error_on_terminal("network", command, "bridge", "app") == text  # the order is right
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Helpers that kill a hawse command when it calls a given function, or at its Nth function call.
 
-They also kill and start the supervisor.
+They also let the kernel refuse a system call of a command, and kill and start the supervisor.
 """
 
 import os
@@ -11,6 +11,47 @@ KILLED = """
 import os, pkgutil
 module = pkgutil.resolve_name({module!r})
 module.{name} = lambda *a, **k: os.kill(os.getpid(), 9)
+"""
+
+REFUSED = """
+import ctypes, pkgutil, struct
+module = pkgutil.resolve_name({module!r})
+original = module.{name}
+rows = [(0x20, 0, 0, 0), (0x15, 0, 1, {number}), (0x06, 0, 0, 0x50000 | {code}), (0x06, 0, 0, 0x7FFF0000)]
+instructions = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *row) for row in rows))
+
+def refuse(*a, **k):
+    filter = struct.pack("@HP", len(rows), ctypes.addressof(instructions))
+    assert ctypes.CDLL(None).prctl(22, 2, filter) == 0
+    return original(*a, **k)
+
+module.{name} = refuse
+"""
+"""A program that installs a seccomp filter when the command calls a function. From then on, the filter refuses one
+system call with an error: load the number, compare it, return the error, or else allow the call.
+"""
+
+NUMBERS = {"x86_64": {"setns": 308, "socket": 41}, "aarch64": {"setns": 268, "socket": 198}}
+"""Numbers of system calls, by machine."""
+
+UNWRITABLE = """
+import pkgutil, resource
+module = pkgutil.resolve_name({module!r})
+end_intent, undo = module.end_intent, module.{undo}
+
+def refuse(*arguments):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    end_intent(*arguments)
+
+def allow(*arguments):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    undo(*arguments)
+
+module.end_intent, module.{undo} = refuse, allow
+"""
+"""A program with which the last transaction of a command fails, because the kernel refuses to write its files.
+
+The kernel allows it again when the command begins to undo its work.
 """
 
 COUNTED = """
@@ -48,6 +89,18 @@ def killed(host, where, *command):
     module, _, name = where.rpartition(".")
     done = host.hawse(*command, code=KILLED.format(module=module, name=name), check=False)
     assert done.returncode == -9, done
+
+
+def refused(host, where, call, code, *command):
+    """Run a hawse command on a host, and return the completed process.
+
+    From the command's call of the function ``where`` on, the kernel refuses the system call ``call`` with the error
+    number ``code``. The command must not need the supervisor, which refuses a process with a seccomp filter.
+    """
+    module, _, name = where.rpartition(".")
+    number = NUMBERS[os.uname().machine][call]
+    program = REFUSED.format(module=module, name=name, number=number, code=code)
+    return host.hawse(*command, code=program, check=False)
 
 
 def killed_at_call(host, number, limit, *command):

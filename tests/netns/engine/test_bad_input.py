@@ -1,5 +1,7 @@
 """A command that hawse refuses leaves nothing behind and prints the reason in one line."""
 
+import sys
+
 import pytest
 
 from drivers.firewall import standby_table
@@ -68,14 +70,23 @@ def test_a_foreign_listener_keeps_its_port(host):
 def test_without_rights_reading_works_and_changing_says_why(host):
     host.hawse("network", "ls")
     dropped = ("setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin")
-    import sys
-
     refused = host.run(*dropped, sys.executable, "-m", "cli", "network", "create", "n1", check=False, env=host.env())
     assert (refused.returncode, refused.stderr) == (
         1,
         DAEMON + "permission denied: hawse needs root (CAP_NET_ADMIN) to change networks\n",
     )
     assert "bridge" in host.run(*dropped, sys.executable, "-m", "cli", "network", "ls", env=host.env()).stdout
+
+
+def test_a_user_who_is_not_root_learns_it_from_every_command(host, monkeypatch):
+    host.hawse("network", "ls")
+    other = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-m", "cli")
+    monkeypatch.setattr(host, "launcher", other)
+    text = DAEMON + "permission denied: hawse needs root (CAP_NET_ADMIN) to change networks\n"
+    assert host.hawse("--dry-run", "network", "create", "n1", check=False).stderr == text
+    error = host.error_on_terminal("node", "ls")
+    assert error.startswith(DAEMON) and ": permission denied\n" in error
+    assert error.endswith("\n\nOnly root may do this: run the command with sudo\n")
 
 
 def test_a_damaged_store_is_named(host):

@@ -175,7 +175,6 @@ CONNECT = (
     "drivers.linux.route.add",
     "engine.containers.port_assignment.move",
     "engine.containers.publish.publish_locked",
-    "engine.endpoints.sandbox.publish",
     "engine.containers.connect.end_intent",
 )
 
@@ -183,12 +182,24 @@ CONNECT = (
 @pytest.mark.parametrize("where", CONNECT)
 def test_a_connect_that_is_killed_leaves_nothing_after_the_next_command(app, lab, where):
     before = routes(lab)
-    killed(app, where, "network", "connect", "-p", "8080:80", "app", f"netns:{lab.name}")
+    ports = () if where.endswith("end_intent") else ("-p", "8080:80")
+    killed(app, where, "network", "connect", *ports, "app", f"netns:{lab.name}")
     next_command(app)
     assert routes(lab) == before
     assert "eth1" not in lab.sh("ip -br link")
     assert recorded(app) == []
     assert locks(app) == ["host"]
+
+
+def test_a_connect_that_is_killed_after_it_has_recorded_its_port_is_finished(app, lab):
+    before, reference = routes(lab), f"netns:{lab.name}"
+    killed(app, "engine.endpoints.sandbox.publish", "network", "connect", "-p", "8080:80", "app", reference)
+    next_command(app)
+    assert "tcp . 8080 :" in app.sh("nft list table inet hawse")
+    app.hawse("network", "disconnect", "app", reference)
+    assert "8080" not in app.sh("nft list table inet hawse")
+    assert routes(lab) == before
+    assert recorded(app) == []
 
 
 @pytest.mark.parametrize("where", ["engine.endpoints.reservation.release_endpoint", "engine.endpoints.sandbox.route"])

@@ -49,8 +49,8 @@ def refused(host, reference, *, by=None):
     run = by or partial(host.hawse, check=False)
     done = run("network", "connect", "app", reference)
     assert done.returncode == 1, done
-    start = f"Error response from daemon: {reference} is in a host's own network, which a network joined there would "
-    start += "change: it shares "
+    start = f"Error response from daemon: {reference} is in a host's own network, and connecting it would change "
+    start += "that host: it shares "
     assert done.stderr.startswith(start)
     assert done.stderr.endswith("Use --force to connect it all the same\n")
     assert network_of(host) == before
@@ -242,3 +242,29 @@ def test_a_file_that_is_no_network_namespace_is_not_opened(app, tmp_path):
     for path in (tmp_path / "fifo", Path("/proc/self/ns/mnt"), Path("/dev/null")):
         done = app.hawse("network", "connect", "app", f"netns:{path}", check=False)
         assert done.stderr == f"Error response from daemon: {path} is not a network namespace\n"
+
+
+def test_a_process_that_may_not_be_examined_is_not_called_missing(host):
+    """Without CAP_SYS_PTRACE, the namespaces of a process with more capabilities cannot be opened."""
+    sleeper = subprocess.Popen(["unshare", "--net", "sleep", "60"])
+    try:
+        connect = [sys.executable, "-m", "cli", "network", "connect", "app", f"pid:{sleeper.pid}"]
+        dropped = ["setpriv", "--bounding-set", "-sys_ptrace", "--inh-caps", "-sys_ptrace"]
+        done = host.run(*dropped, *connect, check=False, env=host.env(HAWSE_WARM="off"))
+        text = f"/proc/{sleeper.pid}/ns/net: permission denied (it needs CAP_SYS_PTRACE)\n"
+        assert done.stderr == f"Error response from daemon: {text}"
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+
+
+def test_a_file_that_may_not_be_opened_is_no_matter_of_processes(host, tmp_path):
+    """Without CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, root does not open the directories of another user."""
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o700)
+    os.chown(locked, 65534, 65534)
+    connect = [sys.executable, "-m", "cli", "network", "connect", "app", f"netns:{locked}/space"]
+    caps = "-dac_override,-dac_read_search"
+    dropped = ["setpriv", "--bounding-set", caps, "--inh-caps", caps]
+    done = host.run(*dropped, *connect, check=False, env=host.env(HAWSE_WARM="off"))
+    assert done.stderr == f"Error response from daemon: {locked}/space: permission denied\n"

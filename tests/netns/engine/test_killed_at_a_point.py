@@ -3,11 +3,15 @@
 The tests check how the next command repairs the state.
 """
 
+import errno
 import json
+import os
 import socket
 import sys
 import threading
 import time
+from contextlib import ExitStack
+from signal import SIGKILL
 
 import pytest
 
@@ -16,6 +20,7 @@ from drivers.errors import KernelError
 from drivers.linux import host as linux_host
 from drivers.linux import netns as namespaces
 from drivers.linux.process import start_time
+from engine.containers import finalize, lookup, on_exit, start
 from engine.containers import publish as publishing
 from engine.core import open_engine
 from engine.endpoints.boots import BOOT
@@ -28,13 +33,31 @@ from engine.store.locks import locked
 from engine.store.sqlite import SqliteStore
 from tests.conftest import CHECKOUT, until
 from tests.netns.engine.conftest import network_actions, recorded
-from tests.netns.engine.killing import killed
+from tests.netns.engine.killing import KILLED, NUMBERS, REFUSED, UNWRITABLE, killed, refused
 
 pytestmark = pytest.mark.netns
 
 DEAD = "4194304:1"  # identity of a process that cannot exist: the pid is too large
 UNTOLD = "import sys, engine.agent.client as m; from cli.app import App; from cli.root import run\n"
 UNTOLD += "m.notify = lambda *a, **k: True\nsys.exit(run(sys.argv[1:], App()))"
+
+INTERRUPTED = """
+import os, pkgutil, signal
+from engine.store.sqlite import SqliteStore
+module = pkgutil.resolve_name({module!r})
+end_intent, shorten_log = module.end_intent, SqliteStore._shorten_log
+
+def interrupt(*_):
+    SqliteStore._shorten_log = shorten_log
+    os.kill(os.getpid(), signal.SIGINT)
+
+def complete(*arguments):
+    end_intent(*arguments)
+    SqliteStore._shorten_log = interrupt
+
+module.end_intent = complete
+"""
+"""A program that sends SIGINT to the command after the COMMIT of the transaction that ends an intent."""
 
 
 @pytest.fixture
@@ -143,6 +166,68 @@ def test_a_connect_that_the_kernel_refuses_keeps_the_ports(web):
     assert state(web) == (["app"], ["app"], True, ["app"])
 
 
+def test_a_connect_that_cannot_leave_the_sandbox_ends_and_is_undone(web):
+    """The command must not continue in the sandbox, where the rollback would not find the link of the host."""
+    before = web.sh("ip -br link | grep -c veth")
+    done = refused(web, "drivers.sandbox.configure_here", "setns", errno.ENOMEM, "network", "connect", "zoo", "web")
+    assert done.returncode == 71
+    assert "cannot return to the host's network namespace: cannot allocate memory" in done.stderr
+    web.hawse("network", "create", "any")
+    assert state(web) == (["app"], ["app"], True, ["app"])
+    assert web.sh("ip -br link | grep -c veth") == before
+
+
+@pytest.mark.parametrize(
+    ("module", "undo", "command"),
+    [
+        ("engine.networks.create", "destroy", ["network", "create", "any"]),
+        ("engine.containers.connect", "rollback", ["network", "connect", "zoo", "web"]),
+        ("engine.containers.start", "rollback", ["start", "idle"]),
+    ],
+)
+def test_a_command_whose_last_transaction_fails_undoes_its_work(web, module, undo, command):
+    web.hawse("create", "--name", "idle", "--network", "app", "-p", "7300:73", "hostfs", "sleep", "1d")
+    links, before = web.sh("ls /sys/class/net"), (web.container_processes(), state(web))
+    done = web.hawse(*command, code=UNWRITABLE.format(module=module, undo=undo), check=False)
+    assert (done.returncode, "cannot be read or written" in done.stderr) == (1, True), done.stderr
+    with SqliteStore(web.root / "hawse.db").read() as reader:
+        assert reader.intents() == []
+    assert (web.container_processes(), state(web)) == before
+    until(lambda: web.sh("ls /sys/class/net") == links)  # the kernel deletes a bridge with a delay
+    assert "7300" not in web.sh("nft list table inet hawse")
+
+
+@pytest.mark.parametrize(
+    ("module", "command", "check"),
+    [
+        ("engine.networks.create", ["network", "create", "any"], ["network", "verify", "any"]),
+        ("engine.containers.connect", ["network", "connect", "zoo", "web"], ["network", "verify", "zoo"]),
+        ("engine.containers.publish", ["network", "connect", "-p", "7100:71", "zoo", "web"], ["port", "web", "71"]),
+        ("engine.containers.publish", ["publish", "web", "-p", "7100:71"], ["port", "web", "71"]),
+        ("engine.containers.start", ["start", "idle"], ["exec", "idle", "true"]),
+    ],
+)
+def test_a_command_that_is_interrupted_after_its_work_is_recorded_keeps_the_work(web, module, command, check):
+    web.hawse("create", "--name", "idle", "--network", "app", "hostfs", "sleep", "1d")
+    assert web.hawse(*command, code=INTERRUPTED.format(module=module), check=False).returncode == 130
+    web.hawse("network", "create", "next")
+    with SqliteStore(web.root / "hawse.db").read() as reader:
+        assert reader.intents() == []
+    web.hawse(*check)
+    assert state(web)[0] == (["app", "zoo"] if "connect" in command else ["app"])
+
+
+def test_a_refused_connect_with_a_port_is_undone_although_its_undo_is_killed(web):
+    number = NUMBERS[os.uname().machine]["socket"]
+    code = REFUSED.format(module="engine.endpoints.sandbox", name="publish", number=number, code=errno.ENOBUFS)
+    code += KILLED.format(module="engine.endpoints.reservation", name="_record_left")
+    done = web.hawse("network", "connect", "-p", "7100:71", "zoo", "web", code=code, check=False)
+    assert done.returncode == -9, done
+    web.hawse("network", "create", "any")
+    assert state(web) == (["app"], ["app"], True, ["app"])
+    assert web.hawse("port", "web").stdout.count("7100") == 0
+
+
 def test_an_endpoint_without_a_connect_event_gets_no_disconnect_event(web):
     killed(web, "engine.endpoints.sandbox.join", "network", "connect", "zoo", "web")
     killed(web, "engine.endpoints.sandbox.leave", "network", "create", "any")
@@ -155,6 +240,23 @@ def test_a_connect_that_fails_leaves_the_files_in_etc(web):
     before = web.hawse("exec", "plain", "cat", "/etc/hosts", "/etc/resolv.conf").stdout
     assert web.hawse("network", "connect", "--publish", "7000:71", "zoo", "plain", check=False).returncode == 1
     assert web.hawse("exec", "plain", "cat", "/etc/hosts", "/etc/resolv.conf").stdout == before
+
+
+@pytest.mark.parametrize(
+    ("where", "networks", "ports"),
+    [
+        ("engine.containers.publish.publish_locked", ["app"], 0),
+        ("engine.endpoints.sandbox.publish", ["app", "zoo"], 1),
+    ],
+)
+def test_a_killed_connect_with_a_port_is_undone_or_finished_as_a_whole(web, where, networks, ports):
+    killed(web, where, "network", "connect", "--publish", "7100:71", "zoo", "web")
+    web.hawse("network", "create", "any")
+    assert state(web)[0] == networks
+    assert web.sh("nft list table inet hawse").count("tcp . 7100 :") == ports
+    assert web.hawse("port", "web").stdout.count("71/tcp -> 0.0.0.0:7100") == ports
+    with SqliteStore(web.root / "hawse.db").read() as reader:
+        assert reader.intents() == []
 
 
 def test_ports_match_the_records_after_a_killed_publish_or_unpublish(web):
@@ -229,6 +331,16 @@ def test_stop_leaves_nothing_of_the_process(web):
         time.sleep(0.05)
     assert list((web.run_dir / "containers").iterdir()) == []
     assert web.hawse("ps", "-a", "--format", "{{.State}}").stdout == "exited\n"
+
+
+def test_the_link_of_a_killed_restart_s_sandbox_is_removed(web):
+    killed(web, "engine.containers.start.join_all", "restart", "-t0", "web")
+    until(lambda: web.hawse("ps", "--format", "{{.State}}").stdout == "running\n")
+    web.hawse("network", "create", "any")
+    path = web.hawse("inspect", "-f", "{{.NetworkSettings.SandboxKey}}", "web").stdout.strip()
+    assert [str(link) for link in (web.run_dir / "netns").iterdir()] == [path]
+    web.hawse("rm", "-f", "web")
+    assert list((web.run_dir / "netns").iterdir()) == []
 
 
 @pytest.fixture
@@ -332,3 +444,45 @@ def test_the_agent_notices_changes_without_notification(host):
     while carried() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not carried()
+
+
+@pytest.fixture
+def ended(web, engine):
+    """The record of the container "web", whose process has ended. The test holds the container lock.
+
+    The end is therefore not recorded.
+    """
+    with engine.store.read() as reader:
+        record = lookup.find(reader, "web")
+    with ExitStack() as stack:
+        stack.enter_context(locked(engine.run, "container", record.id))
+        os.kill(record.pid, SIGKILL)
+        until(lambda: not lookup.is_running(engine, record))
+        yield record, stack
+
+
+def test_a_start_is_repeated_if_the_end_of_another_container_was_recorded_meanwhile(web, engine, ended, monkeypatch):
+    record, lock = ended
+    other = web.hawse("create", "-p", "7000:70", "hostfs", "sleep", "1d").stdout.strip()
+    finalize_ended = finalize.finalize_ended
+
+    def slowly(host, **after):
+        lock.close()
+        on_exit.record_end(host, record.id)
+        return finalize_ended(host, **after)
+
+    monkeypatch.setattr(finalize, "finalize_ended", slowly)
+    assert start.start_by_user(engine, other)
+    assert web.hawse("inspect", "-f", "{{.State.Running}}{{.State.Error}}", other).stdout == "true\n"
+
+
+def test_a_failed_start_names_its_own_cause_if_an_end_cannot_be_recorded(web, engine, ended, monkeypatch):
+    other = web.hawse("create", "--rm", "-p", "7000:70", "hostfs", "sleep", "1d").stdout.strip()
+
+    def refuse(*_, **__):
+        raise KernelFailure("cannot delete a link")
+
+    monkeypatch.setattr(finalize, "locked", refuse)
+    with pytest.raises(KernelFailure, match="port is already allocated"):
+        start.start_by_user(engine, other)
+    assert other not in web.hawse("ps", "-aq", "--no-trunc").stdout

@@ -46,6 +46,27 @@ def test_commands_that_race_start_one_supervisor(lab):
     assert len(processes(lambda line: line.endswith(end) and b"supervisor" in line)) == 1
 
 
+def test_a_supervisor_without_file_descriptors_waits_idle_for_one(lab):
+    lab.launch("one", "sleep", "60")
+    pid = lab.supervisor_pid()
+    limit = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limit[1]))
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(lab.run_dir / "supervisor.sock"))
+        before = processor_time(pid)
+        time.sleep(2)
+        assert processor_time(pid) - before < 0.1
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
+    lab.launch("two", "sleep", "60")
+    assert lab.supervisor_pid() == pid
+
+
+def processor_time(pid: int) -> float:
+    """Return the seconds of processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def read(path: Path) -> bytes:
     try:
         return path.read_bytes()

@@ -20,6 +20,7 @@ from engine.resolv_conf import (
     read_host_files,
     resolv_conf,
 )
+from tests.unit.engine.conftest import no_descriptor_left
 
 RECORDED = [
     json.loads(line) for line in (Path(__file__).parent / "docker-26.1.5-resolv-conf.jsonl").read_text().splitlines()
@@ -154,3 +155,8 @@ def test_a_host_file_that_is_endless_or_a_fifo_neither_fills_the_memory_nor_bloc
     os.mkfifo(tmp_path / "fifo")
     assert read_host_file(tmp_path / "fifo") == ""
     assert len(read_host_file(Path("/dev/zero"))) == LIMIT_BYTES
+
+
+def test_a_file_does_not_count_as_empty_without_file_descriptors():
+    with no_descriptor_left(), pytest.raises(OSError, match="Too many open files"):
+        read_host_file(SYSTEM)

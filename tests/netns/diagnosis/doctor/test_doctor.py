@@ -5,6 +5,8 @@ Faults that do not affect each other are injected together, because each check o
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 import time
 
@@ -110,7 +112,7 @@ def test_a_firewall_in_a_container_that_stops_its_resolver(patient):
     (check,) = [check for check in findings if check["object"] == "container db"]
     assert "resolver at 127.0.0.11 does not answer" in check["what"]
     assert check["cause"].startswith("table inet mine chain c of db: it drops such packets by its policy")
-    assert check["fix"].startswith("change that rule in db")
+    assert re.fullmatch(r"change the rule or the policy: nsenter --net=\S+ nft -a list chain inet mine c", check["fix"])
     assert is_named(findings, "warning", "host", "it drops IPv4 packets to the outside (blackhole)")
     assert patient.findings() == []
 
@@ -255,9 +257,11 @@ def test_addresses_neighbours_and_settings_of_other_programs_are_named(patient):
     ):
         assert is_named(checks, "fault", name, what), (name, what, checks)
     what = f"eth0 has the MTU 1500, but {bridge} has 1400, {port} has 1400"
-    assert is_named(patient.findings(), "warning", "container web", what)
+    (small,) = [check for check in patient.findings() if check["what"] == what]
+    assert (small["status"], small["object"]) == ("warning", "container web")
+    patient.host.sh(small["fix"])
     patient.host.sh(
-        f"ip neigh del {web} dev {bridge}; ip addr del {db}/32 dev lo; ip link set {port} mtu 1500; "
+        f"ip neigh del {web} dev {bridge}; ip addr del {db}/32 dev lo; "
         f"sysctl -qw net.ipv4.conf.ext0.forwarding=1; ip route add blackhole {db}/32"
     )
     patient.inside("web", "ip neigh del 172.31.0.1 dev eth0")
@@ -265,6 +269,57 @@ def test_addresses_neighbours_and_settings_of_other_programs_are_named(patient):
     assert is_named(patient.faults(), "fault", "container db", f"packets to {db} are dropped (blackhole)")
     patient.host.sh(f"ip route del blackhole {db}/32")
     assert patient.findings() == []
+
+
+def test_another_default_gateway_is_a_warning_if_it_does_not_answer(patient):
+    db = patient.member("app", "db")["IPv4Address"].partition("/")[0]
+    own = "ip route add default via 172.31.0.1 metric 1"
+    patient.inside("web", f"ip route replace default via {db}; {own}; ping -c 1 -W 1 {db}")
+    assert patient.findings() == []
+    patient.inside("web", "ip route replace default via 172.31.0.77; ping -c 1 -W 4 172.31.0.77 || true")
+    (check,) = patient.findings()
+    assert (check["status"], check["object"]) == ("warning", "container web")
+    assert check["what"] == "its packets to other networks go to 172.31.0.77, which does not answer, not to 172.31.0.1"
+    patient.inside("web", "ip route del default metric 1; ip route replace default via 172.31.0.1")
+    assert patient.findings() == []
+
+
+def test_a_default_route_lost_with_its_interface_is_a_warning(patient):
+    patient.host.sh("ip route del default")
+    assert patient.findings() == []
+    patient.host.sh("ip route add default via 192.168.99.99; ip link set ext0 down")
+    (check,) = patient.findings()
+    assert (check["status"], check["object"], check["cause"]) == ("warning", "host", "ext0 is down")
+    what = "it has no IPv4 default route, so containers reach no machine outside of its own networks"
+    assert check["what"] == what
+    assert check["fix"] == "ip link set ext0 up && ip route add default via ROUTER"
+    patient.host.sh(check["fix"].replace("ROUTER", "192.168.99.99"))
+    assert patient.findings() == []
+
+
+def test_the_remedy_for_an_mtu_keeps_the_mtu_of_the_network(patient):
+    patient.hawse("network", "create", "-o", "com.docker.network.driver.mtu=1400", "small")
+    try:
+        patient.hawse("run", "-d", "--name", "tunnelled", "--network", "small", "hostfs", "sleep", "600")
+        patient.inside("tunnelled", "ip link set eth0 mtu 1500")
+        (check,) = patient.findings()
+        assert check["fix"].endswith(" ip link set eth0 mtu 1400")
+        traced = patient.hawse("trace", "--format", "json", "host", "tunnelled", check=False).stdout
+        assert json.loads(traced)["culprit"]["fix"] == f"lower it: {check['fix']}"
+        patient.host.sh(check["fix"])
+        assert patient.findings() == []
+    finally:
+        patient.hawse("rm", "-f", "tunnelled")
+        patient.hawse("network", "rm", "small")
+
+
+def test_an_mtu_below_that_of_ipv6_and_back_is_repaired_at_once(patient):
+    """Without IPv6 sysctls of the bridge, its ports count as muted until the sysctls are repaired."""
+    bridge = patient.links["app"]
+    patient.host.sh(f"ip link set {bridge} mtu 900; ip link set {bridge} mtu 1500")
+    assert is_named(patient.faults(), "fault", "network app", "accept_ra")
+    after, _ = patient.doctor("--fix")
+    assert [check for check in after if check["status"] == "fault"] == []
 
 
 def test_what_drops_packets_silently(patient):

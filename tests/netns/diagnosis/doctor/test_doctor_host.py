@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -110,6 +111,17 @@ def test_a_name_server_in_a_container_is_asked_there(patient):
     patient.hawse("rm", "-f", "namer")
     assert "of 2 upstream servers do not answer" in servers, "the host's server is silent in this test"
     assert "127.0.0.1 (" not in servers
+
+
+def test_a_host_without_nftables(patient, tmp_path):
+    """The library is hidden by a mount in a namespace of its own, and PATH has no nft."""
+    (tmp_path / "ip").symlink_to("/usr/sbin/ip")
+    hide = "mount --bind /dev/null $(readlink -f $(ldconfig -p | sed -n 's/.*libnftables.so.1.*=> //p'))"
+    doctor = f"PATH={tmp_path} HAWSE_WARM=off exec {sys.executable} -m cli doctor --format json"
+    done = patient.host.run("unshare", "-m", "sh", "-ec", f"{hide}; {doctor}", env=patient.host.env(), check=False)
+    checks = json.loads(done.stdout)["checks"]
+    assert is_named(checks, "fault", "programs", "neither libnftables nor nft is installed")
+    assert not any(check["object"] == "kernel" and check["status"] == "fault" for check in checks)
 
 
 def test_a_command_was_killed(patient):

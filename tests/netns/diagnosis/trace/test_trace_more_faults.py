@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
+import subprocess
 
 import pytest
 
@@ -170,7 +172,41 @@ def test_the_remedy_for_a_redirection_names_the_container_with_the_rule(lab):
     lab.at("db", "nft delete table ip foreign")
     assert culprit["object"].startswith("table ip foreign chain c")
     assert culprit["detail"].startswith("it sends the probe somewhere else by ")
-    assert culprit["fix"] == "change that rule in db: nsenter into its network namespace, then nft"
+    command = rf"nsenter --net={lab.host.run_dir}/netns/\w+ nft delete rule ip foreign c handle \d+"
+    assert re.fullmatch(f"remove that rule: {command}", culprit["fix"])
+
+
+@pytest.mark.parametrize(
+    ("container", "script", "undo", "source", "target", "kind"),
+    [
+        ("db", "ip link set lo down", "ip link set lo up", "db", "web:80", "interface-down"),
+        ("web", "ip link set eth0 mtu 1400", "ip link set eth0 mtu 1500", "db", "web:53/udp", "mtu"),
+        ("web", "ip link set eth0 arp off", "ip link set eth0 arp on; ip neigh flush dev eth0",
+         "db", "172.31.0.2:80", "stale-neighbour"),
+        ("db", "ip neigh replace 172.31.0.2 lladdr 02:00:00:00:00:09 dev eth0", "ip neigh flush dev eth0",
+         "db", "172.31.0.2:80", "stale-neighbour"),
+        ("web", "sysctl -qw net.ipv4.icmp_echo_ignore_all=1", "sysctl -qw net.ipv4.icmp_echo_ignore_all=0",
+         "db", "web", "container-firewall"),
+        ("web", "ip link add dum type bridge; ip link set dum up; ip route add 172.31.0.3/32 dev dum; "
+         "sysctl -qw net.ipv4.conf.all.rp_filter=1", "ip link del dum; sysctl -qw net.ipv4.conf.all.rp_filter=0",
+         "db", "web:80", "rp-filter"),
+        ("third", "ip addr add 172.31.0.2/16 dev eth0", "ip addr del 172.31.0.2/16 dev eth0; ip neigh flush dev eth0",
+         "host", "web:80", "duplicate-address"),
+    ],
+)  # fmt: skip
+def test_the_remedy_in_a_container_works_as_a_command_on_the_host(lab, container, script, undo, source, target, kind):
+    lab.at(container, script)
+    try:
+        culprit = lab.trace(source, target)["culprit"]
+        assert culprit is not None and culprit["kind"] == kind, culprit
+        command = culprit["fix"][culprit["fix"].index("nsenter") :]
+        lab.host.sh(command)
+        culprit = lab.trace(source, target)["culprit"]
+        assert culprit is None or culprit["kind"] != kind, culprit
+    finally:
+        lab.at(container, f"({undo}) 2> /dev/null || true")
+        lab.host.sh(f"ip neigh flush dev {lab.bridge('app')}")  # these may have learned the MAC of the second holder
+        lab.at("db", "ip neigh flush dev eth0")
 
 
 def test_the_remedy_for_a_port_that_is_published_elsewhere(lab):
@@ -203,6 +239,26 @@ def test_the_remedy_for_a_foreign_rule_can_be_pasted(lab, flags, hook, match):
         assert lab.trace(*flags, "outside", "published:8080")["reachable"] is True
     finally:
         lab.host.sh("nft delete table ip foreign")
+
+
+def test_the_remedy_for_an_adopted_file_with_an_odd_name(lab, tmp_path):
+    """Its name alone does not open the namespace again, and the shell must not split its path."""
+    file = tmp_path / "it's; two"
+    file.touch()
+    subprocess.run(["unshare", f"--net={file}", "true"], check=True)
+    try:
+        lab.hawse("network", "connect", "app", f"netns:{file}")
+        lab.host.sh(f"nsenter --net={shlex.quote(str(file))} ip link set eth0 down")
+        culprit = lab.trace("db", f"netns:{file}")["culprit"]
+        assert culprit["kind"] == "interface-down"
+        lab.host.sh(culprit["fix"][culprit["fix"].index("nsenter") :])
+        lab.host.sh(f"nsenter --net={shlex.quote(str(file))} ip addr add 172.31.0.3/16 dev eth0")
+        culprit = lab.trace("db", f"netns:{file}")["culprit"]
+        for command in culprit["fix"][culprit["fix"].index("hawse") :].split(" && "):
+            lab.hawse(*shlex.split(command)[1:])
+    finally:
+        lab.hawse("network", "disconnect", "-f", "app", f"netns:{file.name}")
+        subprocess.run(["umount", file], check=True)
 
 
 def test_the_remedy_for_an_adopted_namespace_without_a_route(lab, netns):

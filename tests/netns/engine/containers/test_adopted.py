@@ -8,6 +8,8 @@ import subprocess
 
 import pytest
 
+from tests import commands
+
 pytestmark = pytest.mark.netns
 
 
@@ -113,3 +115,16 @@ def test_a_deleted_namespace_is_shown_as_exited_and_is_on_no_network(host, netns
     assert host.hawse("network", "inspect", "-f", "{{json .Containers}}", "app").stdout == "{}\n"
     host.hawse("network", "disconnect", "app", lab)
     host.hawse("network", "rm", "app")
+
+
+def test_a_failed_start_that_does_not_see_a_namespace_leaves_it_connected(host, netns):
+    """The command runs in a mount namespace where the path of the adopted namespace is an empty file."""
+    host.hawse("network", "create", "app")
+    host.hawse("network", "connect", "app", f"netns:{netns.name}")
+    host.hawse("run", "-d", "-p", "8080:80", "hostfs", "sleep", "1d")
+    host.hawse("create", "-p", "8080:80", "--name", "c1", "hostfs", "sleep", "1d")
+    launcher, variables = commands.in_own_process(host.launcher)
+    hidden = ["unshare", "-m", "sh", "-c", f'umount {netns.path} && exec "$@"', "sh"]
+    done = host.run(*hidden, *launcher, "start", "c1", env=host.env(**variables), check=False)
+    assert "port is already allocated" in done.stderr
+    assert "172.18.0.2/16" in netns.sh("ip -br addr show eth0")

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from engine.store.sqlite import SqliteStore
 from tests.conftest import Netns, until
-from tests.netns.engine.killing import killed
+from tests.netns.engine.killing import UNWRITABLE, killed
 
 pytestmark = pytest.mark.netns
 SERVER = (sys.executable, "-m", "http.server", "80")
@@ -73,6 +74,23 @@ def test_networks_containers_ports_and_adopted_namespaces_are_restored_with_thei
     run(host, "new", "--network", "app", "-p", "8081:80")  # the port of "once" is free
     again = host.hawse("system", "boot")
     assert again.stdout == "Networks: 0, containers: 0, namespaces: 0\n"
+
+
+def test_a_namespace_whose_return_cannot_be_recorded_leaves_its_networks_again(host, named):
+    host.hawse("network", "create", "app")
+    host.hawse("network", "connect", "app", f"netns:{named.name}")
+    before = addresses(host, "app")
+    reboot(host)
+    named.delete()
+    named.__init__(named.name)
+    code = UNWRITABLE.format(module="engine.containers.rejoin", undo="rollback")
+    with SqliteStore(host.root / "hawse.db").read():  # the store's log exists as long as it is open
+        done = host.hawse("system", "boot", code=code, check=False)
+    assert "cannot be read or written" in done.stderr
+    assert "eth0" not in named.sh("ip -br link")
+    assert host.hawse("system", "boot").stdout.endswith("namespaces: 1\n")
+    assert addresses(host, "app") == before
+    assert "eth0" in named.sh("ip -br link")
 
 
 def test_end_times_are_right_before_and_after_the_boot_command(host):

@@ -13,6 +13,7 @@ from api.docker.request_types import CONTAINER_CREATE
 from engine.errors import NotImplementedByHawse
 from engine.golang.json_text import decode
 from engine.model import EndpointIPAM, EndpointSettings, PortSpec, RestartPolicy
+from engine.render.container import config_document
 
 NEW, OLD = (1, 45), (1, 43)
 
@@ -89,6 +90,8 @@ def test_exposed_ports_are_written_in_one_form():
     keys = ["80", "081/TCP", "82/", "90-92/udp", "7-7/sctp"]
     request, _ = made({"Image": "bb", "ExposedPorts": {key: {} for key in keys}})
     assert sorted(request.config.exposed_ports) == ["7/sctp", "80/tcp", "81/tcp", "82/tcp", "90-92/udp"]
+    shown = config_document(request.config)["ExposedPorts"]
+    assert sorted(shown) == sorted(keys), "Docker 26.1.5 shows the keys of the client"
 
 
 @pytest.mark.parametrize(

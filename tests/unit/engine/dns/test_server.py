@@ -75,3 +75,10 @@ def test_an_error_with_one_sandbox_does_not_stop_the_service_of_another(service,
     monkeypatch.setattr(server, "SandboxResolver", resolver)
     service.reconcile(state_of(os.getpid(), start_time(os.getpid()), "bad", "good"))
     assert opened == [0, 1]
+
+
+def test_the_hosts_name_servers_are_kept_while_its_file_cannot_be_opened(service):
+    before = service._defaults
+    with no_descriptor_left():
+        service._host_changed()
+    assert service._defaults is before

@@ -9,6 +9,7 @@ import pytest
 
 from engine.ports.allocation import IN_USE
 from engine.ports.probe import BIND_LIMIT, HostProbe, free_ports, listens_on_ipv6
+from tests.unit.engine.conftest import no_descriptor_left
 
 
 @pytest.fixture
@@ -152,3 +153,8 @@ def test_reserved_ports_are_left_out(reserved, free):
 
 def test_ipv6_support_is_detected():
     assert listens_on_ipv6() is socket.has_ipv6
+
+
+def test_ipv6_does_not_count_as_missing_without_file_descriptors():
+    with no_descriptor_left(), pytest.raises(OSError, match="Too many open files"):
+        listens_on_ipv6()

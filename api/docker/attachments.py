@@ -1,0 +1,49 @@
+"""The attached clients of this service, so that the answer about a container's end comes after the last output."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+LAST_OUTPUT_SECONDS = 2.0
+"""Maximum seconds of the wait until the attached clients have got the last output."""
+
+
+class Attachments:
+    """The clients that are attached to containers now. Several threads may use one object."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._members: dict[threading.Event, tuple[str, float]] = {}
+
+    @contextmanager
+    def member(self, container_id: str) -> Iterator[None]:
+        """Count a client as attached to the container during the ``with`` block."""
+        left = threading.Event()
+        with self._lock:
+            self._members[left] = container_id, time.time()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._members[left]
+            left.set()
+
+    def await_output(self, container_id: str, ended: float) -> None:
+        """Wait until all clients that attached before the end of the container's run have got the run's last output.
+
+        ``ended`` is the time of this end in seconds since 1970. A client that attached later waits for the next run.
+        Because a client may not read its output, the wait ends after `LAST_OUTPUT_SECONDS`.
+        """
+        with self._lock:
+            known = self._members.items()
+            members = [left for left, (attached, since) in known if attached == container_id and since < ended]
+        deadline = time.monotonic() + LAST_OUTPUT_SECONDS
+        for left in members:
+            left.wait(max(0.0, deadline - time.monotonic()))
+
+
+ATTACHMENTS = Attachments()
+"""All clients that are attached through this service."""
