@@ -199,11 +199,13 @@ class BridgeDriver:
         options = bridge_options.parse(network)
         with session() as opened, netns.netns_fd(sandbox.path, sandbox.inode) as namespace:
             port = Port(opened, endpoint, options)
+            # Guard the port before it is up, because a process in the sandbox can already send. For the same reason, a
+            # failure deletes the port before its guard.
             apply(
                 (
                     Step("veth pair", lambda: port.create(namespace, interface), port.delete),
-                    Step("port", port.set_up),
                     Step("spoof guard", port.guard, port.release),
+                    Step("port", port.set_up, port.delete),
                     Step("interface", lambda: sandboxes.configure(sandbox, endpoint, interface)),
                 )
             )

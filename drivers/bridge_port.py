@@ -105,9 +105,15 @@ class Port:
           bridge.
         """
         if self.options.spoof_guard:
+            self._mark()
             spoof_guard.guard(self.name, self.endpoint)
         elif router_advertisements.are_accepted(self.options.bridge):
+            self._mark()
             spoof_guard.mute(self.name)
+
+    def _mark(self) -> None:
+        # Mark the port before the firewall has its elements, because the agent removes elements of unmarked ports.
+        link.change(self.session, link.index(self.name), ifalias=self.mark)
 
     def release(self) -> None:
         """Remove the firewall elements that `guard` added for the port; idempotent."""

@@ -20,7 +20,7 @@ UNREACHABLE = {4: (3, 3), 6: (1, 4)}
 TOO_BIG = {4: (3, 4), 6: (2, 0)}
 NEXT_MTU = 1280
 ETHERTYPE = {4: 0x0800, 6: 0x86DD}
-FRAGMENT = 44  # the next header number of IPv6 fragments
+FRAGMENT, DESTINATION_OPTIONS = 44, 60  # next header numbers of IPv6 extension headers
 EVERYBODY = "ff:ff:ff:ff:ff:ff"
 SOLICIT, ANNOUNCE, ROUTER = 135, 136, 134  # ICMPv6 types of neighbour discovery
 REPORT = 143  # ICMPv6 type of the multicast listener report (MLDv2)
@@ -60,6 +60,14 @@ def icmp(source: str, destination: str, message: bytes, hops: int = TTL) -> byte
     """Return an IP packet with an ICMP message. This function computes the checksum of the message."""
     protocol, pseudo = (1, False) if ip_address(source).version == 4 else (58, True)
     return ip(source, destination, protocol, _summed(source, destination, protocol, message, 2, pseudo=pseudo), hops)
+
+
+def with_options(packet: bytes, number: int) -> bytes:
+    """Return an IPv6 packet with ``number`` headers of destination options, of 8 bytes each, before its payload."""
+    header, payload, following = packet[:40], packet[40:], packet[6]
+    for _ in range(number):
+        payload, following = struct.pack("!4BI", following, 0, 1, 4, 0) + payload, DESTINATION_OPTIONS
+    return struct.pack("!4sHBB", header[:4], len(payload), following, header[7]) + header[8:] + payload
 
 
 def fragments(packet: bytes, first: int) -> list[bytes]:

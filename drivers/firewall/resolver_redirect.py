@@ -9,17 +9,21 @@ before they reach the container's own rules. Answers are changed after they have
 
 from __future__ import annotations
 
+import os
+import threading
+from collections.abc import Callable
 from functools import cache
 from ipaddress import IPv4Address
 from typing import Any, NamedTuple
 
+from drivers.errors import Busy
 from drivers.firewall import table_structure, transaction
 from drivers.firewall.notifications import NEW_GENERATION, Author, follow
 from drivers.firewall.table_structure import DELETE_TABLE, Structure
 from drivers.linux import libnftables, listeners, netns, nfnetlink
 from drivers.linux.attributes import read
 from drivers.linux.link_notifications import READS
-from drivers.linux.netlink import HEADER, Message, pending
+from drivers.linux.netlink import HEADER, Message, in_background, pending
 from drivers.linux.nfnetlink import NFGENMSG, table_header
 from drivers.model import Difference
 
@@ -31,6 +35,10 @@ LIMIT = 64
 """The maximum number of objects of one kind that are read from the table, to which root in the sandbox can add any."""
 SAMPLE_PORT = 0xABCD
 """A port number whose bytes occur in the rules only as that port, so that `_with_port` can replace them."""
+TIMEOUT_SECONDS = 0.5
+"""Maximum seconds for which the agent waits until the kernel has changed the rules of one sandbox."""
+WAITING_LIMIT = 8
+"""The maximum number of changes of one network namespace that have not ended yet."""
 DELETION = Message(DELETE_TABLE, 0, table_header(f"ip {TABLE}"))
 
 
@@ -58,19 +66,86 @@ def serving_port(address: IPv4Address) -> int:
 def redirect(address: IPv4Address, public: int, bound: int) -> None:
     """Redirect the resolver's address and public port (53) to port ``bound``, replacing an earlier redirection.
 
-    Runs in the calling thread's network namespace. Raises `DriverError` if the kernel refuses the redirection.
-    libnftables is not used, because it takes tens of milliseconds, and could crash on tables that a hostile program has
-    made in the namespace.
+    Runs in the calling thread's network namespace. Raises `DriverError` if the kernel refuses the redirection. Waits
+    for the kernel at most `TIMEOUT_SECONDS` (`_in_time`). libnftables is not used, because it takes tens of
+    milliseconds, and could crash on tables that a hostile program has made in the namespace.
     """
     messages = [_for_port(message, bound) for message in _sample(address, public).messages]
-    try:
-        transaction.send(messages)
-    except libnftables.Refused as error:
-        if not error.taken:
-            raise
-        # Delete the table only if it exists. Deleting a table is slow: when the nftables socket is closed after a
-        # deletion, the kernel first waits milliseconds for all readers of the table.
-        transaction.send([DELETION, *messages])
+
+    def make() -> None:
+        try:
+            transaction.send(messages)
+        except libnftables.Refused as error:
+            if not error.taken:
+                raise
+            # Delete the table only if it exists. Deleting a table is slow: when the nftables socket is closed after a
+            # deletion, the kernel first waits milliseconds for all readers of the table.
+            transaction.send([DELETION, *messages])
+
+    _in_time(make)
+
+
+def _in_time(change: Callable[[], None]) -> None:
+    """Change the rules in a separate thread, and wait at most `TIMEOUT_SECONDS` for the change.
+
+    Runs in the calling thread's network namespace, which the separate thread inherits. Raises the error of the change.
+    A later error is ignored, because the agent's repair adds missing rules. Raises `Busy` if `WAITING_LIMIT` changes of
+    the namespace already wait.
+
+    The kernel makes only one nftables transaction of a namespace at a time. The owner of the namespace can therefore
+    delay the change without limit, but the agent must serve the other sandboxes.
+    """
+    failures: list[Exception] = []
+    done = threading.Event()
+
+    def run() -> None:
+        try:
+            change()
+        except Exception as error:
+            failures.append(error)
+        finally:
+            done.set()
+
+    _waiting_changes.add(run)
+    done.wait(TIMEOUT_SECONDS)
+    if failures:
+        raise failures[0]
+
+
+class _WaitingChanges:
+    """The changes that have not ended yet, by the inode number of their network namespace.
+
+    One thread for each namespace makes its changes in their order. Otherwise a late redirection could follow its own
+    removal.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._changes: dict[int, list[Callable[[], None]]] = {}
+
+    def add(self, change: Callable[[], None]) -> None:
+        """Add a change of the calling thread's network namespace; start the namespace's thread if it has none."""
+        namespace = os.stat("/proc/thread-self/ns/net").st_ino
+        with self._lock:
+            changes = self._changes.setdefault(namespace, [])
+            if len(changes) == WAITING_LIMIT:
+                raise Busy(f"nftables: {WAITING_LIMIT} earlier changes of this network namespace still wait")
+            changes.append(change)
+            if len(changes) > 1:
+                return
+        in_background(lambda: self._make(namespace, changes))
+
+    def _make(self, namespace: int, changes: list[Callable[[], None]]) -> None:
+        while True:
+            changes[0]()
+            with self._lock:
+                del changes[0]
+                if not changes:
+                    del self._changes[namespace]
+                    return
+
+
+_waiting_changes = _WaitingChanges()
 
 
 def _for_port(message: Message, port: int) -> Message:
@@ -87,10 +162,11 @@ def _for_port(message: Message, port: int) -> Message:
 def remove(bound: int) -> None:
     """Delete the redirection of the resolver's port 53, if it leads to port ``bound``; idempotent.
 
-    Runs in the calling thread's network namespace. Raises `DriverError` if the kernel refuses the deletion.
+    Runs in the calling thread's network namespace. Raises `DriverError` if the kernel refuses the deletion. Waits
+    for the kernel at most `TIMEOUT_SECONDS` (`_in_time`).
     """
-    if bound and bound_port() == bound:
-        transaction.send([DELETION])
+    if bound:
+        _in_time(lambda: transaction.send([DELETION]) if bound_port() == bound else None)
 
 
 def compare(address: IPv4Address, public: int, bound: int) -> list[Difference]:
@@ -175,8 +251,11 @@ class RedirectWatch:
         return changed
 
     def close(self) -> None:
-        """Close the watch; idempotent."""
-        self._socket.close()
+        """Close the watch in a separate thread; idempotent.
+
+        The kernel closes the socket only after all waiting nftables transactions of the namespace.
+        """
+        in_background(self._socket.close)
 
 
 def script(address: IPv4Address, public: int, bound: int) -> str:

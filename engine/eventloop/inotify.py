@@ -173,19 +173,19 @@ def watch_directory(directory: str | os.PathLike[str], mask: int) -> int:
     """Return a file descriptor that becomes readable when files in a directory change; the caller closes it.
 
     ``mask`` has the inotify events to report. A read of the descriptor blocks until a file changes. If the user has no
-    inotify descriptor left, the result is a timer that becomes readable every `TIMER_SECONDS` seconds. By default, a
-    user may open 128 inotify descriptors (fs.inotify.max_user_instances). Raises OSError, for example if the directory
-    is missing.
+    inotify descriptor or no watch left, the result is a timer that becomes readable every `TIMER_SECONDS` seconds. By
+    default, a user may open 128 inotify descriptors (fs.inotify.max_user_instances). Raises OSError, for example if the
+    directory is missing.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     fd: int = libc.inotify_init1(os.O_CLOEXEC)
-    if fd < 0 and ctypes.get_errno() == errno.EMFILE and os.path.isdir(directory):
+    if fd >= 0 and libc.inotify_add_watch(fd, os.fsencode(directory), ctypes.c_uint32(mask)) >= 0:
+        return fd
+    code = ctypes.get_errno()
+    os.close(fd) if fd >= 0 else None
+    if code in EXHAUSTED and os.path.isdir(directory):
         return _timer(libc)
-    if fd < 0 or libc.inotify_add_watch(fd, os.fsencode(directory), ctypes.c_uint32(mask)) < 0:
-        code = ctypes.get_errno()
-        os.close(fd) if fd >= 0 else None
-        raise OSError(code, os.strerror(code), os.fspath(directory))
-    return fd
+    raise OSError(code, os.strerror(code), os.fspath(directory))
 
 
 def _timer(libc: ctypes.CDLL) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import os
 import select
 import sys
 import time
@@ -25,6 +26,8 @@ TURN = 8
 """Maximum number of low-priority (background) handlers that the loop calls before it polls all descriptors again."""
 FEW_TIMERS = 64
 """Cancelled timers are removed from the loop's queue early only if there are more than this number of them."""
+_FIRST_USER, _USERS = 1 << 20, 1 << 30
+"""The first of the user ids from which `_open_epoll` takes one, and their number."""
 
 
 class Timer:
@@ -43,11 +46,34 @@ class Timer:
             self._loop.count_cancelled()
 
 
+def _open_epoll() -> select.epoll:
+    """Return a new epoll descriptor; if this process is root's, its watches count for a random user id.
+
+    The kernel limits the number of watches for each real user id (epoll(7), max_user_watches). The root user of a
+    container has root's id, and could use up the limit. The loop could then watch no further descriptor. A container
+    with CAP_SETUID can also use up the limit of any user id that it knows, so the id is random.
+
+    An epoll descriptor keeps the user id of its creation. The real user id gives no rights, and changes for this call
+    only. Because it changes for all threads (setresuid(2)), a process creates its loop before it starts a thread.
+    """
+    if os.geteuid() != 0:
+        return select.epoll()
+    user = os.getuid()
+    try:
+        os.setresuid(_FIRST_USER + int.from_bytes(os.urandom(4)) % _USERS, -1, -1)
+    except OSError:  # this process lacks CAP_SETUID, or its user namespace has no such id
+        return select.epoll()
+    try:
+        return select.epoll()
+    finally:
+        os.setresuid(user, -1, -1)
+
+
 class DescriptorWatcher:
     """A set of watched file descriptors, each with its handler."""
 
     def __init__(self, *, catches: bool) -> None:
-        self._epoll = select.epoll()
+        self._epoll = _open_epoll()
         self._handlers: dict[int, Handler] = {}
         self._resting: dict[int, Timer] = {}
         self._catches = catches

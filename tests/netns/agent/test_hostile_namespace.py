@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -102,18 +106,70 @@ def test_rules_in_a_connected_namespace_do_not_end_the_agent(attacked, owned, ne
     assert attacked.agent() == before
 
 
+OCCUPIERS = 250
+OCCUPY = f"""
+import os
+from drivers.linux.nfnetlink import NETFILTER
+from drivers.linux.netlink import Session
+from tests.netns.nftables_messages import DELETE_TABLE, NEW_TABLE, change_tables
+
+def occupy(name):
+    while True:
+        change_tables((NEW_TABLE, {{1: name}}))
+        change_tables((DELETE_TABLE, {{1: name}}))
+        Session(NETFILTER).close()
+
+for number in range({OCCUPIERS}):
+    if os.fork() == 0:
+        occupy(b"t%d\\0" % number)
+print("begun", flush=True)
+os.wait()
+"""
+"""A program whose processes all change nftables tables in their namespace, so that each transaction waits for others.
+
+Each deletion makes the kernel hold the namespace's lock for a grace period of RCU.
+"""
+
+
+@pytest.fixture
+def occupied(owned) -> Iterator[int]:
+    """The pid of ``owned``. In its network namespace, the kernel makes each nftables transaction after seconds only."""
+    enter = ["nsenter", "-t", str(owned), "-U", "-n", "--preserve-credentials"]
+    argv = [*enter, sys.executable, "-c", OCCUPY]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        yield owned
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_transactions_in_a_connected_namespace_do_not_delay_the_names_of_others(attacked, occupied):
+    """The kernel makes one nftables transaction of a namespace at a time, and the agent's own must wait."""
+    place = f"netns:/proc/{occupied}/ns/net"
+    sandbox, times = attacked.paths_of["web"], []
+    for words in (["connect", "app", place], ["disconnect", "app", place]):
+        command = threading.Thread(target=attacked.hawse, args=["network", *words])
+        command.start()
+        while command.is_alive():
+            began = time.monotonic()
+            answer(sandbox, "web")
+            times.append(time.monotonic() - began)
+        command.join()
+    assert max(times) < 1.5
+
+
 def test_the_repair_of_a_redirection_reads_no_tables_into_the_process(netns, monkeypatch):
     """libnftables could crash if it read a table that another program has made in the namespace."""
     address = IPv4Address("127.0.0.11")
     resolver_redirect._sample(address, wire.PORT)  # made in a namespace of its own
     monkeypatch.setattr(libnftables, "_execute", None)
 
-    def repair() -> int:
+    def repair() -> None:
         for port in (5300, 5353):
             resolver_redirect.redirect(address, wire.PORT, port)
-        return resolver_redirect.bound_port()
 
-    assert namespaces.run_in_netns(netns.path, repair) == 5353
+    namespaces.run_in_netns(netns.path, repair)
+    until(lambda: namespaces.run_in_netns(netns.path, resolver_redirect.bound_port) == 5353)  # may be late under load
 
 
 @pytest.mark.parametrize("comment", ["²", "65536"])

@@ -324,6 +324,19 @@ class World:
         send(sender.path, icmp_error(source, destination[0], quoted))
         return heard(victim, SILENCE) == b"error"
 
+    def peer_complains(self, at: str) -> bool:
+        """Send an ICMP error from the peer about a flow between the host and a container; return whether it arrives.
+
+        The error goes to the host if ``at`` is "near", and to the container if ``at`` is "far".
+        """
+        near, far = udp_socket(self.host.path, ("172.30.0.1", 5011)), udp_socket(self.friend.path, (FRIEND, 5011))
+        with near, far:
+            near.connect((FRIEND, 5011))
+            talk = Talk(near, far, ("172.30.0.1", 5011), (FRIEND, 5011))
+            places = [talk.near_place, talk.far_place]
+            target, other = places if at == "near" else places[::-1]
+            return self.ends(self.peer, PEER, talk, at=at, quoted=udp(*target, *other))
+
     def refused(self, client, address: str, port: int) -> bool:
         """Send a datagram to a port; return whether the client gets the ICMP error that the port is closed."""
         version = ip_address(address).version

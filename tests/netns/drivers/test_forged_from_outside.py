@@ -11,8 +11,9 @@ import struct
 import pytest
 
 from drivers.linux.echo import checksum
-from tests.netns.drivers.test_forged_packets import HOST, Flow, heard, opened
-from tests.packets import ethernet, send, send_frame, udp
+from tests.conftest import until
+from tests.netns.drivers.test_forged_packets import HOST, Flow, heard, opened, path_mtu
+from tests.packets import NEXT_MTU, TOO_BIG, UNREACHABLE, ethernet, icmp_error, send, send_frame, udp
 
 pytestmark = pytest.mark.netns
 
@@ -20,6 +21,8 @@ SUBNETS = ("172.30.0.0/16", "fd00:30::/64")
 CLIENT, SERVER = {4: "172.30.0.2", 6: "fd00:30::2"}, {4: "172.30.0.3", 6: "fd00:30::3"}
 GATEWAY = {4: "172.30.0.1", 6: "fd00:30::1"}
 NEIGHBOUR = {4: "192.168.99.99", 6: "fd99::99"}
+ROUTER = {4: "192.168.99.98", 6: "fd99::98"}
+OTHER_SUBNETS, OTHER_CLIENT = ("172.31.0.0/16", "fd00:31::/64"), {4: "172.31.0.2", 6: "fd00:31::2"}
 INNER, PUBLISHED = 50, 8080
 LOOSE_SOURCE_ROUTE, NO_OPERATION = 131, 1
 
@@ -54,6 +57,60 @@ def test_a_neighbour_sends_nothing_into_a_flow_to_a_container(lab, peer, network
         if not from_host:
             send(peer.path, udp(*far_place, *near_place))
         assert flow.untouched()
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("from_host", [False, True], ids=["from a container", "from the host"])
+def test_an_error_of_a_neighbour_ends_no_flow_to_a_container(lab, peer, network, version, from_host):
+    client, server = lab.container(network, 2), lab.container(network, 3)
+    near_place, far_place = ((GATEWAY if from_host else CLIENT)[version], 1111), (SERVER[version], 2222)
+    sender = lab.host if from_host else client
+    assert lab.pings(sender, far_place[0])
+    near = opened(sender.path, version, near_place[1], far_place, near_place[0])
+    far = opened(server.path, version, far_place[1], near_place, far_place[0])
+    with near, far:
+        flow = Flow(near, far, near_place, far_place, near_place)
+        assert flow.works()
+        mtus = [path_mtu(sock, version) for sock in (near, far)]
+        for kind in (TOO_BIG, UNREACHABLE):
+            send(peer.path, icmp_error(NEIGHBOUR[version], far_place[0], udp(*far_place, *near_place), kind))
+            send(peer.path, icmp_error(NEIGHBOUR[version], near_place[0], udp(*near_place, *far_place), kind))
+        assert flow.untouched()
+        assert [path_mtu(sock, version) for sock in (near, far)] == mtus
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_an_error_of_a_neighbour_ends_no_flow_from_a_container_to_a_published_port(lab, peer, network, version):
+    """The client is on another network. The error quotes the client's packet as it reaches the server."""
+    server = published(lab, network)
+    client, address = lab.container(lab.network("n2", *OTHER_SUBNETS), 2), OTHER_CLIENT[version]
+    for subnet, gateway in zip(OTHER_SUBNETS, HOST.values(), strict=True):
+        peer.sh(f"ip route add {subnet} via {gateway}")
+    near = opened(client.path, version, 1111, (HOST[version], PUBLISHED), address)
+    with near, opened(server.path, version, INNER) as far:
+        near.send(b"question")
+        assert heard(far, 5) == b"question"
+        mtu = path_mtu(near, version)
+        for kind in (TOO_BIG, UNREACHABLE):
+            quoted = udp(address, 1111, SERVER[version], INNER)
+            send(peer.path, icmp_error(NEIGHBOUR[version], address, quoted, kind))
+        assert heard(near) == b""
+        assert path_mtu(near, version) == mtu
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_errors_about_a_flow_from_a_container_to_the_outside_arrive(lab, peer, network, version):
+    client = lab.container(network, 2)
+    near = opened(client.path, version, 1111, (NEIGHBOUR[version], 2222), CLIENT[version])
+    with near, opened(peer.path, version, 2222) as far:
+        near.send(b"question")
+        assert heard(far, 5) == b"question"
+        quoted = udp(HOST[version], 1111, NEIGHBOUR[version], 2222)
+        send(peer.path, icmp_error(ROUTER[version], HOST[version], quoted, TOO_BIG))
+        until(lambda: path_mtu(near, version) == NEXT_MTU)
+        send(peer.path, icmp_error(ROUTER[version], HOST[version], quoted, UNREACHABLE))
+        with pytest.raises(ConnectionRefusedError):
+            near.recv(100)
 
 
 @pytest.mark.parametrize("version", [4, 6])

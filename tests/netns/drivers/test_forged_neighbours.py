@@ -8,7 +8,7 @@ from ipaddress import IPv6Address
 
 import pytest
 
-from tests.packets import ANNOUNCE, SOLICIT, ethernet, fragments, icmp, send_frame
+from tests.packets import ANNOUNCE, SOLICIT, ethernet, fragments, icmp, send_frame, with_options
 
 pytestmark = pytest.mark.netns
 
@@ -50,6 +50,26 @@ def test_no_advertisement_claims_another_address(lab, guarded, filtered, first):
         send_frame(mallory.path, ethernet(victim.endpoint.mac, mallory.endpoint.mac, sent))
     assert lab.pings(mallory, VICTIM), "the frames before this ping have been handled"
     assert friend.endpoint.mac in victim.run("ip", "neigh", "show", FRIEND)
+
+
+@pytest.mark.parametrize("filtered", ["0", "1"], ids=["bridged packets not filtered", "bridged packets filtered"])
+@pytest.mark.parametrize("options", [1, 2, 3])
+@pytest.mark.parametrize("first", [8, 16], ids="first fragment of {} bytes".format)
+def test_no_advertisement_behind_extension_headers_claims_another_address(lab, guarded, filtered, options, first):
+    """The advertisement begins in the second fragment, so that the first one shows no type of a message."""
+    lab.host.sh(f"echo {filtered} > /proc/sys/net/bridge/bridge-nf-call-ip6tables")
+    mallory, victim, friend = guarded
+    for sent in fragments(with_options(claim(mallory.endpoint.mac), options), first):
+        send_frame(mallory.path, ethernet(victim.endpoint.mac, mallory.endpoint.mac, sent))
+    assert lab.pings(mallory, VICTIM), "the frames before this ping have been handled"
+    assert friend.endpoint.mac in victim.run("ip", "neigh", "show", FRIEND)
+
+
+@pytest.mark.parametrize("filtered", ["0", "1"], ids=["bridged packets not filtered", "bridged packets filtered"])
+def test_fragments_of_a_container_arrive(lab, guarded, filtered):
+    lab.host.sh(f"echo {filtered} > /proc/sys/net/bridge/bridge-nf-call-ip6tables")
+    mallory = guarded[0]
+    assert mallory.run("ping", "-6", "-c1", "-W2", "-s4000", VICTIM)
 
 
 def test_no_container_makes_another_one_lose_an_address_as_a_duplicate(guarded):

@@ -8,11 +8,21 @@ from __future__ import annotations
 
 import socket
 import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from msgspec.structs import replace
 
+from drivers import bridge_options, bridge_port
+from drivers import sandbox as sandboxes
+from drivers.bridge_port import Port
+from drivers.errors import DriverError
 from drivers.linux import netns as namespaces
+from drivers.linux.netlink import session
+from drivers.model import EndpointSpec
 from tests.packets import broadcast, icmp, ip, udp
 
 pytestmark = pytest.mark.netns
@@ -218,6 +228,81 @@ def test_spoof_guard_holds_a_container_to_its_own_addresses(lab, peer, guarded, 
     # With the spoof guard, frames from a MAC that hawse did not assign reach no other container.
     liar.run("ip", "link", "set", "eth0", "address", "02:42:ff:ff:ff:ff")
     assert lab.pings(liar, "172.30.0.3", patience) is gets_through
+
+
+TEST_TYPE = 0x88B5  # an Ethernet type for experiments (IEEE 802)
+FORGED = bytes.fromhex("ffffffffffff 024200000099 88b5") + b"forged".ljust(46)
+"""A frame to all containers, with a MAC that no container has."""
+FORGE = f"""
+import fcntl, socket, struct
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+print("begun", flush=True)
+while True:
+    try:
+        fcntl.ioctl(sock, 0x8914, struct.pack("16sH14x", b"eth0", 0x1))  # SIOCSIFFLAGS, IFF_UP
+        wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        wire.bind(("eth0", 0))
+        while True:
+            wire.send({FORGED!r})
+    except OSError:
+        pass
+"""
+"""A program that brings eth0 up as soon as it exists, and sends forged frames all the time."""
+
+
+@contextmanager
+def forging(liar, victim) -> Iterator[None]:
+    """Forge frames in the sandbox ``liar`` all the time; at the end, assert that ``victim`` has got none of them."""
+    wire = namespaces.run_in_netns(victim.path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
+    wire.bind(("eth0", TEST_TYPE))
+    wire.settimeout(0.1)
+    argv = ["ip", "netns", "exec", liar.namespace, sys.executable, "-c", FORGE]
+    with wire, subprocess.Popen(argv, stdout=subprocess.PIPE) as forger:
+        try:
+            assert forger.stdout is not None
+            forger.stdout.readline()
+            yield
+            with pytest.raises(TimeoutError):
+                wire.recv(100)
+        finally:
+            forger.kill()
+
+
+def test_spoof_guard_begins_before_the_first_frame(lab):
+    """The owner of a connected namespace brings the interface up while hawse still connects it."""
+    n1 = lab.network("n1", "172.30.0.0/16", options={"com.hawse.bridge.spoof_guard": "true"})
+    liar, victim = lab.sandbox(), lab.container(n1, 3)
+    with forging(liar, victim):
+        lab.host.sh("nft delete table bridge hawse")  # the guard then takes longer, because it makes the table
+        lab.join(liar, n1, 2)
+
+
+def test_spoof_guard_ends_after_the_last_frame_of_a_failed_join(lab, monkeypatch):
+    def fail(*_) -> None:
+        raise DriverError("the owner of the namespace has changed the interface")
+
+    n1 = lab.network("n1", "172.30.0.0/16", options={"com.hawse.bridge.spoof_guard": "true"})
+    liar, victim = lab.sandbox(), lab.container(n1, 3)
+    monkeypatch.setattr(sandboxes, "configure", fail)
+    with forging(liar, victim):
+        for _ in range(5):
+            with pytest.raises(DriverError, match="the owner"):
+                lab.join(liar, n1, 2)
+
+
+def test_the_agent_knows_a_port_with_the_spoof_guard_before_it_is_up(lab):
+    """The agent removes elements of the spoof guard that belong to no port with hawse's mark."""
+    n1 = lab.network("n1", "172.30.0.0/16", options={"com.hawse.bridge.spoof_guard": "true"})
+    sandbox, endpoint = lab.sandbox(), lab.endpoint(n1, 2)
+
+    def make() -> list[tuple[str, EndpointSpec]]:
+        with session() as opened, namespaces.netns_fd(sandbox.path) as namespace:
+            port = Port(opened, endpoint, bridge_options.parse(n1))
+            port.create(namespace, "eth0")
+            port.guard()
+        return bridge_port.guarded([(n1, [endpoint])])
+
+    assert [known for _, known in lab.on_host(make)] == [endpoint]
 
 
 def test_spoof_guard_forgets_a_port_that_left(lab):

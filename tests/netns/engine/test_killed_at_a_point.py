@@ -109,6 +109,23 @@ def test_connect_leaves_the_ports_where_they_were(web, where):
 
 
 @pytest.mark.parametrize(
+    "where", ["drivers.firewall.spoof_guard.guard", "drivers.bridge_port.Port.set_up", "drivers.sandbox.configure"]
+)
+def test_a_connect_leaves_no_port_and_no_element_of_the_spoof_guard(web, where):
+    """The command is killed before the guard, before the port is up, or after it is up."""
+    web.hawse("network", "create", "-o", "com.hawse.bridge.spoof_guard=true", "held")
+    killed(web, where, "network", "connect", "held", "web")
+    web.hawse("network", "create", "any")
+    bridge = f"br-{web.hawse('network', 'inspect', '-f', '{{.Id}}', 'held').stdout[:12]}"
+    until(lambda: not web.sh(f"ip -o link show master {bridge}"))
+    until(lambda: "elements" not in web.sh("nft list table bridge hawse", check=False))  # there may be no table
+    web.hawse("network", "connect", "held", "web")
+    port = web.sh(f"ip -o link show master {bridge}").split()[1].split("@")[0]
+    assert port in web.sh("nft list set bridge hawse ports")
+    assert "UP" in web.sh(f"ip -o link show {port}")
+
+
+@pytest.mark.parametrize(
     "where",
     [
         "engine.endpoints.reservation.release_endpoint",

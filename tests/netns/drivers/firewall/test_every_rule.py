@@ -36,7 +36,19 @@ from tests.netns.drivers.rule_world import (
     complains_to_host,
 )
 from tests.netns.routers import MACS
-from tests.packets import ANNOUNCE, EVERYBODY, REPORT, ROUTER, SOLICIT, TOO_BIG, icmp_error, udp, vxlan
+from tests.packets import (
+    ANNOUNCE,
+    EVERYBODY,
+    REPORT,
+    ROUTER,
+    SOLICIT,
+    TOO_BIG,
+    fragments,
+    icmp_error,
+    udp,
+    vxlan,
+    with_options,
+)
 
 pytestmark = pytest.mark.netns
 
@@ -96,6 +108,7 @@ PROBES: dict[tuple[str, str], Probe] = {
     ("forward", "fe80::/10"): lambda w: not w.gets(w.shown6, w.linking, udp("fe80::77", 1, HOST6, 8087)),
     ("forward", "jump from_outside"): lambda w: not w.gets(w.bound, w.peer, udp("172.31.0.2", 1, FRIEND, PLAIN + 1)),
     ("from_outside", "ct direction reply"): lambda w: w.answers_by_its_own_link(),
+    ("from_outside", "jump networks_flows"): lambda w: not w.peer_complains(at="far"),
     ("from_outside", "type local"): lambda w: not w.gets(w.bound6, w.peer, udp(HOST6, 1, FRIEND6, PLAIN + 1)),
     ("from_outside", "@bridges return"): lambda w: w.gets(w.bound, w.peer, udp(ELSEWHERE, 1, FRIEND, PLAIN + 1)),
     ("from_outside", "@subnets4"): lambda w: not w.gets(w.bound, w.peer, udp("172.31.0.9", 1, FRIEND, PLAIN + 1)),
@@ -128,10 +141,15 @@ PROBES: dict[tuple[str, str], Probe] = {
     ("errors", "ct reply ip saddr . iifname"): lambda w: complains(w, w.web, "172.30.0.2", w.in4),
     ("errors", "ct reply ip6 saddr . iifname"): lambda w: complains(w, w.web, "fd00:30::2", w.in6),
     ("errors", "oifname @bridges drop"): lambda w: not complains(w, w.sourced, "172.33.0.2", w.to_behind, at="near"),
-    ("errors", "ct original ip saddr . meta nfproto"): lambda w: not complains(w, w.sourced, "172.33.0.2", w.out4),
-    ("errors", "ct original ip6 saddr . meta nfproto"): lambda w: not complains(w, w.sourced, "fd00:33::2", w.out6),
-    ("errors", "ct reply ip saddr . meta nfproto"): lambda w: not complains(w, w.sourced, "172.33.0.2", w.in4),
-    ("errors", "ct reply ip6 saddr . meta nfproto"): lambda w: not complains(w, w.sourced, "fd00:33::2", w.in6),
+    ("networks_flows", "ct original ip saddr . meta nfproto"): lambda w: (
+        not complains(w, w.sourced, "172.33.0.2", w.out4)
+    ),
+    ("networks_flows", "ct original ip6 saddr . meta nfproto"): lambda w: (
+        not complains(w, w.sourced, "fd00:33::2", w.out6)
+    ),
+    ("networks_flows", "ct reply ip saddr . meta nfproto"): lambda w: not complains(w, w.sourced, "172.33.0.2", w.in4),
+    ("networks_flows", "ct reply ip6 saddr . meta nfproto"): lambda w: not complains(w, w.sourced, "fd00:33::2", w.in6),
+    ("errors", "jump networks_flows"): lambda w: not complains(w, w.sourced, "172.33.0.2", w.out4),
     ("errors", "fib daddr . iif type local return"): lambda w: w.refused(w.host, NEXT_TO, 5999),
     ("errors", "fib daddr type local drop"): lambda w: not complains_to_host(w),
     ("between", "@trusted"): lambda w: w.sees(w.other, "172.30.0.2", 80, "172.31.0.2"),
@@ -145,7 +163,8 @@ PROBES: dict[tuple[str, str], Probe] = {
     ("no_icc", "ct state related"): lambda w: w.unfiltered(
         lambda: not complains(w, w.linking, "172.34.0.2", w.to_apart, at="near")
     ),
-    ("containers_to_host", "iifname != @bridges"): lambda w: w.gets(
+    ("containers_to_host", "jump networks_flows"): lambda w: not w.peer_complains(at="near"),
+    ("containers_to_host", "iifname != @bridges accept"): lambda w: w.gets(
         w.plain, w.far, udp("203.0.113.9", 1, "10.9.0.1", PLAIN)
     ),
     ("containers_to_host", "icmpv6 type"): lambda w: w.answers_link_local(),
@@ -203,6 +222,7 @@ def test_the_probe_of_each_rule_fails_without_the_rule(lab, peer):
 
 
 MAC, OTHER_MAC = "02:42:00:00:00:02", "02:42:00:00:00:99"
+ETHERNET_HEADER = 14  # bytes
 OWN, OTHER = "172.30.0.2", "172.30.0.9"
 OWN6, OTHER6, ALL_NODES = "fd00:30::2", "fd00:30::9", "ff02::1"
 
@@ -237,6 +257,12 @@ def icmpv6(source: str, kind: int, target: str = OWN6) -> bytes:
     return ethernet(0x86DD, struct.pack("!IHBB", 6 << 28, len(message), 58, 255) + addresses + message)
 
 
+def first_fragment(kind: int, options: int) -> bytes:
+    """Return a frame with the first 8 bytes of an ICMPv6 message, or of the ``options`` headers before the message."""
+    packet = with_options(icmpv6(OWN6, kind)[ETHERNET_HEADER:], options)
+    return ethernet(0x86DD, fragments(packet, 8)[0])
+
+
 def tagged(frame: bytes) -> bytes:
     """Return the frame with a VLAN tag of id 0."""
     return frame[:MACS] + bytes.fromhex("81000000") + frame[MACS:]
@@ -261,6 +287,7 @@ SPOOF_PROBES: dict[tuple[str, str], Sent] = {
     ("prerouting", "@ports goto sender"): Sent(ipv4(OTHER), False),
     ("muted_sender", "@ll,128,16"): Sent(tagged(tagged(icmpv6(OWN6, ROUTER))), False, muted=True),
     ("muted_sender", "nd-router-advert"): Sent(tagged(icmpv6(OWN6, ROUTER)), False, muted=True),
+    ("muted_sender", "jump first_fragment"): Sent(first_fragment(ROUTER, options=2), False, muted=True),
     ("sender", "@macs"): Sent(ipv4(OWN, OTHER_MAC), False),
     ("sender", "goto arp_sender"): Sent(arp(OWN), True),
     ("sender", "icmp code"): Sent(ethernet(0x0800, TOO_BIG_ERROR), False),
@@ -275,8 +302,11 @@ SPOOF_PROBES: dict[tuple[str, str], Sent] = {
     ("ipv6_sender", "nd-neighbor-advert"): Sent(icmpv6(OWN6, ANNOUNCE, OTHER6), False),
     ("ipv6_sender", "nd-neighbor-solicit"): Sent(icmpv6("::", SOLICIT, OTHER6), False),
     ("ipv6_sender", "ip6 saddr ::"): Sent(icmpv6("::", REPORT), True),
+    ("ipv6_sender", "jump first_fragment"): Sent(first_fragment(ANNOUNCE, options=2), False),
     ("ipv6_sender", "@addresses6 accept"): Sent(icmpv6(OWN6, SOLICIT), True),
     ("ipv6_sender", "drop"): Sent(icmpv6(OTHER6, SOLICIT), False),
+    ("first_fragment", "return"): Sent(first_fragment(REPORT, options=0), True),
+    ("first_fragment", "drop"): Sent(first_fragment(ANNOUNCE, options=2), False),
     ("own_target", "ip6 saddr ::"): Sent(icmpv6("::", SOLICIT), True),
     ("own_target", "iifname . ip6 saddr"): Sent(icmpv6(OWN6, ANNOUNCE), True),
     ("own_target", "drop"): Sent(icmpv6(OTHER6, ANNOUNCE), False),
@@ -327,6 +357,7 @@ class Wire:
 
 
 def test_the_probe_of_each_spoof_guard_rule_fails_without_the_rule(lab):
+    lab.host.sh("echo 0 > /proc/sys/net/bridge/bridge-nf-call-ip6tables")  # else the host keeps single fragments
     wire = Wire(lab)
     listed = rules(lab, spoof_guard.TABLE)
     assert sorted(SPOOF_PROBES.values()) == sorted(probe_of(rule, SPOOF_PROBES) for rule in listed), "one for each rule"

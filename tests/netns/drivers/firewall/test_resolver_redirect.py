@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from ipaddress import IPv4Address
 
 import pytest
 
-from drivers.firewall import resolver_redirect
+from drivers.errors import Busy
+from drivers.firewall import resolver_redirect, transaction
 from drivers.firewall.resolver_redirect import TABLE
 from drivers.linux import netns as namespaces
+from tests.conftest import until
 
 ADDRESS = IPv4Address("127.0.0.11")
 
@@ -40,3 +44,47 @@ def test_a_redirection_replaces_an_earlier_one_and_can_be_removed(netns):
         return [*ports, resolver_redirect.bound_port()]
 
     assert namespaces.run_in_netns(netns.path, change) == [5300, 5301, 5301, 0]
+
+
+@pytest.fixture
+def released(monkeypatch) -> threading.Event:
+    """The event until which the kernel makes no nftables transaction."""
+    event, send = threading.Event(), transaction.send
+
+    def send_late(messages) -> None:
+        event.wait()
+        send(messages)
+
+    monkeypatch.setattr(transaction, "send", send_late)
+    monkeypatch.setattr(resolver_redirect, "TIMEOUT_SECONDS", 0.01)
+    return event
+
+
+def test_a_late_redirection_does_not_follow_its_removal(netns, released):
+    def change() -> None:
+        resolver_redirect.redirect(ADDRESS, 53, 5300)
+        resolver_redirect.remove(5300)
+        resolver_redirect.redirect(ADDRESS, 53, 5301)
+        resolver_redirect.remove(5301)
+
+    namespaces.run_in_netns(netns.path, change)
+    threads = os.listdir("/proc/self/task")
+    released.set()
+    until(lambda: len(os.listdir("/proc/self/task")) < len(threads))
+    assert netns.run("nft", "list", "tables").stdout == ""
+
+
+def test_changes_that_wait_take_one_thread_and_are_limited(netns, released):
+    def change() -> int:
+        before = len(os.listdir("/proc/self/task"))
+        with pytest.raises(Busy):
+            for port in range(1, 100):
+                resolver_redirect.redirect(ADDRESS, 53, port)
+        return len(os.listdir("/proc/self/task")) - before
+
+    try:
+        assert namespaces.run_in_netns(netns.path, change) <= 1
+    finally:
+        released.set()
+    last = str(resolver_redirect.WAITING_LIMIT)
+    until(lambda: f"dport set {last} " in netns.run("nft", "list", "ruleset").stdout)

@@ -12,7 +12,8 @@ from drivers import sandbox as sandboxes
 from drivers.firewall import spoof_guard
 from drivers.linux import netns as namespaces
 from tests.conftest import until
-from tests.netns.routers import advertise, learnt
+from tests.netns.routers import MACS, advertise, advertisement, learnt
+from tests.packets import fragments, send_frame, with_options
 
 pytestmark = pytest.mark.netns
 
@@ -127,6 +128,21 @@ def test_vlan_tags_hide_no_advertisement_of_a_container(mybr, lan, tags):
     c1 = mybr.container(mybr.network("n1", V4, options=NAMED), 2)
     assert learnt(mybr.host, again=lambda: advertise(c1.path, tags=tags)) == []
     assert learnt(mybr.host, ARRIVAL, again=lambda: advertise(lan.path, tags=tags)), "the host reads such frames"
+
+
+def test_extension_headers_hide_no_advertisement_of_a_container(mybr, lan):
+    """The advertisement begins in the second fragment. With br_netfilter, the host joins the fragments."""
+    mybr.host.sh("echo 1 > /proc/sys/net/bridge/bridge-nf-call-ip6tables")
+    c1 = mybr.container(mybr.network("n1", V4, options=NAMED), 2)
+    frame, length = advertisement(), MACS + 2  # the length of the Ethernet header
+    frames = [frame[:length] + fragment for fragment in fragments(with_options(frame[length:], 2), 8)]
+
+    def advertise_in_fragments(path: str) -> None:
+        for each in frames:
+            send_frame(path, each)
+
+    assert learnt(mybr.host, again=lambda: advertise_in_fragments(c1.path)) == []
+    assert learnt(mybr.host, ARRIVAL, again=lambda: advertise_in_fragments(lan.path)), "the host reads such frames"
 
 
 def test_frames_of_a_vlan_pass_the_muted_port_of_a_container(mybr, lan):

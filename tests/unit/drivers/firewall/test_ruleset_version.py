@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from drivers.firewall import encoding, spoof_guard, table
 
-RULES = {"ruleset_9": "0c90a88c9cfe2e6dabf8323fca2f7c081936f82f3083755220f0530a330d15c9"}
+RULES = {"ruleset_12": "d275f29eb47aed5040de5cabdd9faf5ae5044cef173039cdb63e579eff3a9f4d"}
 """The version set of the rules, and the digest of all statements of both tables."""
 
 

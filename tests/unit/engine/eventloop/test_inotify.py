@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,3 +67,18 @@ def test_each_path_may_have_changed_after_the_kernel_has_dropped_events(loop, tm
     loop.run()
     assert events[-2:] == [("", 0), ("", DELETE_SELF)]
     watches.close()
+
+
+WITHOUT_WATCHES = 'echo 0 > /proc/sys/user/max_inotify_watches && exec "$0" -c "$1" "$2"'
+WATCH = """
+import select, sys
+from engine.eventloop.inotify import MODIFY, watch_directory
+print(bool(select.select([watch_directory(sys.argv[1], MODIFY)], [], [], 5)[0]))
+"""
+
+
+def test_a_directory_is_read_at_intervals_while_the_user_has_no_watch_left(tmp_path):
+    """The limit holds for a user namespace of its own, because all processes of the user share the host's."""
+    argv = ["unshare", "-Ur", "sh", "-c", WITHOUT_WATCHES, sys.executable, WATCH, str(tmp_path)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("True\n", "")
