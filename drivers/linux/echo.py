@@ -25,7 +25,7 @@ def answering(addresses: Iterable[IPAddress], seconds: float) -> set[IPAddress]:
     """
     waiting, answered = set(addresses), set[IPAddress]()
     identifier = os.getpid() & 0xFFFF
-    with ExitStack() as opened, selectors.DefaultSelector() as selector:
+    with ExitStack() as opened, selectors.PollSelector() as selector:
         versions = {address.version for address in waiting}
         sockets = {version: opened.enter_context(open_socket(version)) for version in versions}
         for version, sock in sockets.items():

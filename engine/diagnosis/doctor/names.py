@@ -204,7 +204,7 @@ def ask(probes: Iterable[Probe]) -> None:
     Blocks up to `ANSWER_SECONDS`. A query that has no answer after half of this time is sent again.
     """
     waiting = {probe.sock.fileno(): probe for probe in probes}
-    with selectors.DefaultSelector() as selector:
+    with selectors.PollSelector() as selector:
         for probe in waiting.values():
             selector.register(probe.sock, selectors.EVENT_READ, probe)
         for _ in range(2):
@@ -215,7 +215,7 @@ def ask(probes: Iterable[Probe]) -> None:
         probe.sock.close()
 
 
-def _receive(selector: selectors.DefaultSelector, waiting: Mapping[int, Probe]) -> None:
+def _receive(selector: selectors.PollSelector, waiting: Mapping[int, Probe]) -> None:
     end = time.monotonic() + ANSWER_SECONDS / 2
     while any(probe.waits for probe in waiting.values()):
         ready = selector.select(max(0.0, end - time.monotonic()))
