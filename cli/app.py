@@ -83,7 +83,7 @@ def shell_colours(text: str) -> str:
 
 
 def _escaping() -> ModuleType:
-    """Import and return `cli.output.terminal_escapes`, which only output to a terminal needs."""
+    """Import and return `cli.output.terminal_escapes`. The module is needed only if the output goes to a terminal."""
     from cli.output import terminal_escapes
 
     return terminal_escapes

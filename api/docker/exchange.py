@@ -221,10 +221,10 @@ class Exchange:
         )
 
     def hijack(self, content_type: str) -> Hijacked:
-        """Answer 101 if the client asks for an upgrade, else 200; return the connection without HTTP.
+        """Answer 101 if the client asks for an upgrade, else 200; return the raw connection, without further HTTP.
 
         ``content_type`` is the media type of an answer 101. As in Docker, an answer 200 always has the media type of a
-        stream without frames, even if the output has frames. Raises ClientGone.
+        raw stream, even if stdout and stderr are sent in frames. Raises ClientGone.
         """
         for _ in self.body():
             pass  # discard the rest of the body; the client's input follows it

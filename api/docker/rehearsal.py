@@ -66,5 +66,5 @@ def warm_up(until: Callable[[], bool]) -> None:
 
 
 def forget() -> None:
-    """Remove the directory of the scratch host, a database that idle workers read; idempotent."""
+    """Remove the scratch host: the directory with the database that idle workers read; idempotent."""
     shutil.rmtree(scratch(), ignore_errors=True)

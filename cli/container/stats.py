@@ -134,7 +134,7 @@ def share(before: Json, now: Json) -> float:
 def memory(document: Json) -> tuple[int, int]:
     """Return the container's used memory and this host's memory in bytes; both are 0 if the container does not run.
 
-    ``document`` is the container's document of one reading.
+    ``document`` is the container's document of GET /containers/{id}/stats.
     """
     return document["memory_stats"].get("usage", 0), document["memory_stats"].get("limit", 0)
 

@@ -243,8 +243,8 @@ def printable(value: Value | None) -> Value | None:
 
     - For None, the result is a string with the text ``<no value>``.
     - For a nil pointer, the result is this pointer.
-    - For any other pointer, the following rules apply to the value that it refers to. This value is addressable.
-    - For an addressable value whose pointer type alone has a String method, the result is a pointer to the value.
+    - For any other pointer, the following rules apply to the value that it refers to, which is always addressable.
+    - For an addressable value, the result is a pointer to the value if only the pointer's type has a String method.
     - For any other value, the result is the value itself.
     """
     if value is None:

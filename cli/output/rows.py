@@ -22,11 +22,11 @@ JSON = "{{json .}}"
 
 
 class FormatContext:
-    """One row of a list, with the values that the methods of the row return to a template.
+    """One row of a list, with the values that a template gets for names such as ``.ID`` or ``.Label "x"``.
 
     - ``type_name``: the Go type that error messages show (``*network.networkContext``)
-    - ``fields``: maps each field to its value, or to a function that returns the value
-    - ``lookups``: maps each method that has an argument, such as Label, to a function
+    - ``fields``: maps each name to its value, or to a function that returns the value
+    - ``lookups``: maps each name that takes an argument, such as Label, to a function of this argument
     - ``newer``: fields that Docker 26.1.5 does not have; templates may use them, but JSON does not contain them
     - ``protect``: a function that is applied to every value before the value is shown
     """

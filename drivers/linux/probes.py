@@ -128,13 +128,14 @@ class Probe:
         return made
 
     def _bind_elsewhere(self, made: socket.socket) -> None:
-        """Bind the socket ``made`` to a random port; raises `PortsExhausted` if a program would get no source port.
+        """Bind the socket ``made`` to a random port, which may be outside the namespace's range of source ports.
 
-        The caller has found no unused port in the namespace's range of source ports:
+        The caller has found no unused port in the range. Raises `PortsExhausted` if other programs in the namespace
+        therefore get no source port for this target:
 
         - UDP sockets cannot share a port, so UDP always raises the error.
-        - TCP connections to different targets can share a port. An attempt to connect shows whether a program would get
-          a port.
+        - TCP connections to different targets can share a port. This method tries to connect, to see whether a program
+          gets one.
         """
         protocol = "tcp" if made.type == socket.SOCK_STREAM else "udp"
         if protocol == "udp" or self._has_no_port(made.family):

@@ -69,8 +69,8 @@ class RepairThread:
         self._foreign, self._by, self._stopped = False, "", False
         self._postponed = False  # True if the last repair left differences, because a command had locked the store
         self.fight = ""  # a sentence about another program that repeatedly undoes the repairs, or ""
-        # True after the first successful comparison, which replaces even a firewall table of a newer version of hawse.
-        # Only later comparisons send ``superseded`` because of such a table.
+        # True after the first successful comparison. Until then, the repair replaces a firewall table of a newer hawse.
+        # Afterwards, such a table means that a newer version of hawse is in use: the thread sends ``superseded``.
         self._settled = False
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._listening = threading.Event()

@@ -110,7 +110,7 @@ def record_of(
     the result together with the first endpoint.
 
     - If ``known`` is running, the result is a copy of ``known`` with the inode of ``namespace`` and the requested
-      restart policy, if any. If both have the same path, the copy also has the process of ``namespace``.
+      restart policy, if any. If ``known`` has the path of ``namespace``, the copy also has its pid and start time.
     - If ``known`` is not running, the result is a new record with the id ``container_id`` and the name of ``known``.
     - If ``known`` is None, the result is a new record with the id ``container_id``. Its name is the one that the user
       asks for, or else the namespace's default name.

@@ -36,9 +36,9 @@ def _past_path(host: Host, record: ContainerRecord) -> str:
 def rollback(host: Host, container_id: str) -> None:
     """Undo all steps of a start that failed or was killed; idempotent.
 
-    Works even if the process and its namespace no longer exist. If the container waits for an automatic restart, its
-    addresses and ports stay reserved, because a killed start is repeated. After a failed start, `record_failure`
-    releases them.
+    Works even if the process and its namespace no longer exist. The addresses and ports of an automatic restart stay
+    reserved: a killed start is repeated, and needs them. A failed start is not repeated, and `record_failure` releases
+    them afterwards.
     """
     with host.store.read() as reader:
         record = reader.container(container_id)

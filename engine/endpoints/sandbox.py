@@ -180,11 +180,12 @@ def dismiss_all_siblings(host: Host, sandboxes: Iterable[Sequence[JoinedEndpoint
 def _crossings(
     host: Host, pairs: Iterable[tuple[JoinedEndpoint, JoinedEndpoint]]
 ) -> Iterator[tuple[Multihomed, Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]]]:
-    """Yield each driver with the source addresses that it must allow or forbid on its networks.
+    """Yield each driver with its networks, and with the addresses that packets may have there from other networks.
 
-    Each of ``pairs`` has two endpoints of one sandbox. The packets leave through the first endpoint, with a source
-    address of the second. A pair gives the item (network of the first endpoint, addresses of the second endpoint) for
-    the driver of this network. Drivers that do not implement `Multihomed` are left out.
+    A sandbox on two networks can send packets through one network with its address on the other. Each of ``pairs`` has
+    two endpoints of one sandbox: the packets leave through the first endpoint, with a source address of the second. A
+    pair gives the item (network of the first endpoint, addresses of the second endpoint). The caller tells the driver
+    to allow or to forbid these source addresses. Drivers that do not implement `Multihomed` are left out.
     """
     by_driver: dict[str, list[tuple[NetworkSpec, Sequence[IPAddress]]]] = {}
     for member, other in pairs:

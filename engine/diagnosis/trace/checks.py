@@ -377,7 +377,10 @@ def _reverse(place: Place, interface: str, sender: IPAddress) -> list[Culprit]:
 
 
 def _too_small(name: str, size: int, other: str, other_size: int, place: Place, owner: Place) -> Culprit:
-    """Return the culprit for the interface ``name`` in ``place``; ``owner`` is its container."""
+    """Return the culprit for an interface with a smaller MTU than the interface ``other``.
+
+    The interface ``name`` is in the namespace of ``place``, and belongs to the container ``owner``.
+    """
     whose = f"of {owner.name}"
     detail = (
         f"{name} {whose} has an MTU of {size}, {other} of {other_size}: packets above {size} bytes are dropped silently"
