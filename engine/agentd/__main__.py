@@ -84,6 +84,24 @@ def main() -> int:
     if not unit.runs_this_process:
         cgroup.leave()
         attributes.become_service()
+    agent = _run(root, run_dir, lock, claimed, unit)
+    if unit.runs_this_process or not agent.signalled:
+        guarded.forget(str(run_dir), guarded.AGENT)
+    os.close(lock)
+    if agent.superseded and not unit.runs_this_process:
+        claimed.close()
+        time.sleep(YIELD_SECONDS)
+        client.launch(run_dir, root)
+    elif agent.overlooks():
+        client.launch(run_dir, root)
+    return 0
+
+
+def _run(root: Path, run_dir: Path, lock: int, claimed: socket, unit: Unit) -> Agent:
+    """Listen for commands, run the agent until its end, and return it.
+
+    ``lock`` is the descriptor of the agent's lock file. The other arguments are those of `serving`.
+    """
     store = SqliteStore(root / NAME, recall=RecordCache())
     listener = socket(AF_UNIX, SOCK_STREAM)
     resident.listen(listener, str(run_dir), client.SOCKET)
@@ -95,16 +113,7 @@ def main() -> int:
     tell_ready()
     collect_rarely()
     agent.run()
-    if unit.runs_this_process or not agent.signalled:
-        guarded.forget(str(run_dir), guarded.AGENT)
-    os.close(lock)
-    if agent.superseded and not unit.runs_this_process:
-        claimed.close()
-        time.sleep(YIELD_SECONDS)
-        client.launch(run_dir, root)
-    elif agent.overlooks():
-        client.launch(run_dir, root)
-    return 0
+    return agent
 
 
 def collect_rarely() -> None:
