@@ -28,7 +28,7 @@ class Attachments:
             yield
         finally:
             with self._lock:
-                del self._members[left]
+                self._members.pop(left, None)
             left.set()
 
     def await_output(self, container_id: str, ended: float) -> None:
@@ -42,7 +42,9 @@ class Attachments:
             members = [left for left, (attached, since) in known if attached == container_id and since < ended]
         deadline = time.monotonic() + LAST_OUTPUT_SECONDS
         for left in members:
-            left.wait(max(0.0, deadline - time.monotonic()))
+            if not left.wait(max(0.0, deadline - time.monotonic())):
+                with self._lock:
+                    self._members.pop(left, None)  # the client must not delay the answers about later runs
 
 
 ATTACHMENTS = Attachments()
