@@ -62,6 +62,7 @@ class Port:
             # A new bridge port is not isolated. Keep the port down until `set_up` has set the port's flags.
             link.change(self.session, port.index, state="down")
             link.change(self.session, port.index, master=bridge)
+        self.guard()
         self.set_up()
         port_flags.restore(self.session, self.name, self.options.bridge, self._flags())
 
