@@ -114,6 +114,7 @@ class DnsService:
         self._filling: Timer | None = None
         self._failed = False
         self._retry: Timer | None = None
+        self._host_retry: Timer | None = None
         self._pause = RETRY_SECONDS
         self._watches = [FileWatch(loop, inotify, str(f), self._host_changed) for f in (SYSTEM, BEHIND_STUB)]
 
@@ -232,7 +233,9 @@ class DnsService:
         try:
             host = read_host_files()
         except OSError:  # file descriptors or memory are used up: keep the present servers meanwhile
-            self._loop.after(RETRY_SECONDS, self._host_changed)
+            if self._host_retry is not None:
+                self._host_retry.cancel()
+            self._host_retry = self._loop.after(RETRY_SECONDS, self._host_changed)
             return
         if host != self._defaults.host:
             self._defaults = replace(self._defaults, host=host)
