@@ -222,8 +222,8 @@ def _overlays(examined: Examined, membership: ClusterMembership, view: View) -> 
 def _tunnel_ports(examined: Examined, membership: ClusterMembership, view: View) -> Iterator[Check]:
     """Yield a finding for each chain of another program that drops tunnel packets (VXLAN or WireGuard) of other hosts.
 
-    The finding is a fault if a rule drops the packets. It is a warning if the chain's policy drops them, because a
-    skipped rule may accept them.
+    The finding is a fault if a rule drops the packets. It is a warning if the chain's policy drops them, because the
+    chain may accept answers to this host's own packets.
     """
     overlays = [network for network in examined.networks if swarm_verify.spans_hosts(examined.host, network)]
     ports = {encryption.port(n) for n in overlays if encryption.has_tunnels(n)}
@@ -234,7 +234,7 @@ def _tunnel_ports(examined: Examined, membership: ClusterMembership, view: View)
     others = {address: path_lookup.route(address).interface for address in names} if ports else {}
     for port in sorted(ports):
         dropped: dict[Drop | Dropping, list[str]] = {}
-        for other, drop in rules.dropping_tunnels(own_address, others, port):
+        for other, drop in rules.dropping_tunnels(own_address, others, port, strict=True):
             dropped.setdefault(drop, []).append(names[other])
         for drop, hosts in dropped.items():
             yield _tunnel_finding(drop, port, sorted(hosts))

@@ -117,9 +117,9 @@ def _first(steps: list[tuple[str, Packet]], families: tuple[str, ...]) -> Proven
 
 
 def _first_in(
-    tables: Tables, steps: list[tuple[str, Packet]], families: tuple[str, ...]
+    tables: Tables, steps: list[tuple[str, Packet]], families: tuple[str, ...], *, strict: bool = False
 ) -> Proven | tuple[Packet, Dropping] | None:
-    proven = next(find_drops(tables, steps), None)
+    proven = next(find_drops(tables, steps, strict=strict), None)
     return proven if proven or families != IP else next(legacy_rules.find_drops(steps), None)
 
 
@@ -148,19 +148,19 @@ def _both_directions(arriving: Packet, leaving: Packet) -> list[tuple[str, Packe
 
 
 def dropping_tunnels(
-    own_address: IPAddress, others: Mapping[IPAddress, str], port: int
+    own_address: IPAddress, others: Mapping[IPAddress, str], port: int, *, strict: bool = False
 ) -> Iterator[tuple[IPAddress, Drop | Dropping]]:
     """Yield the address of each other host whose tunnel packets (UDP, to ``port``) this host drops, with the drop.
 
     The packets are those from and to the other host. ``others`` maps the address of each host to this host's interface
-    by which its packets pass.
+    by which its packets pass. With ``strict``, a drop after a skipped rule that may accept the packet does not count.
     """
     device_tables, ip_tables = read(DEVICE), read(IP)
     for other, interface in others.items():
         arriving = Packet("udp", other, own_address, port, received=interface)
         leaving = Packet("udp", own_address, other, port, sent=interface)
-        proven = _first_in(device_tables, [("ingress", arriving)], DEVICE)
-        proven = proven or _first_in(ip_tables, _both_directions(arriving, leaving), IP)
+        proven = _first_in(device_tables, [("ingress", arriving)], DEVICE, strict=strict)
+        proven = proven or _first_in(ip_tables, _both_directions(arriving, leaving), IP, strict=strict)
         if proven is not None:
             yield other, proven[1]
 
