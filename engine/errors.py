@@ -17,11 +17,12 @@ class EngineError(Exception):
     """A failure to report to the user; ``str(error)`` is the text that Docker prints, without a prefix.
 
     ``hint`` explains the cause, or says what the user can do. It is shown only on a terminal, after Docker's text.
-    ``status`` is the HTTP status, and ``exit_code`` the exit code of the command. ``lines`` is True if the text has
-    several lines.
+    ``repeatable`` is True for a start that failed before the container's process existed. ``status`` is the HTTP
+    status, and ``exit_code`` the exit code of the command. ``lines`` is True if the text has several lines.
     """
 
     hint: str = ""
+    repeatable: bool = False
     status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 1
     lines: ClassVar[bool] = False

@@ -24,7 +24,7 @@ from engine.containers.remove import remove
 from engine.containers.start_failure import record_failure, rollback, start_failure
 from engine.endpoints import links, reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.errors import Conflict, EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound, StartFailure
+from engine.errors import Conflict, EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound
 from engine.events import record as events
 from engine.golang import timestamps
 from engine.host import Host, begin_intent, end_intent, rollback_on_error, translate_failures
@@ -77,7 +77,11 @@ def start(host: Host, container_id: str) -> None:
 
 def _start(host: Host, record: ContainerRecord) -> None:
     record, netns = _with_namespace(host, record)
-    reserved = reserve_networks(host, record)
+    try:
+        reserved = reserve_networks(host, record)
+    except EngineError as error:
+        error.repeatable = True
+        raise
     with rollback_on_error(host, IntentKind.CONTAINER_START, record.id, rollback):
         live = _plumb(host, reserved, netns)
         _run(host, live)
@@ -370,14 +374,14 @@ def start_by_user(host: Host, container_id: str) -> bool:
     """Start a container because the user requests the start; return False if it is already running or restarting.
 
     An address or a port may still belong to a container whose process has ended, but whose end is not recorded yet.
-    Therefore, after a failure, the ends of such containers are recorded, and the start is tried once more. It is also
-    tried once more if another process has recorded an end meanwhile. If the start fails, a container that was created
-    with --rm is removed.
+    Therefore, if no address or port can be reserved, the ends of such containers are recorded, and the start is tried
+    once more. It is also tried once more if another process has recorded an end meanwhile. If the start fails, a
+    container that was created with --rm is removed.
     """
     with host.store.read() as reader:
         newest = reader.last_event()
     started, failure = _attempt(host, container_id)
-    if failure is not None and not isinstance(failure, StartFailure) and finalize.finalize_ended(host, after=newest):
+    if failure is not None and failure.repeatable and finalize.finalize_ended(host, after=newest):
         started, failure = _attempt(host, container_id)
     if failure is None:
         return started
