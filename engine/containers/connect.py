@@ -181,6 +181,9 @@ def _connect_running(
     record = _with_attachment(record, attachment)
     reserved = _reserve(host, target, record, network, attachment)
     with rollback_on_error(host, IntentKind.ENDPOINT_CHANGE, reserved.endpoint.id, rollback):
+        later = [*members, reserved]
+        if published and not hooks.concerns_gateway(m.network for m in later):
+            publish.required_holder(host, record, later)  # refuse before the published ports move to another endpoint
         endpoint = replace(sandbox.join(host, record, reserved, numbers), phase="live")
         joined = replace(reserved, endpoint=endpoint)
         with host.store.write() as tx:

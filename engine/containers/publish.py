@@ -32,6 +32,18 @@ def publish(host: Host, reference: str, specs: Sequence[PortSpec]) -> None:
         announce(host)
 
 
+def required_holder(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> JoinedEndpoint:
+    """Return the endpoint that should have the container's published ports (`port_assignment.holder`).
+
+    Raises Forbidden if no endpoint in ``members`` can have them.
+    """
+    member = port_assignment.holder(host, record, members)
+    if member is None:
+        cause = "is on no network that ports can be published from, or has its default route on another network"
+        raise Forbidden(f"container {record.name} {cause}")
+    return member
+
+
 def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec], *, connected: str = "") -> None:
     """Publish additional ports as `publish` does; the caller holds the container lock.
 
@@ -44,10 +56,7 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec], *, 
     record = _with_ports(former, specs)
     member = None
     if lookup.is_running(host, record):
-        member = port_assignment.holder(host, record, reservation.memberships(host, record.id))
-        if member is None:
-            cause = "is on no network that ports can be published from, or has its default route on another network"
-            raise Forbidden(f"container {record.name} {cause}")
+        member = required_holder(host, record, reservation.memberships(host, record.id))
     added: list[PortRecord] = []
     with host.store.write() as tx:
         if member is not None:

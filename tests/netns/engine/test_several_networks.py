@@ -161,6 +161,17 @@ def test_a_container_whose_default_route_leads_to_a_macvlan_network_publishes_no
     assert ports() == published
 
 
+def test_a_refused_publish_at_connect_leaves_the_published_ports(host):
+    host.hawse("network", "create", "-d", "macvlan", "--subnet", "10.61.0.0/24", "-o", "parent=ext0", "bb")
+    host.hawse("network", "create", "cc")
+    host.hawse("run", "-d", "--name", "web", "--network", "cc", "-p", "80", "hostfs", "sleep", "1d")
+    ports = host.hawse("port", "web").stdout
+    refused = host.hawse("network", "connect", "--publish", "8081:81", "bb", "web", check=False)
+    assert refused.returncode == 1 and "has its default route on another network" in refused.stderr
+    assert host.hawse("port", "web").stdout == ports
+    assert host.hawse("inspect", "-f", "{{len .NetworkSettings.Networks}}", "web").stdout == "1\n"
+
+
 def test_a_disconnect_publishes_no_port_that_another_container_took_meanwhile(host):
     """As in Docker 26.1.5, which only logs "port is already allocated"."""
     host.hawse("network", "create", "-d", "macvlan", "--subnet", "10.61.0.0/24", "-o", "parent=ext0", "bb")
