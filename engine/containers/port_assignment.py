@@ -99,12 +99,12 @@ def holder(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint
     """
     able = [m for m in members if sandbox.can_publish(host, m.network)]
     first = min(able, key=lambda m: m.priority(record), default=None)
-    if first is None or any(m.priority(record) < first.priority(record) for m in members if _leads_away(m, first)):
+    if first is None or any(m.priority(record) < first.priority(record) for m in members if _may_answer_for(m, first)):
         return None
     return first
 
 
-def _leads_away(member: JoinedEndpoint, publisher: JoinedEndpoint) -> bool:
+def _may_answer_for(member: JoinedEndpoint, publisher: JoinedEndpoint) -> bool:
     """Return whether ``member`` may have the default route by which the container answers clients of ``publisher``."""
     leads_out = not member.network.internal and facts(member.network.driver).offers_gateway
     shares_version = member.endpoint.ipv4 if publisher.endpoint.ipv4 else member.endpoint.ipv6
