@@ -108,11 +108,11 @@ def broadcast(path: str, mac: str, packet: bytes) -> None:
     send_frame(path, ethernet(EVERYBODY, mac, packet))
 
 
-def send_frame(path: str, frame: bytes) -> None:
-    """Send a whole frame from eth0 of the namespace ``path``."""
+def send_frame(path: str, frame: bytes, interface: str = "eth0") -> None:
+    """Send a whole frame from an interface of the namespace ``path``."""
     wire = namespaces.run_in_netns(path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
     with wire:
-        wire.bind(("eth0", 0))
+        wire.bind((interface, 0))
         wire.send(frame)
 
 

@@ -17,7 +17,7 @@ ON_LINK_AND_AUTONOMOUS = 0xC0
 MACS = 12  # bytes of the destination and source MAC address at the start of a frame
 
 
-def advertisement(prefix: IPv6Address) -> bytes:
+def advertisement(prefix: IPv6Address = PREFIX) -> bytes:
     """Return a frame with a router advertisement, which offers a default route and a prefix for automatic addresses."""
     option = struct.pack("!BBBBIII", 3, 4, 64, ON_LINK_AND_AUTONOMOUS, LIFETIME, LIFETIME, 0) + prefix.packed
     message = struct.pack("!BBHBBHII", ADVERTISEMENT, 0, 0, 64, 0, LIFETIME, 0, 0) + option
@@ -27,13 +27,13 @@ def advertisement(prefix: IPv6Address) -> bytes:
     return bytes.fromhex((ALL_NODES_MAC + SOURCE_MAC).replace(":", "")) + struct.pack("!H", 0x86DD) + header + message
 
 
-def advertise(path: str, prefix: IPv6Address = PREFIX, tags: bytes = b"") -> None:
-    """Send a router advertisement from eth0 of a namespace, as root in a container can.
+def advertise(path: str, interface: str = "eth0", prefix: IPv6Address = PREFIX, tags: bytes = b"") -> None:
+    """Send a router advertisement from an interface of a namespace, as root in a container can.
 
     ``tags`` are VLAN tags that the frame has before its Ethernet type.
     """
     frame = advertisement(prefix)
-    send_frame(path, frame[:MACS] + tags + frame[MACS:])
+    send_frame(path, frame[:MACS] + tags + frame[MACS:], interface)
 
 
 def learnt(where, wait: float = 0.3, *, again: Callable[[], None] = lambda: None) -> list[str]:
