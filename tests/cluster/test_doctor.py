@@ -93,6 +93,8 @@ def test_a_foreign_firewall_drops_tunnel_packets(pair):
     assert named(findings(manager), "foreign firewall") == "", "no chain calls the chain that drops"
     manager.run("nft", "insert rule inet other c udp dport 4789 drop")
     assert f"fault {what.format('drops')}" in named(findings(manager), "foreign firewall")
+    manager.run("nft", "insert rule inet other c limit rate 1000/second accept")
+    assert named(findings(manager), "foreign firewall") == "", "the first rule may accept the packets"
     manager.run("nft", "delete table inet other")
     eventually(lambda: findings(manager) == [])
 

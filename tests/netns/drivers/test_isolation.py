@@ -20,6 +20,7 @@ from drivers import bridge_options, bridge_port
 from drivers import sandbox as sandboxes
 from drivers.bridge_port import Port
 from drivers.errors import DriverError
+from drivers.linux import features
 from drivers.linux import netns as namespaces
 from drivers.linux.netlink import session
 from drivers.model import EndpointSpec
@@ -288,6 +289,21 @@ def test_spoof_guard_ends_after_the_last_frame_of_a_failed_join(lab, monkeypatch
         for _ in range(5):
             with pytest.raises(DriverError, match="the owner"):
                 lab.join(liar, n1, 2)
+
+
+def test_a_port_that_a_repair_brings_up_is_guarded(lab):
+    """A killed agent may have left the port down, without its elements."""
+    n1 = lab.network("n1", "172.30.0.0/16", options={"com.hawse.bridge.spoof_guard": "true"})
+    c1 = lab.container(n1, 2)
+    port = lab.on_host(lambda: features.host_end_name(c1.endpoint.id))
+    guarded = lab.host.sh("nft list table bridge hawse")
+    for name in ("ports", "macs", "addresses4"):
+        lab.host.sh(f"nft flush set bridge hawse {name}")
+    lab.host.sh(f"ip link set {port} down")
+    differences = lab.on_host(lambda: lab.driver.compare_endpoint(n1, c1.endpoint, c1.sandbox, "eth0"))
+    lab.on_host(lambda: lab.driver.repair_endpoint(n1, c1.endpoint, c1.sandbox, "eth0", differences))
+    assert lab.host.sh("nft list table bridge hawse") == guarded
+    assert "state UP" in lab.host.sh(f"ip link show {port}")
 
 
 def test_the_agent_knows_a_port_with_the_spoof_guard_before_it_is_up(lab):
