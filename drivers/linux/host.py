@@ -110,9 +110,10 @@ def is_forwarding() -> bool:
     return sysctl.read("net/ipv4/ip_forward") != "0"
 
 
-def filters_bridged(table: str) -> bool:
-    """Return whether the rules of ``table``, iptables or ip6tables, also filter packets within a bridge."""
-    return sysctl.read(f"net/bridge/bridge-nf-call-{table}") == "1"
+def filters_bridged(version: int) -> bool:
+    """Return whether the firewall's rules for IP ``version`` (4 or 6) also filter packets within a bridge."""
+    program = "iptables" if version == 4 else "ip6tables"
+    return sysctl.read(f"net/bridge/bridge-nf-call-{program}") == "1"
 
 
 def interface_exists(name: str) -> bool:

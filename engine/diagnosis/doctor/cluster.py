@@ -26,7 +26,7 @@ from engine.cluster.model import MANAGER, ClusterMembership, Node
 from engine.cluster.snapshot import View
 from engine.diagnosis.doctor import certificates as certificate_checks
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
-from engine.diagnosis.doctor.firewalls import chain_of
+from engine.diagnosis.doctor.firewalls import described
 from engine.diagnosis.trace import rules
 from engine.errors import EngineError
 from engine.events import repair as repairs
@@ -241,9 +241,9 @@ def _tunnel_ports(examined: Examined, membership: ClusterMembership, view: View)
 
 
 def _tunnel_finding(drop: Drop | Dropping, port: int, hosts: Sequence[str]) -> Check:
-    by_rule = drop.number if isinstance(drop, Dropping) else drop.handle
+    chain, by_rule = described(drop)
     make, verb = (fault, "drops") if by_rule else (warning, "may drop")
-    what = f"the chain '{chain_of(drop)}' {verb} tunnel packets of {repairs.brief(hosts)} (UDP port {port})"
+    what = f"the chain '{chain}' {verb} tunnel packets of {repairs.brief(hosts)} (UDP port {port})"
     return make("foreign firewall", what, "another program's firewall", f"accept udp dport {port} in that chain")
 
 

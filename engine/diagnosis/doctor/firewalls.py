@@ -94,10 +94,14 @@ def _dropped(
             yield dropping, by_packet[packet]
 
 
-def chain_of(decision: Drop | Dropping) -> str:
-    """Return the text of the chain: family, table and name, or program, table and name for iptables-legacy."""
-    program = f"{decision.program} " if isinstance(decision, Dropping) else ""
-    return f"{program}{decision.table} {decision.chain}"
+def described(decision: Drop | Dropping) -> tuple[str, bool]:
+    """Return the text of the chain that drops packets, and whether a rule of the chain drops them, not its policy.
+
+    The text has family, table and name of the chain; for iptables-legacy, it has program, table and name.
+    """
+    if isinstance(decision, Dropping):
+        return f"{decision.program} {decision.table} {decision.chain}", bool(decision.number)
+    return f"{decision.table} {decision.chain}", bool(decision.handle)
 
 
 def _finding(decision: Drop | Dropping, dropped: Sequence[Probe]) -> Check:
@@ -107,11 +111,11 @@ def _finding(decision: Drop | Dropping, dropped: Sequence[Probe]) -> Check:
         kinds.discard(ASKING)  # a rule that drops all packets within a network drops its ARP requests too
     traffic = kinds.pop() if len(kinds) == 1 else "packets of"
     if isinstance(decision, Dropping):
-        show, is_rule = f"{decision.program} -t {decision.table} -L {decision.chain} -n -v", decision.number
+        show = f"{decision.program} -t {decision.table} -L {decision.chain} -n -v"
     else:
-        is_rule = decision.handle
         show = f"nft -a list chain {in_shell(decision.table, decision.chain)}"
-    what = f"{'a rule' if is_rule else 'the policy'} of the chain '{chain_of(decision)}' drops {traffic} {networks}"
+    chain, by_rule = described(decision)
+    what = f"{'a rule' if by_rule else 'the policy'} of the chain '{chain}' drops {traffic} {networks}"
     make = warning if traffic == FROM_HOST else fault
     fix = f"see: {show}; and accept these packets there"
     return make("foreign firewall", what, "another program's firewall", fix)
@@ -161,7 +165,7 @@ def _inside(member: Joined, packet: Packet, near: str, far: str) -> Iterator[Ste
     yield DEVICE, "egress", packet.at("", far), INSIDE
     for hook in ("prerouting", "forward", "postrouting"):
         yield BRIDGE, hook, packet.at(near, far), INSIDE
-    if filters_bridged("iptables" if packet.version == 4 else "ip6tables"):
+    if filters_bridged(packet.version):
         yield IP_FAMILIES, "forward", packet.at(_bridge(member), _bridge(member)), INSIDE
 
 

@@ -108,7 +108,7 @@ def _forwarding(examined: Examined) -> Iterator[Check]:
 
 
 def _bridged() -> Check:
-    on = [table for table in ("iptables", "ip6tables") if filters_bridged(table)]
+    on = [table for version, table in ((4, "iptables"), (6, "ip6tables")) if filters_bridged(version)]
     if on:
         return ok("br_netfilter", f"is on ({', '.join(on)}): packets inside a bridge pass the firewall")
     return ok("br_netfilter", "is off: packets inside a bridge pass no firewall")

@@ -24,6 +24,7 @@ from engine.dns.resolver import ADDRESS
 from engine.dns.sandbox_view import Defaults, has_names, servers
 from engine.dns.upstream import destination
 from engine.errors import in_words
+from engine.events import repair as repairs
 from engine.model import ContainerRecord, EndpointRecord, live_by_container
 from engine.resolv_conf import Upstream, read_host_files
 
@@ -33,7 +34,6 @@ query without an answer is sent once more.
 """
 BATCH = 200
 """Maximum number of parallel queries, because each query has a socket."""
-NAMES_LIMIT = 3  # maximum number of servers that one line names
 
 
 class Probe(Struct):
@@ -169,7 +169,7 @@ def _upstreams(examined: Examined, served: Sequence[ContainerRecord]) -> Check:
     ask(probes.values())
     silent = {str(u.address): p.error for u, p in probes.items() if not p.answer}
     if silent:
-        shown = ", ".join(f"{address} ({error})" for address, error in list(silent.items())[:NAMES_LIMIT])
+        shown = ", ".join(f"{address} ({error})" for address, error in list(silent.items())[: repairs.NAMES_LIMIT])
         what = f"{len(silent)} of {len(probes)} upstream servers do not answer: {shown}"
         cause = "the servers are down, or a firewall or the network is in between: names of the outside are not found"
         fix = "check the network, /etc/resolv.conf, --dns and the key dns of daemon.json"
@@ -177,8 +177,7 @@ def _upstreams(examined: Examined, served: Sequence[ContainerRecord]) -> Check:
     if not probes:
         return ok("upstream DNS", "no server is needed or configured")
     answering = list(dict.fromkeys(str(upstream.address) for upstream in probes))
-    more = f" and {len(answering) - NAMES_LIMIT} more" if len(answering) > NAMES_LIMIT else ""
-    return ok("upstream DNS", f"all upstream servers answer: {', '.join(answering[:NAMES_LIMIT])}{more}")
+    return ok("upstream DNS", f"all upstream servers answer: {repairs.brief(answering)}")
 
 
 def _outside(container: ContainerRecord, upstream: Upstream) -> Probe | None:

@@ -39,8 +39,7 @@ def damage(differences: Sequence[Difference], path: PacketPath) -> Culprit | Non
 
 def _concerns(difference: Difference, path: PacketPath) -> bool:
     is_of_guard = difference.place.startswith(spoof_guard.TABLE)
-    program = "iptables" if path.address.version == 4 else "ip6tables"
-    if path.kind == BRIDGED and not is_of_guard and not filters_bridged(program):
+    if path.kind == BRIDGED and not is_of_guard and not filters_bridged(path.address.version):
         return False  # packets within a bridge pass only the table of the spoof guard
     if difference.place == ROUTE_LOCALNET:
         is_needed = path.address.version == 4 and path.address.is_loopback

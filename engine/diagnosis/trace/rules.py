@@ -94,7 +94,7 @@ def dropping_in_network(path: PacketPath, client: IPAddress, place: Place) -> Cu
     Only the rules in ``place``, the namespace of an overlay network, are read. ``client`` is the address from which the
     packet comes.
     """
-    filtered = place.inside(lambda: _filters_bridged(path.inner_address.version))
+    filtered = place.inside(lambda: filters_bridged(path.inner_address.version))
     families: tuple[tuple[str, ...], ...] = (("bridge",), IP) if filtered else (("bridge",),)
     steps = [(hook, p) for p in exchange(path, client) for hook in ("prerouting", "forward", "postrouting")]
     for family in families:
@@ -121,10 +121,6 @@ def _first_in(
 ) -> Proven | tuple[Packet, Dropping] | None:
     proven = next(find_drops(tables, steps, strict=strict), None)
     return proven if proven or families != IP else next(legacy_rules.find_drops(steps), None)
-
-
-def _filters_bridged(version: int) -> bool:
-    return filters_bridged("iptables" if version == 4 else "ip6tables")
 
 
 def exchange(path: PacketPath, client: IPAddress) -> tuple[Packet, Packet]:
@@ -223,7 +219,7 @@ def _host_steps(path: PacketPath, first: Packet, last: Packet) -> Iterator[Step]
         for hook in ("prerouting", "forward", "postrouting"):
             yield HOST, hook, ("bridge",), last.at(port, other)
         yield HOST, "egress", ("netdev",), last.at(port, other)
-        if _filters_bridged(last.version):
+        if filters_bridged(last.version):
             yield HOST, "forward", IP, last.at(_in(path), _in(path))
         return
     if path.source.netns_path or path.source.kind == OUTSIDE:
