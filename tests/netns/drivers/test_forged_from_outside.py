@@ -7,6 +7,8 @@ is on, so that conntrack knows the flows inside a network.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -40,28 +42,9 @@ def published(lab, network):
     return lab.container(network, 3, [lab.binding(PUBLISHED, INNER, "udp", host_ip=ip) for ip in ("0.0.0.0", "::")])
 
 
-@pytest.mark.parametrize("version", [4, 6])
-@pytest.mark.parametrize("from_host", [False, True], ids=["from a container", "from the host"])
-def test_a_neighbour_sends_nothing_into_a_flow_to_a_container(lab, peer, network, version, from_host):
-    client, server = lab.container(network, 2), lab.container(network, 3)
-    near_place = ((GATEWAY if from_host else CLIENT)[version], 1111)
-    far_place = (SERVER[version], 2222)
-    sender = lab.host if from_host else client
-    assert lab.pings(sender, far_place[0])
-    near = opened(sender.path, version, near_place[1], far_place, near_place[0])
-    far = opened(server.path, version, far_place[1], near_place, far_place[0])
-    with near, far:
-        flow = Flow(near, far, near_place, far_place, near_place)
-        assert flow.works()
-        send(peer.path, udp(*near_place, *far_place))
-        if not from_host:
-            send(peer.path, udp(*far_place, *near_place))
-        assert flow.untouched()
-
-
-@pytest.mark.parametrize("version", [4, 6])
-@pytest.mark.parametrize("from_host", [False, True], ids=["from a container", "from the host"])
-def test_an_error_of_a_neighbour_ends_no_flow_to_a_container(lab, peer, network, version, from_host):
+@contextmanager
+def flow_to_container(lab, network, version, *, from_host) -> Iterator[Flow]:
+    """Open a flow that works: from a container, or from the host, to another container of the network."""
     client, server = lab.container(network, 2), lab.container(network, 3)
     near_place, far_place = ((GATEWAY if from_host else CLIENT)[version], 1111), (SERVER[version], 2222)
     sender = lab.host if from_host else client
@@ -71,12 +54,30 @@ def test_an_error_of_a_neighbour_ends_no_flow_to_a_container(lab, peer, network,
     with near, far:
         flow = Flow(near, far, near_place, far_place, near_place)
         assert flow.works()
-        mtus = [path_mtu(sock, version) for sock in (near, far)]
+        yield flow
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("from_host", [False, True], ids=["from a container", "from the host"])
+def test_a_neighbour_sends_nothing_into_a_flow_to_a_container(lab, peer, network, version, from_host):
+    with flow_to_container(lab, network, version, from_host=from_host) as flow:
+        send(peer.path, udp(*flow.near_place, *flow.far_place))
+        if not from_host:
+            send(peer.path, udp(*flow.far_place, *flow.near_place))
+        assert flow.untouched()
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("from_host", [False, True], ids=["from a container", "from the host"])
+def test_an_error_of_a_neighbour_ends_no_flow_to_a_container(lab, peer, network, version, from_host):
+    with flow_to_container(lab, network, version, from_host=from_host) as flow:
+        near_place, far_place = flow.near_place, flow.far_place
+        mtus = [path_mtu(sock, version) for sock in (flow.near, flow.far)]
         for kind in (TOO_BIG, UNREACHABLE):
             send(peer.path, icmp_error(NEIGHBOUR[version], far_place[0], udp(*far_place, *near_place), kind))
             send(peer.path, icmp_error(NEIGHBOUR[version], near_place[0], udp(*near_place, *far_place), kind))
         assert flow.untouched()
-        assert [path_mtu(sock, version) for sock in (near, far)] == mtus
+        assert [path_mtu(sock, version) for sock in (flow.near, flow.far)] == mtus
 
 
 @pytest.mark.parametrize("version", [4, 6])

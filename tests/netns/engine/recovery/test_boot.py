@@ -76,12 +76,18 @@ def test_networks_containers_ports_and_adopted_namespaces_are_restored_with_thei
     assert again.stdout == "Networks: 0, containers: 0, namespaces: 0\n"
 
 
-def test_a_namespace_whose_return_cannot_be_recorded_leaves_its_networks_again(host, named):
+def reboot_without(host, named):
+    """Connect ``named`` to the network "app", reboot, and delete ``named``; return the network's earlier addresses."""
     host.hawse("network", "create", "app")
     host.hawse("network", "connect", "app", f"netns:{named.name}")
     before = addresses(host, "app")
     reboot(host)
     named.delete()
+    return before
+
+
+def test_a_namespace_whose_return_cannot_be_recorded_leaves_its_networks_again(host, named):
+    before = reboot_without(host, named)
     named.__init__(named.name)
     code = UNWRITABLE.format(module="engine.containers.rejoin", undo="rollback")
     with SqliteStore(host.root / "hawse.db").read():  # the store's log exists as long as it is open
@@ -186,11 +192,7 @@ def test_a_foreign_interface_with_a_bridges_name_is_reported_and_the_rest_is_res
 
 
 def test_a_namespace_that_is_created_later_is_reported_and_then_connected(host, named):
-    host.hawse("network", "create", "app")
-    host.hawse("network", "connect", "app", f"netns:{named.name}")
-    before = addresses(host, "app")
-    reboot(host)
-    named.delete()
+    before = reboot_without(host, named)
     waiting = host.hawse("system", "boot")
     assert (waiting.stdout, waiting.stderr) == (
         "Networks: 1, containers: 0, namespaces: 0\n",
