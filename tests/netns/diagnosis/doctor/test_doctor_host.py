@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 
 import pytest
@@ -28,17 +29,35 @@ def pid_of(patient, name: str) -> int:
 def kill_all(patient, *names: str) -> None:
     """Kill processes at the same time, so that none of them restarts another.
 
-    Agent and supervisor may each have started a guard. The second guard would take over after the kill.
+    Agent and supervisor may each have started a guard. The second guard would take over after the kill. It may have
+    been forked just now, so that it is not recognised yet. Therefore the kill is repeated until nothing has run for
+    half a second.
     """
-    pids = {name: until(lambda name=name: pid_of(patient, name)) for name in names}
-    for pid in pids.values():
-        os.kill(pid, signal.SIGSTOP)
+    for name in names:
+        until(lambda name=name: pid_of(patient, name))
+    killed = time.monotonic()
+
+    def is_over() -> bool:
+        nonlocal killed
+        if kill_present(patient, names):
+            killed = time.monotonic()
+        return time.monotonic() - killed > 0.5
+
+    until(is_over)
+
+
+def kill_present(patient, names) -> bool:
+    """Kill the processes that run now, and all guards; return whether there was one."""
+    pids = [pid for pid in (pid_of(patient, name) for name in names) if pid]
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
     end = f"{patient.host.run_dir}\0".encode()
-    guards = processes(lambda line: b"runtime.guard" in line and line.endswith(end))
-    for pid in {*pids.values(), *guards}:
+    present = {*pids, *processes(lambda line: b"runtime.guard" in line and line.endswith(end))}
+    for pid in present:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    until(lambda: not any(pid_of(patient, name) for name in names))
+    return bool(present)
 
 
 def test_all_processes_are_killed(patient):
