@@ -282,17 +282,23 @@ def test_all_source_ports_of_a_container_are_in_use(lab):
     ids=["nftables", "iptables-legacy"],
 )  # fmt: skip
 def test_all_ports_of_a_translation_are_in_use(lab, rule, undo, words):
-    lab.at("host", rule)
-    try:
-        with two_connections(lab, "tcp", "192.168.99.99", 91):
-            for source in ("db", "host"):
-                assert fault(lab, source, "192.168.99.99:91") == ("ports-exhausted", words)
-            if words.startswith("table"):
-                assert fault(lab, "db", "192.168.99.99:91", "--dry") == ("ports-exhausted", words)
-    finally:
-        lab.at("host", undo)
-    assert lab.trace("db", "192.168.99.99:91")["reachable"] is True
-    assert lab.trace("--dry", "db", "192.168.99.99:91")["reachable"] is None
+    """The server keeps its connections open. If it closed them first, a repeated FIN would free their ports."""
+    target, port = "192.168.99.99", 93
+    with closing(open_socket(lab.peer.path, target, "tcp")) as server:
+        server.bind((target, port))
+        server.listen()
+        lab.at("host", rule)
+        try:
+            with two_connections(lab, "tcp", target, port):
+                for source in ("db", "host"):
+                    assert fault(lab, source, f"{target}:{port}") == ("ports-exhausted", words)
+                if words.startswith("table"):
+                    assert fault(lab, "db", f"{target}:{port}", "--dry") == ("ports-exhausted", words)
+        finally:
+            lab.at("host", undo)
+            lab.at("host", f"conntrack -D -p tcp --orig-dst {target} --orig-port-dst {port} || true")  # for a rerun
+        assert lab.trace("db", f"{target}:{port}")["reachable"] is True
+    assert lab.trace("--dry", "db", f"{target}:{port}")["reachable"] is None
 
 
 def test_a_name_that_the_agent_knows_from_old_records(lab):
