@@ -92,10 +92,10 @@ def test_a_boot_command_without_a_boot_starts_the_containers_again(host, running
 
 def test_a_cancelled_shutdown_restarts_a_container_whose_restart_was_due_meanwhile(host, tmp_path):
     run(host, "fails", "--restart", "always", command=("sh", "-c", f"test -e {tmp_path}/go && exec sleep 1d"))
-    late = "{{and (ge .RestartCount 4) .State.Restarting}}"  # the next restart is due after more than a second
-    until(lambda: host.hawse("inspect", "-f", late, "fails").stdout == "true\n")
-    host.hawse("system", "shutdown")
     waiting = host.run_dir / "restarts" / host.hawse("ps", "-aq", "--no-trunc").stdout.strip()
+    late = "{{and (ge .RestartCount 4) .State.Restarting}}"  # the next restart is due after more than a second
+    until(lambda: host.hawse("inspect", "-f", late, "fails").stdout == "true\n" and waiting.exists())
+    host.hawse("system", "shutdown")
     assert waiting.exists()
     until(lambda: not waiting.exists())  # the supervisor has dropped the due restart
     (tmp_path / "go").touch()
