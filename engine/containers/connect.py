@@ -29,7 +29,7 @@ from engine.containers import (
 )
 from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.errors import NotFound, PortFailure, hinted
+from engine.errors import NotFound, PortFailure, hinted, marked_repeatable
 from engine.events import record as events
 from engine.host import Host, begin_intent, end_intent, rollback_on_error
 from engine.model import Adoption, ContainerRecord, EndpointSettings, NetworkAttachment, NetworkRecord, PortSpec
@@ -51,8 +51,21 @@ def connect(
 
     ``container`` may also be a network namespace that hawse did not create: ``netns:NAME``, ``netns:/path`` or
     ``pid:N``. ``adoption`` has the user's settings for this namespace. Raises Forbidden for a host's own network
-    namespace, such as that of PID 1, unless ``adoption.force`` is set.
+    namespace, such as that of PID 1, unless ``adoption.force`` is set. The connection is tried once more as
+    `finalize.retried_after_ends` says.
     """
+    finalize.retried_after_ends(host, lambda: _connect(host, reference, container, settings, published, adoption))
+
+
+def _connect(
+    host: Host,
+    reference: str,
+    container: str,
+    settings: EndpointSettings,
+    published: Sequence[PortSpec],
+    adoption: Adoption | None,
+) -> None:
+    """Connect a container as `connect` does, without a second attempt."""
     with _locked_target(host, reference, container, adoption or Adoption()) as target:
         record = target.record
         if record.status == "running":
@@ -179,7 +192,8 @@ def _connect_running(
     check_connect(record, network, settings, [m.network for m in members])
     attachment = NetworkAttachment(network.name, settings, network.id)
     record = _with_attachment(record, attachment)
-    reserved = _reserve(host, target, record, network, attachment)
+    with marked_repeatable():
+        reserved = _reserve(host, target, record, network, attachment)
     with rollback_on_error(host, IntentKind.ENDPOINT_CHANGE, reserved.endpoint.id, rollback):
         later = [*members, reserved]
         if published and not hooks.concerns_gateway(m.network for m in later):

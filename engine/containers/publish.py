@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from engine.agent.client import announce
 from engine.containers import lookup, port_assignment, port_settings
+from engine.containers.finalize import retried_after_ends
 from engine.endpoints import links, reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.errors import Forbidden
+from engine.errors import Forbidden, marked_repeatable
 from engine.events import record as events
 from engine.host import Host, begin_intent, end_intent, rollback_on_error
 from engine.model import FORMER, ContainerRecord, PortRecord, PortSpec
@@ -24,12 +25,17 @@ from engine.store.locks import locked
 def publish(host: Host, reference: str, specs: Sequence[PortSpec]) -> None:
     """Publish additional ports of a container, and add them to the container's configuration.
 
-    If the container is running, the ports are reachable immediately.
+    If the container is running, the ports are reachable immediately. The publication is tried once more as
+    `retried_after_ends` says.
     """
     container = lookup.resolve(host, reference)
-    with locked(host.run, "container", container.id):
-        publish_locked(host, container.id, specs)
-        announce(host)
+
+    def attempt() -> None:
+        with locked(host.run, "container", container.id):
+            publish_locked(host, container.id, specs)
+            announce(host)
+
+    retried_after_ends(host, attempt)
 
 
 def required_holder(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> JoinedEndpoint:
@@ -58,7 +64,7 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec], *, 
     if lookup.is_running(host, record):
         member = required_holder(host, record, reservation.memberships(host, record.id))
     added: list[PortRecord] = []
-    with host.store.write() as tx:
+    with marked_repeatable(), host.store.write() as tx:
         if member is not None:
             added = port_assignment.allocate(tx, host, record, member, specs)
             held = replace(member.endpoint, ports=(*member.endpoint.ports, *added))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,7 +25,7 @@ from engine.containers.remove import remove
 from engine.containers.start_failure import record_failure, rollback, start_failure
 from engine.endpoints import links, reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.errors import Conflict, EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound
+from engine.errors import Conflict, EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound, marked_repeatable
 from engine.events import record as events
 from engine.golang import timestamps
 from engine.host import Host, begin_intent, end_intent, rollback_on_error, translate_failures
@@ -77,11 +78,8 @@ def start(host: Host, container_id: str) -> None:
 
 def _start(host: Host, record: ContainerRecord) -> None:
     record, netns = _with_namespace(host, record)
-    try:
+    with marked_repeatable():
         reserved = reserve_networks(host, record)
-    except EngineError as error:
-        error.repeatable = True
-        raise
     with rollback_on_error(host, IntentKind.CONTAINER_START, record.id, rollback):
         live = _plumb(host, reserved, netns)
         _run(host, live)
@@ -373,28 +371,22 @@ def _run(host: Host, live: Reserved) -> None:
 def start_by_user(host: Host, container_id: str) -> bool:
     """Start a container because the user requests the start; return False if it is already running or restarting.
 
-    An address or a port may still belong to a container whose process has ended, but whose end is not recorded yet.
-    Therefore, if no address or port can be reserved, the ends of such containers are recorded, and the start is tried
-    once more. It is also tried once more if another process has recorded an end meanwhile. If the start fails, a
-    container that was created with --rm is removed.
+    The start is tried once more as `finalize.retried_after_ends` says. If it fails, a container that was created with
+    --rm is removed.
     """
-    with host.store.read() as reader:
-        newest = reader.last_event()
-    started, failure = _attempt(host, container_id)
-    if failure is not None and failure.repeatable and finalize.finalize_ended(host, after=newest):
-        started, failure = _attempt(host, container_id)
-    if failure is None:
-        return started
-    with host.store.read() as reader:
-        failed = reader.container(container_id)
-    if failed is not None and failed.host.auto_remove:
-        with suppress(NotFound, Conflict):  # another command has already removed or started the container
-            remove(host, container_id, force=False)
-    raise failure
+    try:
+        return finalize.retried_after_ends(host, partial(_attempt, host, container_id))
+    except EngineError:
+        with host.store.read() as reader:
+            failed = reader.container(container_id)
+        if failed is not None and failed.host.auto_remove:
+            with suppress(NotFound, Conflict):  # another command has already removed or started the container
+                remove(host, container_id, force=False)
+        raise
 
 
-def _attempt(host: Host, container_id: str) -> tuple[bool, EngineError | None]:
-    """Start a container; return whether it was not running or restarting before, and the error of a failed start.
+def _attempt(host: Host, container_id: str) -> bool:
+    """Start a container; return False, without effect, if it is already running or restarting.
 
     If the end of the last run is not recorded yet, it is recorded first. (After the loss of HAWSE_RUN, no other process
     records it.)
@@ -403,12 +395,9 @@ def _attempt(host: Host, container_id: str) -> tuple[bool, EngineError | None]:
         stored = lookup.resolve(host, container_id)
         record = lookup.with_actual_state(host, stored)
         if record.status == "running" or (record.status == stored.status == "restarting"):
-            return False, None
+            return False
         if stored.status == "running":
             finalize.finalize_exit(host, container_id)
         reset_restart_count(host, container_id)
-        try:
-            start(host, container_id)
-        except EngineError as error:
-            return True, error
-    return True, None
+        start(host, container_id)
+    return True

@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal as signals
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 
 from msgspec.structs import replace
 
 from engine.containers import lookup, restart_policy
-from engine.containers.finalize import finalize_exit
+from engine.containers.finalize import finalize_exit, retried_after_ends
 from engine.containers.remove import end_orphan, is_orphan
 from engine.containers.start import reset_restart_count, start
 from engine.errors import Conflict, EngineError, KernelFailure
@@ -191,14 +192,21 @@ def restart(host: Host, reference: str, timeout: int | None, signal: str) -> Non
     """Stop a container as `stop` does, reset its count of automatic restarts, then start it.
 
     ``timeout`` and ``signal`` mean the same as for `stop`. If the container is not running, nothing is stopped. If this
-    command is killed, the supervisor finishes the stop and the start.
+    command is killed, the supervisor finishes the stop and the start. The start is tried once more as
+    `retried_after_ends` says.
     """
     record = lookup.resolve_own(host, reference)
     with error_prefix(f"Cannot restart container {reference}"):
         running = record.status == "running"
         ending = _ended(host, record, timeout, signal, restart=True) if running else nullcontext()
-        with ending, locked(host.run, "container", record.id):
-            ended = finalize_exit(host, record.id)
-            reset_restart_count(host, record.id)
-            start(host, record.id)
-            events.alone(host.store, lambda tx: events.container(tx, ended or record, "restart"))
+        with ending:
+            retried_after_ends(host, partial(_start_again, host, record))
+
+
+def _start_again(host: Host, record: ContainerRecord) -> None:
+    """Record the end of a container's process, then start the container, and add the event "restart"."""
+    with locked(host.run, "container", record.id):
+        ended = finalize_exit(host, record.id)
+        reset_restart_count(host, record.id)
+        start(host, record.id)
+        events.alone(host.store, lambda tx: events.container(tx, ended or record, "restart"))

@@ -20,12 +20,12 @@ from drivers.errors import KernelError
 from drivers.linux import host as linux_host
 from drivers.linux import netns as namespaces
 from drivers.linux.process import start_time
-from engine.containers import finalize, lookup, on_exit, start
+from engine.containers import connect, finalize, lookup, on_exit, start, stop
 from engine.containers import publish as publishing
 from engine.core import open_engine
 from engine.endpoints.boots import BOOT
 from engine.errors import KernelFailure
-from engine.model import PortSpec
+from engine.model import EndpointIPAM, EndpointSettings, PortSpec
 from engine.recovery import recover
 from engine.runtime import syscalls
 from engine.store.api import Intent, IntentKind
@@ -450,8 +450,10 @@ def test_the_agent_notices_changes_without_notification(host):
 def ended(web, engine):
     """The record of the container "web", whose process has ended. The test holds the container lock.
 
-    The end is therefore not recorded.
+    The end is therefore not recorded. The container has the address 10.31.0.2 on the network "own".
     """
+    web.hawse("network", "create", "--subnet", "10.31.0.0/24", "own")
+    web.hawse("network", "connect", "own", "web")
     with engine.store.read() as reader:
         record = lookup.find(reader, "web")
     with ExitStack() as stack:
@@ -461,9 +463,10 @@ def ended(web, engine):
         yield record, stack
 
 
-def test_a_start_is_repeated_if_the_end_of_another_container_was_recorded_meanwhile(web, engine, ended, monkeypatch):
+@pytest.fixture
+def ended_later(engine, ended, monkeypatch):
+    """The container "web", whose process has ended. Another process records the end after a command's first attempt."""
     record, lock = ended
-    other = web.hawse("create", "-p", "7000:70", "hostfs", "sleep", "1d").stdout.strip()
     finalize_ended = finalize.finalize_ended
 
     def slowly(host, **after):
@@ -472,8 +475,38 @@ def test_a_start_is_repeated_if_the_end_of_another_container_was_recorded_meanwh
         return finalize_ended(host, **after)
 
     monkeypatch.setattr(finalize, "finalize_ended", slowly)
+    return record
+
+
+def test_a_start_is_repeated_if_the_end_of_another_container_was_recorded_meanwhile(web, engine, ended_later):
+    other = web.hawse("create", "-p", "7000:70", "hostfs", "sleep", "1d").stdout.strip()
     assert start.start_by_user(engine, other)
     assert web.hawse("inspect", "-f", "{{.State.Running}}{{.State.Error}}", other).stdout == "true\n"
+
+
+def test_a_restart_is_repeated_if_the_end_of_another_container_was_recorded_meanwhile(web, engine, ended_later):
+    other = web.hawse("create", "-p", "7000:70", "hostfs", "sleep", "1d").stdout.strip()
+    stop.restart(engine, other, None, "")
+    assert web.hawse("inspect", "-f", "{{.State.Running}}{{.State.Error}}", other).stdout == "true\n"
+
+
+@pytest.mark.parametrize("published", [(), (PortSpec("tcp", 70, host_port="7000"),)])
+def test_a_connection_is_repeated_if_the_end_of_another_container_was_recorded_meanwhile(
+    web, engine, ended_later, published
+):
+    web.hawse("network", "create", "inner", "--internal")
+    web.hawse("run", "-d", "--name", "other", "--network", "inner", "hostfs", "sleep", "1d")
+    address = "" if published else "10.31.0.2"
+    connect.connect(engine, "own", "other", EndpointSettings(ipam=EndpointIPAM(ipv4=address)), published)
+    joined = web.hawse("inspect", "-f", "{{.NetworkSettings.Networks.own.IPAddress}}", "other").stdout
+    assert joined.startswith(address or "10.31.0.")
+    assert web.hawse("port", "other").stdout.splitlines()[:1] == ["70/tcp -> 0.0.0.0:7000"] * len(published)
+
+
+def test_a_publication_is_repeated_if_the_end_of_another_container_was_recorded_meanwhile(web, engine, ended_later):
+    web.hawse("run", "-d", "--name", "other", "--network", "zoo", "hostfs", "sleep", "1d")
+    publishing.publish(engine, "other", [PortSpec("tcp", 70, host_port="7000")])
+    assert "0.0.0.0:7000" in web.hawse("port", "other").stdout
 
 
 def test_a_failed_start_names_its_own_cause_if_an_end_cannot_be_recorded(web, engine, ended, monkeypatch):
