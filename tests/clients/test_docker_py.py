@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import docker
@@ -139,6 +140,10 @@ def test_an_exec_of_a_stopped_container_cannot_be_started_or_resized(client):
         api.exec_resize(ended, 1, 1)
     with pytest.raises(docker.errors.NotFound, match=f"No such exec instance: {waiting}"):
         api.exec_start(waiting)
+    container.remove(force=True)
+    for use in (api.exec_inspect, api.exec_start, partial(api.exec_resize, height=1, width=1)):
+        with pytest.raises(docker.errors.NotFound, match=f"No such exec instance: {ended}"):
+            use(ended)
 
 
 def test_attach_without_stream_gives_the_output_so_far(client):
