@@ -15,7 +15,7 @@ from engine.render.version import architecture
 _SYSTEM = re.compile(r"([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.-]*)\))?")
 _COMPONENT = re.compile(r"[A-Za-z0-9_-]+")
 _OTHER_NAMES = {
-    "x86_64": ("amd64", ""), "x86-64": ("amd64", ""), "aarch64": ("arm64", ""), "armhf": ("arm", "v7"),
+    "x86_64": ("amd64", ""), "x86-64": ("amd64", ""), "aarch64": ("arm64", ""), "armhf": ("arm", ""),
     "armel": ("arm", "v6"), "armv7l": ("arm", "v7"), "armv6l": ("arm", "v6"), "i386": ("386", ""), "i686": ("386", ""),
 }  # fmt: skip
 _SYSTEMS = {
@@ -128,11 +128,20 @@ def platform_of(document: Mapping[str, Any]) -> Platform:
     return _normal(*(text_at(document.get(key), _WHERE) for key in ("os", "architecture", "variant")))
 
 
-def mismatch(reference: str, requested: Platform, actual: Platform) -> NotFound:
-    """Return Docker's error for an image that is present, but for the platform ``actual`` instead of ``requested``."""
+def stated_platform(config: Mapping[str, Any]) -> str:
+    """Return the platform as an image configuration states it, for a message; "unknown" if it states no system."""
+    words = [text_at(config.get(key), _WHERE) for key in ("os", "architecture", "variant")]
+    return shown("/".join(filter(None, words))) if words[0] else "unknown"
+
+
+def mismatch(reference: str, requested: Platform, config: Mapping[str, Any]) -> NotFound:
+    """Return Docker's error for an image that is present, but for another platform than ``requested``.
+
+    ``config`` is the image configuration.
+    """
     return NotFound(
         f"image with reference {reference} was found but does not match the specified platform: "
-        f"wanted {requested}, actual: {shown(str(actual))}"
+        f"wanted {requested}, actual: {stated_platform(config)}"
     )
 
 
@@ -154,4 +163,6 @@ def _normal(system: str, machine: str, variant: str = "") -> Platform:
     name, usual = _OTHER_NAMES.get(machine, (machine, ""))
     if name in ("arm", "arm64") and variant.isdecimal():
         variant = f"v{variant}"
+    if (name, variant) == ("amd64", "v1"):
+        variant = ""
     return Platform(system or "linux", name, variant or usual)

@@ -77,9 +77,8 @@ class Pull:
 
         ``config`` is the image configuration, which states the image's platform.
         """
-        actual = platform_of(config)
-        if not self._platform.runs(actual):
-            raise mismatch(str(self.reference), self._platform, actual)
+        if not self._platform.runs(platform_of(config)):
+            raise mismatch(str(self.reference), self._platform, config)
 
     def _choose_platform(self) -> None:
         entry = choose(self._manifest.get("manifests"), self._platform)

@@ -28,7 +28,7 @@ from engine.images import hostfs
 from engine.images.archive import read_archive
 from engine.images.config import render_inspect, render_summary, stored_config
 from engine.images.limits import Limits, limits_for
-from engine.images.platform import mismatch, parse_platform, platform_of
+from engine.images.platform import mismatch, parse_platform, platform_of, stated_platform
 from engine.images.pull import Pull
 from engine.images.reference import find, missing, new_name
 from engine.images.skopeo import Skopeo, is_installed
@@ -157,15 +157,17 @@ class ImageStore:
         ``reference`` is the image's name for the error text. If ``platform`` is not "", an image for another platform
         raises NotFound, as in Docker. If it is "", an image for another platform than this host's gives the warning.
         """
-        requested, actual = parse_platform(platform), platform_of(stored_config(record))
+        config = stored_config(record)
+        requested, actual = parse_platform(platform), platform_of(config)
         if requested.runs(actual):
             return ""
         if platform:
-            raise mismatch(reference, requested, actual)
-        if not actual.architecture or replace(actual, variant="") == requested:
-            return ""  # the image states no architecture, or the variant of this host's processor is not known
+            raise mismatch(reference, requested, config)
+        if replace(actual, variant="") == requested:
+            return ""  # the variant of this host's processor is not known
+        stated = stated_platform(config)
         return (
-            f"The requested image's platform ({actual}) does not match the detected host platform ({requested}) and no "
+            f"The requested image's platform ({stated}) does not match the detected host platform ({requested}) and no "
             "specific platform was requested"
         )
 

@@ -159,6 +159,29 @@ def test_a_present_image_of_another_platform(service):
     service.docker("rmi", "other:1")
 
 
+@pytest.mark.parametrize(
+    ("stated", "shown"),
+    [
+        ({}, "unknown"), ({"os": "linux"}, "linux"),
+        ({"os": "linux", "architecture": "arm", "variant": "7"}, "linux/arm/7"),
+    ],
+)  # fmt: skip
+def test_a_warning_names_the_platform_as_the_image_states_it(service, stated, shown):
+    """Texts are those of Docker 26.1.5, also for an image that states no architecture."""
+    layers = {"type": "layers", "diff_ids": [diff_id(LAYER)]}
+    config = json.dumps({"created": CREATED, "config": {"Cmd": ["true"]}, "rootfs": layers, **stated}).encode()
+    (service.host.state / "stated.tar").write_bytes(saved(LAYER, config=config, tags=("stated:1",)))
+    service.docker("load", "-i", "stated.tar")
+    warning = f"WARNING: The requested image's platform ({shown}) does not match the detected host platform ("
+    for create in (service.docker, service.host.hawse):
+        created = create("create", "stated:1")
+        assert created.stderr.startswith(warning)
+        service.docker("rm", created.stdout.strip())
+        refused = create("create", "--pull", "never", "--platform", "linux/s390x", "stated:1", check=False)
+        assert refused.stderr.endswith(f"wanted linux/s390x, actual: {shown}\n")
+    service.docker("rmi", "stated:1")
+
+
 def test_an_image_for_any_variant_of_this_architecture_gives_no_warning(service):
     """hawse does not know the variant of the host's processor. A platform that the user gives is compared."""
     here = f"linux/{architecture()}"

@@ -10,6 +10,8 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from engine.render.version import architecture
+
 CREATED = "2026-01-02T03:04:05.6Z"
 
 
@@ -65,7 +67,8 @@ def image_config(
 ) -> bytes:
     """Return an image configuration with the digests of ``layers``, or of ``claimed`` to forge the digests."""
     rootfs = {"type": "layers", "diff_ids": [diff_id(layer) for layer in (layers if claimed is None else claimed)]}
-    document = {"created": CREATED, "os": "linux", "config": config or {}, "rootfs": rootfs, **more}
+    platform = {"os": "linux", "architecture": architecture()}
+    document = {"created": CREATED, **platform, "config": config or {}, "rootfs": rootfs, **more}
     return json.dumps(document).encode()
 
 
