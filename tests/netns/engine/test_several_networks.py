@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from drivers.linux import netns as namespaces
 from engine.store.api import Intent
+from tests.conftest import until
 from tests.netns.engine.conftest import recorded
 
 pytestmark = pytest.mark.netns
@@ -103,6 +105,29 @@ def test_connections_outlive_the_move_of_the_default_route(host, web):
     assert call.goes_on()
     for connection in (call, later):
         connection.close()
+
+
+def test_the_host_reaches_a_published_port_by_the_gateway_of_each_network(host):
+    """With rp_filter=1, the container drops packets whose source belongs to another of its networks.
+
+    Docker 26.1.5 answers too, with the same client address.
+    """
+    for network in (LAST, FIRST):
+        host.hawse("network", "create", *network)
+    strict = (f"--sysctl=net.ipv4.conf.{which}.rp_filter=1" for which in ("all", "default"))
+    server = (
+        "import socket; s = socket.create_server(('', 80))\nwhile True: c, a = s.accept(); c.sendall(a[0].encode())"
+    )
+    command = (sys.executable, "-c", server)
+    host.hawse("run", "-d", "--name", "web", "--network", "aa", "-p", "8080:80", *strict, "hostfs", *command)
+    host.hawse("network", "connect", "zz", "web")
+    for gateway in ("172.30.0.1", "172.31.0.1"):
+
+        def ask(address: str = gateway) -> bytes:
+            with socket.create_connection((address, 8080), 3) as connection:
+                return connection.recv(99)
+
+        until(lambda: namespaces.run_in_netns(host.path, ask) == b"172.31.0.1")
 
 
 def test_allowed_source_addresses_are_removed_with_the_container(host, web):

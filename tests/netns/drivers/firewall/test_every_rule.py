@@ -93,6 +93,7 @@ PROBES: dict[tuple[str, str], Probe] = {
     ("source", "@members6"): lambda w: w.sees(w.friend, HOST6, 8080, "fd00:30::1"),
     ("source", "@siblings4"): lambda w: w.sees(w.bare, HOST, 8080, "172.30.0.1"),
     ("source", "@siblings6"): lambda w: w.sees(w.bare, HOST6, 8080, "fd00:30::1"),
+    ("source", "fib saddr type local"): lambda w: w.sees(w.host, "172.33.0.1", 8080, "172.30.0.1"),
     ("source", "jump leaving"): lambda w: w.sees(w.friend, PEER, 80, HOST),
     ("leaving", "@source4"): lambda w: w.sees(w.sourced, PEER, 80, "192.168.99.77"),
     ("leaving", "@source6"): lambda w: w.sees(w.sourced, PEER6, 80, "fd99::77"),

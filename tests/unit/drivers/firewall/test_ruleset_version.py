@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from drivers.firewall import encoding, spoof_guard, table
 
-RULES = {"ruleset_12": "d275f29eb47aed5040de5cabdd9faf5ae5044cef173039cdb63e579eff3a9f4d"}
+RULES = {"ruleset_13": "43d8ad4caabc59dca4f6c704caac8f8b2dec9308d2ce813663230b89899d2ee6"}
 """The version set of the rules, and the digest of all statements of both tables."""
 
 
