@@ -31,12 +31,12 @@ def filter_summaries(networks: Iterable[Listed], filters: Filters) -> list[Liste
     if not filters:
         return list(networks)
     check_keys(filters, NETWORK_KEYS)
+    dangling = boolean(filters, "dangling")
     for value in filters.get("type", ()):
         if value not in ("builtin", "custom"):
             raise EngineError(f"invalid filter: 'type'='{value}'")
     if not filters.get("type", (None,)):
         return []  # as in Docker, no network matches a filter ``type`` without values
-    dangling = boolean(filters, "dangling")
     return [n for n in networks if _matches(n, filters) and dangling in (None, not n.predefined)]
 
 

@@ -99,3 +99,9 @@ def test_a_bad_filter_is_refused(key, values, text):
     with pytest.raises(EngineError) as caught:
         names(**{key: values})
     assert str(caught.value) == text
+
+
+def test_a_bad_value_of_dangling_is_named_before_one_of_type():
+    with pytest.raises(EngineError) as caught:
+        names(type=["bogus"], dangling=["yes"])
+    assert str(caught.value) == BOOL
