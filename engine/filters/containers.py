@@ -34,19 +34,22 @@ def filter_containers(
     """
     check_keys(filters, KEYS)
     _check_values(filters)
+    records = _between(records, filters)
     tests = [*_value_tests(filters), _port_test(filters, sides)] if filters else []
     shown = everything or bool(filters.get("status"))
-    return [r for r in _between(records, filters) if (shown or r.status in ALIVE) and all(test(r) for test in tests)]
+    return [r for r in records if (shown or r.status in ALIVE) and all(test(r) for test in tests)]
 
 
 def _check_values(filters: Filters) -> None:
+    """Check the values of four keys, in Docker's order; raises InvalidArgument."""
+    _exit_codes(filters)
     for value in filters.get("status", ()):
         if value not in STATUSES:
             raise InvalidArgument(f"invalid filter 'status={value}'")
+    truth(filters, "is-task")
     for value in filters.get("health", ()):
         if value not in HEALTH:
             raise InvalidArgument(f"unrecognized filter value for health: {value}")
-    truth(filters, "is-task")
 
 
 def _value_tests(filters: Filters) -> list[Test]:
