@@ -253,8 +253,9 @@ def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settin
     name, named = reference, False
     with host.store.read() as reader:
         network = names.only_network(reader.find_networks(reference))
+        configured = [names.only_network(reader.find_networks(a.network_id or a.network)) for a in record.attachments]
     if network is not None:
-        check_connect(record, network, settings, [])
+        check_connect(record, network, settings, [other for other in configured if other is not None])
         if any(_is_for(a, network) and a.network_id in ("", network.id) for a in record.attachments):
             return
         name, named = network.name, True

@@ -111,8 +111,8 @@ def check_connect(
 ) -> None:
     """Check whether dockerd would connect the container to the network; raises dockerd's error if not.
 
-    ``joined`` has the networks of a running container; it is empty for a stopped container. The checks, in dockerd's
-    order:
+    ``joined`` has the networks of a running container, or those in the configuration of a stopped container. As in
+    Docker, a configured network that does not exist does not count. The checks, in dockerd's order:
 
     - Running container: shared sandbox, settings, host and none networks, configuration-only network, links, already
       connected.
@@ -199,7 +199,6 @@ def _check_modes(record: ContainerRecord, network: NetworkRecord, joined: Sequen
         raise InvalidArgument(HOST)
     if on_host and network.driver != "host":
         raise InvalidArgument(SHARED)
-    others = {other.name for other in joined} | {attachment.network for attachment in record.attachments}
-    others.discard(network.name)
+    others = {other.name for other in joined} - {network.name}
     if others and "none" in others | {network.name}:
         raise InvalidArgument(PRIVATE)

@@ -71,13 +71,13 @@ def test_connects_that_are_refused_for_a_running_container(mode, joined, network
 )
 def test_connects_that_are_refused_for_a_stopped_container(mode, configured, network, text):
     with pytest.raises(InvalidArgument) as caught:
-        check_connect(container(mode, *configured, running=False), network, PLAIN, [])
+        check_connect(container(mode, *configured, running=False), network, PLAIN, configured)
     assert str(caught.value) == text
 
 
 @pytest.mark.parametrize("network", [N1, N2, CFG])
 def test_a_stopped_container_may_be_connected_twice_or_to_a_missing_network(network):
-    check_connect(container("n1", N1, running=False), network, PLAIN, [])
+    check_connect(container("n1", N1, running=False), network, PLAIN, [N1])
 
 
 def test_a_container_that_left_the_network_none_can_be_connected():
