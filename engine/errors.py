@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import ClassVar, TypeVar
 
 E = TypeVar("E", bound="EngineError")
@@ -19,8 +17,9 @@ class EngineError(Exception):
     """A failure to report to the user; ``str(error)`` is the text that Docker prints, without a prefix.
 
     ``hint`` explains the cause, or says what the user can do. It is shown only on a terminal, after Docker's text.
-    ``repeatable`` is True if an address, a port or a network could not be reserved (`marked_repeatable`). ``status`` is
-    the HTTP status, and ``exit_code`` the exit code of the command. ``lines`` is True if the text has several lines.
+    ``repeatable`` is True if an address, a port or a network could not be reserved (`marked_repeatable` in
+    `engine.host`). ``status`` is the HTTP status, and ``exit_code`` the exit code of the command. ``lines`` is True if
+    the text has several lines.
     """
 
     hint: str = ""
@@ -34,16 +33,6 @@ def hinted(error: E, hint: str) -> E:
     """Set the hint of an error, and return the same error."""
     error.hint = hint
     return error
-
-
-@contextmanager
-def marked_repeatable() -> Iterator[None]:
-    """Mark an error that the block raises as repeatable: the command can be tried once more when something is freed."""
-    try:
-        yield
-    except EngineError as error:
-        error.repeatable = True
-        raise
 
 
 SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)

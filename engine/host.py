@@ -403,6 +403,16 @@ def _guarded(items: Iterator[Any], places: Iterable[Path]) -> Iterator[Any]:
 
 
 @contextmanager
+def marked_repeatable() -> Iterator[None]:
+    """Mark an error that the block raises as repeatable: the command can be tried once more when something is freed."""
+    try:
+        yield
+    except EngineError as error:
+        error.repeatable = True
+        raise
+
+
+@contextmanager
 def translate_failures(places: Iterable[Path]) -> Iterator[None]:
     """Convert an OSError, MemoryError, DriverError or RuntimeFailure of the block to an engine error.
 

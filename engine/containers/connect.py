@@ -29,9 +29,9 @@ from engine.containers import (
 )
 from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.errors import NotFound, PortFailure, hinted, marked_repeatable
+from engine.errors import NotFound, PortFailure, hinted
 from engine.events import record as events
-from engine.host import Host, begin_intent, end_intent, rollback_on_error
+from engine.host import Host, begin_intent, end_intent, marked_repeatable, rollback_on_error
 from engine.model import Adoption, ContainerRecord, EndpointSettings, NetworkAttachment, NetworkRecord, PortSpec
 from engine.networks import activate
 from engine.store.api import IntentKind

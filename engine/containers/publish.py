@@ -13,9 +13,9 @@ from engine.containers import lookup, port_assignment, port_settings
 from engine.containers.finalize import retried_after_ends
 from engine.endpoints import links, reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.errors import Forbidden, marked_repeatable
+from engine.errors import Forbidden
 from engine.events import record as events
-from engine.host import Host, begin_intent, end_intent, rollback_on_error
+from engine.host import Host, begin_intent, end_intent, marked_repeatable, rollback_on_error
 from engine.model import FORMER, ContainerRecord, PortRecord, PortSpec
 from engine.ports.allocation import exposed_port, includes
 from engine.store.api import IntentKind

@@ -25,10 +25,10 @@ from engine.containers.remove import remove
 from engine.containers.start_failure import record_failure, rollback, start_failure
 from engine.endpoints import links, reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.errors import Conflict, EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound, marked_repeatable
+from engine.errors import Conflict, EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound
 from engine.events import record as events
 from engine.golang import timestamps
-from engine.host import Host, begin_intent, end_intent, rollback_on_error, translate_failures
+from engine.host import Host, begin_intent, end_intent, marked_repeatable, rollback_on_error, translate_failures
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
 from engine.names import is_container_mode, is_user_defined, shared_container
 from engine.networks import activate
