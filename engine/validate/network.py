@@ -158,6 +158,8 @@ def _configured(pool: PoolRecord) -> IPAMConfig:
 
 
 def _check_ipam_driver(request: NetworkCreate, driver: DriverFacts, *, clustered: bool) -> None:
+    if driver.singleton and not clustered:
+        return  # as in Docker, the networks host and null ignore their IPAM driver
     if request.ipam_driver not in ("", "default", "null"):
         if clustered:
             lookup = f"error during lookup of plugin {request.ipam_driver}"

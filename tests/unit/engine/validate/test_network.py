@@ -136,6 +136,7 @@ def test_an_ipv6_subnet_is_checked_only_on_an_ipv6_network():
         ({"driver": "none"}, NotFound, 'plugin "none" not found'),
         ({"driver": "host"}, Forbidden, 'only one instance of "host" network is allowed'),
         ({"driver": "null", "scope": "bogus"}, Forbidden, 'only one instance of "null" network is allowed'),
+        ({"driver": "null", "ipam_driver": "x"}, Forbidden, 'only one instance of "null" network is allowed'),
         ({"scope": "swarm"}, Forbidden, "cannot create a swarm scoped network when swarm is not active"),
         ({"scope": "swarm", "driver": "nosuch"}, NotFound, 'plugin "nosuch" not found'),
         ({"ingress": True}, Forbidden, "Ingress network can only be global scope network"),
