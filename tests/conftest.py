@@ -337,11 +337,27 @@ class InstalledHost(Host):
         self.launcher = commands.WARM
 
 
+MOST_LOAD = 5.0
+"""The largest factor by which `loaded` makes a time limit longer."""
+
+
+def loaded(seconds: float) -> float:
+    """Return a time limit of ``seconds`` on an idle machine; on a busy machine, the limit is longer.
+
+    The factor is the number of processes that wait for each processor or use it, on average over the last minute.
+    """
+    load = os.getloadavg()[0] / (os.cpu_count() or 1)
+    return seconds * min(MOST_LOAD, max(1.0, load))
+
+
 def until(condition: Callable[[], T], seconds: float = 10, pause: float = 0.02) -> T:
-    """Call ``condition`` every ``pause`` seconds until its value is true. Return the value; fail after ``seconds``."""
-    deadline = time.monotonic() + seconds
+    """Call ``condition`` every ``pause`` seconds until its value is true. Return the value; fail after ``seconds``.
+
+    On a busy machine, the limit is longer (`loaded`).
+    """
+    began = time.monotonic()
     while not (value := condition()):
-        assert time.monotonic() < deadline, "it never came true"
+        assert time.monotonic() - began < loaded(seconds), "it never came true"
         time.sleep(pause)
     return value
 
