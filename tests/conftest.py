@@ -16,10 +16,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from glob import glob
 from pathlib import Path
 from typing import TypeVar
@@ -53,6 +55,10 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.kill = _signal_one_process
+    # All namespaces share the lock file of iptables. Therefore each process of the test run uses a file of its own.
+    lock = Path(tempfile.gettempdir(), f"xtables-{os.getpid()}.lock")
+    os.environ["XTABLES_LOCKFILE"] = str(lock)
+    config.add_cleanup(partial(lock.unlink, missing_ok=True))
 
 
 def _signal_one_process(pid: int, number: int, send: Callable[[int, int], None] = os.kill) -> None:
