@@ -26,6 +26,10 @@ VOLUMES = """hawse keeps no volumes. Mount a directory of this host:
   hawse run -v /srv/data:/data IMAGE"""
 SOCKET = "@SOCKET@"
 """The placeholder for the path of the socket at which hawse serves Docker's API; `cli.root` replaces it."""
+UPDATE = """hawse limits no resources, because it makes no cgroups.
+To change a restart policy, use Docker's own command on hawse's API:
+  hawse system service &
+  DOCKER_HOST=unix://@SOCKET@ docker update --restart always NAME"""
 COMPOSE = """Docker's own compose works on hawse's API:
   hawse system service &
   DOCKER_HOST=unix://@SOCKET@ docker compose up -d
@@ -58,7 +62,8 @@ ABSENT: Mapping[str, str] = dict((
     *_each("build builder buildx image_build", BUILD),
     *_each("commit diff history container_commit container_diff image_history", LAYERS),
     *_each("export cp container_export container_cp", FILES),
-    *_each("pause unpause update container_pause container_unpause container_update", CGROUPS),
+    *_each("pause unpause container_pause container_unpause", CGROUPS),
+    *_each("update container_update", UPDATE),
     *_each("volume", VOLUMES),
     *_each("compose stack", COMPOSE),
     *_each("service secret config", SERVICES),

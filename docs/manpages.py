@@ -23,7 +23,7 @@ DIRECTORY = Path(__file__).parent / "man"
 FILES = {
     "/etc/hawse/daemon.json": "Settings; see hawse-daemon.json(5).",
     "/var/lib/hawse": "Records, images and logs.",
-    "/run/hawse": "Sockets, locks and runtime state; agent.log lists the repairs.",
+    "/run/hawse": "Sockets, locks and runtime state; agent.log, or the journal of hawse-agent, lists the repairs.",
 }
 DESCRIPTION = """hawse gives a process, a network namespace or an imported image what Docker gives its containers:
 networks, addresses, names, published ports and isolation. It has Docker's commands, output, messages and exit codes."""

@@ -22,12 +22,17 @@ def tls_context(settings: Settings) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED
-    try:
-        context.load_verify_locations(settings.cacert)
-        context.load_cert_chain(settings.cert, settings.key)
-    except (OSError, ValueError) as error:
-        raise InvalidArgument(f"the TLS files cannot be used: {error}") from error
+    _load("--tlscacert", context.load_verify_locations, settings.cacert)
+    _load("--tlscert or --tlskey", context.load_cert_chain, settings.cert, settings.key)
     return context
+
+
+def _load(flags: str, load: Callable[..., None], *files: str) -> None:
+    """Load the files that ``flags`` name; raises EngineError with the files if that fails."""
+    try:
+        load(*files)
+    except (OSError, ValueError) as error:
+        raise InvalidArgument(f"cannot use the file of {flags} ({', '.join(files)}): {error}") from error
 
 
 class SharedTls:

@@ -12,13 +12,17 @@ from engine.cluster import membership as memberships
 from engine.cluster.etcd import Client, delete
 from engine.cluster.membership import connected, managing
 from engine.cluster.model import MANAGER, Cluster, ClusterMembership, Node
-from engine.errors import Conflict, EngineError, Forbidden, NotFound, Unavailable
+from engine.errors import Conflict, EngineError, Forbidden, NotFound, Unavailable, hinted
 from engine.golang import timestamps
 from engine.host import Host
 from engine.render.version import OUTSIDE, version_text
 from engine.store.codec import decode
 from engine.swarm import certificates, etcd_member, pki
 from engine.swarm.enrollment import Manager
+
+LEAVE = "hawse has no node demote. On the manager itself: hawse swarm leave --force"
+FORCE = "hawse has no node demote. If the manager will not return, remove it with --force"
+"""Hints on how to remove a manager that is ready, and one that is down."""
 
 
 def describe_host(membership: ClusterMembership, tunnel_key: str) -> Node:
@@ -135,9 +139,12 @@ def remove(host: Host, reference: str, *, force: bool) -> None:
         document = pick(_documents(host, client, membership), reference)
         identity = document["ID"]
         if document["Spec"]["Role"] == MANAGER and (not force or document["Status"]["State"] == "ready"):
-            raise Forbidden(
-                f"rpc error: code = FailedPrecondition desc = node {identity} is a cluster manager and is a member "
-                "of the raft cluster. It must be demoted to worker before removal"
+            raise hinted(
+                Forbidden(
+                    f"rpc error: code = FailedPrecondition desc = node {identity} is a cluster manager and is a member "
+                    "of the raft cluster. It must be demoted to worker before removal"
+                ),
+                LEAVE if document["Status"]["State"] == "ready" else FORCE,
             )
         if document["Status"]["State"] == "ready" and not force:
             text = f"node {identity} is not down and can't be removed"

@@ -222,6 +222,17 @@ def test_tcp_without_tls_is_refused(service):
     assert refused.returncode == 1 and "whoever reaches this API is root" in refused.stderr
 
 
+@pytest.mark.parametrize("flag", ["--tlscacert", "--tlscert", "--tlskey"])
+@pytest.mark.parametrize("content", [None, b"no certificate"])
+def test_a_tls_file_that_cannot_be_used_is_named(service, authority, tmp_path, flag, content):
+    unusable = tmp_path / "unusable.pem"
+    if content is not None:
+        unusable.write_bytes(content)
+    flags = [part for pair in (authority.issue("own") | {flag: str(unusable)}).items() for part in pair]
+    refused = service.host.hawse("system", "service", "--host", "tcp://127.0.0.1:2375", *flags, check=False)
+    assert refused.returncode == 1 and flag in refused.stderr and str(unusable) in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from engine.cluster.membership import load
-from engine.swarm import quorum
+from engine.swarm import nodes, quorum
 from tests.cluster.conftest import LEASE, eventually
 from tests.cluster.test_hostile_worker import Intruder
 
@@ -32,6 +32,19 @@ def test_a_terminal_says_that_hawse_has_no_force_new_cluster(managers):
     docker = managers[2].hawse("swarm", "leave", check=False).stderr
     assert docker.endswith("Use `--force` to suppress this message.\n")
     assert managers[2].error_on_terminal("swarm", "leave") == f"{docker}\n{quorum.NEW_CLUSTER}\n"
+
+
+def test_a_terminal_says_how_to_remove_a_manager_without_node_demote(managers):
+    lost = load(managers[0].root).node_id
+    docker = managers[1].hawse("node", "rm", lost, check=False).stderr
+    assert docker.endswith("It must be demoted to worker before removal\n")
+    assert managers[1].error_on_terminal("node", "rm", lost) == f"{docker}\n{nodes.LEAVE}\n"
+    managers[0].cut()
+    state = ("node", "inspect", "-f", "{{.Status.State}}", lost)
+    eventually(lambda: managers[1].hawse(*state, check=False).stdout == "down\n", 30)
+    assert managers[1].error_on_terminal("node", "rm", lost) == f"{docker}\n{nodes.FORCE}\n"
+    managers[0].repair()
+    eventually(lambda: managers[0].hawse(*state, check=False).stdout == "ready\n", 30)
 
 
 def test_a_worker_token_does_not_make_a_manager(cluster, managers):

@@ -5,7 +5,8 @@ Each fault is reported as a culprit (`Culprit`): the cause, its place and the re
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from shlex import quote
 
 from drivers.linux import features, path_lookup
 from drivers.linux import host as linux_host
@@ -67,7 +68,7 @@ class Routes:
         fix = f"remove the route or rule that is wrong: {place.command('ip route')}; {place.command('ip rule')}"
         if not route.kind:
             detail = f"{place.name} has no route to {target}"
-            yield Culprit("no-route", what, where, detail, _without_route(place, member))
+            yield Culprit("no-route", what, where, detail, _without_route(place, members_here.values(), member, target))
         elif route.kind != "unicast":
             yield Culprit("wrong-route", what, where, f"a {route.kind} route matches {target} in {place.name}", fix)
         elif self._path.kind in (BRIDGED, REMOTE) and (route.interface != member.endpoint.interface or route.gateway):
@@ -219,8 +220,16 @@ def _up(place: Place, interface: str) -> str:
     return f"bring it up, and set its addresses and routes again: {place.command(f'ip link set {interface} up')}"
 
 
-def _without_route(place: Place, member: JoinedEndpoint) -> str:
-    """Return the remedy for a container without a route."""
+def _without_route(place: Place, members: Iterable[JoinedEndpoint], member: JoinedEndpoint, target: IPAddress) -> str:
+    """Return the remedy for a container without a route to ``target``; ``members`` are its endpoints.
+
+    ``member`` is the endpoint on the path. A restart gives no route if no endpoint has an address of this IP version.
+    """
+    if not any(address_of(each.endpoint, target.version) for each in members):
+        flag = " --ipv6" if target.version == 6 else ""
+        return f"connect it to a network with IPv{target.version}: hawse network create{flag} NETWORK && " + (
+            f"hawse network connect NETWORK {quote(place.name)}"
+        )
     if member.endpoint.default_route == "no":
         commands = reconnection(place, member.network.name)
         return f"add a route in {place.name}, or connect it without --default-route=no: {commands}"

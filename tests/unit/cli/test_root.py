@@ -181,9 +181,10 @@ def test_a_command_that_hawse_lacks_says_why(cli, path):
     assert len(result.err.splitlines()) >= 3
 
 
-def test_compose_is_told_the_socket_of_this_host(cli, monkeypatch, tmp_path):
+def test_compose_and_update_are_told_the_socket_of_this_host(cli, monkeypatch, tmp_path):
     monkeypatch.setenv("HAWSE_RUN", str(tmp_path))
     assert f"DOCKER_HOST=unix://{tmp_path}/docker.sock docker compose up -d" in cli("compose").err
+    assert f"DOCKER_HOST=unix://{tmp_path}/docker.sock docker update --restart" in cli("update").err
 
 
 def test_flags_that_mean_this_host_are_accepted(cli):

@@ -98,6 +98,7 @@ def test_networks_of_other_kinds_are_reachable(wide, source, target):
         ("db", "172.40.0.2:80", ("not-same-network", "container is1"), "hawse network connect sealed db"),
         ("db", "169.254.7.7", ("no-route", "route to 169.254.7.7 of db"), "ip route add 169.254.7.7 dev eth0"),
         ("host", "169.254.7.7", ("no-route", "route to 169.254.7.7 of the host"), "ip route add 169.254.7.7 dev br-"),
+        ("rt", "[fd00:44::1]:80", ("no-route", "route to fd00:44::1 of rt"), "hawse network create --ipv6 NETWORK && "),
     ],
 )  # fmt: skip
 def test_networks_of_other_kinds_keep_packets_out(wide, source, target, expected, remedy):
