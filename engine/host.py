@@ -54,6 +54,7 @@ from engine.store.api import DRIVER_STATE, DRIVER_STATE_KEY, Intent, Reader, Sto
 from engine.store.codec import decode
 from engine.store.sqlite_errors import is_full
 
+T = TypeVar("T")
 Verbs = TypeVar("Verbs", bound=type)
 FULL = (errno.ENOSPC, errno.EDQUOT)
 NEEDS_ROOT = "Only root may do this: run the command with sudo"
@@ -410,6 +411,24 @@ def marked_repeatable() -> Iterator[None]:
     except EngineError as error:
         error.repeatable = True
         raise
+
+
+def retried_after_ends(host: Host, attempt: Callable[[], T], record_ends: Callable[[Host, int], bool]) -> T:
+    """Call ``attempt``, and once more if it raises a repeatable error and the end of a container has been recorded.
+
+    An address or a port may still belong to a container whose process has ended, but whose end is not recorded yet.
+    Therefore ``record_ends`` records the ends of such containers after the error. It is
+    `engine.containers.finalize.finalize_ended`. ``attempt`` is also called once more if another process has recorded an
+    end meanwhile. The caller holds no container lock; ``attempt`` takes it.
+    """
+    with host.store.read() as reader:
+        newest = reader.last_event()
+    try:
+        return attempt()
+    except EngineError as error:
+        if not error.repeatable or not record_ends(host, newest):
+            raise
+    return attempt()
 
 
 @contextmanager

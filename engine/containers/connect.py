@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -31,7 +32,7 @@ from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import NotFound, PortFailure, hinted
 from engine.events import record as events
-from engine.host import Host, begin_intent, end_intent, marked_repeatable, rollback_on_error
+from engine.host import Host, begin_intent, end_intent, marked_repeatable, retried_after_ends, rollback_on_error
 from engine.model import Adoption, ContainerRecord, EndpointSettings, NetworkAttachment, NetworkRecord, PortSpec
 from engine.networks import activate
 from engine.store.api import IntentKind
@@ -52,9 +53,10 @@ def connect(
     ``container`` may also be a network namespace that hawse did not create: ``netns:NAME``, ``netns:/path`` or
     ``pid:N``. ``adoption`` has the user's settings for this namespace. Raises Forbidden for a host's own network
     namespace, such as that of PID 1, unless ``adoption.force`` is set. The connection is tried once more as
-    `finalize.retried_after_ends` says.
+    `retried_after_ends` says.
     """
-    finalize.retried_after_ends(host, lambda: _connect(host, reference, container, settings, published, adoption))
+    attempt = partial(_connect, host, reference, container, settings, published, adoption)
+    retried_after_ends(host, attempt, finalize.finalize_ended)
 
 
 def _connect(

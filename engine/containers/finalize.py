@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from signal import SIGKILL
-from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -22,8 +20,6 @@ from engine.model import ContainerRecord
 from engine.runtime.api import ProcessState
 from engine.store.api import IntentKind, Transaction
 from engine.store.locks import locked
-
-T = TypeVar("T")
 
 ENDING_SECONDS = 5.0
 """Maximum seconds of the wait for another process that records the end of a container now."""
@@ -70,24 +66,7 @@ def finalize_exit(host: Host, container_id: str, *, at_shutdown: bool = False) -
     return ended if current is not None else None
 
 
-def retried_after_ends(host: Host, attempt: Callable[[], T]) -> T:
-    """Call ``attempt``, and once more if it raises a repeatable error and the end of a container has been recorded.
-
-    An address or a port may still belong to a container whose process has ended, but whose end is not recorded yet.
-    Therefore the ends of such containers are recorded after the error. ``attempt`` is also called once more if another
-    process has recorded an end meanwhile. The caller holds no container lock; ``attempt`` takes it.
-    """
-    with host.store.read() as reader:
-        newest = reader.last_event()
-    try:
-        return attempt()
-    except EngineError as error:
-        if not error.repeatable or not finalize_ended(host, after=newest):
-            raise
-    return attempt()
-
-
-def finalize_ended(host: Host, *, after: int) -> bool:
+def finalize_ended(host: Host, after: int) -> bool:
     """Record the ends of all containers whose processes have ended, and return whether there was such a container.
 
     The result is also True if another process has recorded an end since the event with the number ``after``. The caller

@@ -9,13 +9,12 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from engine.agent.client import announce
-from engine.containers import lookup, port_assignment, port_settings
-from engine.containers.finalize import retried_after_ends
+from engine.containers import finalize, lookup, port_assignment, port_settings
 from engine.endpoints import links, reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import Forbidden
 from engine.events import record as events
-from engine.host import Host, begin_intent, end_intent, marked_repeatable, rollback_on_error
+from engine.host import Host, begin_intent, end_intent, marked_repeatable, retried_after_ends, rollback_on_error
 from engine.model import FORMER, ContainerRecord, PortRecord, PortSpec
 from engine.ports.allocation import exposed_port, includes
 from engine.store.api import IntentKind
@@ -35,7 +34,7 @@ def publish(host: Host, reference: str, specs: Sequence[PortSpec]) -> None:
             publish_locked(host, container.id, specs)
             announce(host)
 
-    retried_after_ends(host, attempt)
+    retried_after_ends(host, attempt, finalize.finalize_ended)
 
 
 def required_holder(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> JoinedEndpoint:

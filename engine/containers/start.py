@@ -28,7 +28,15 @@ from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import Conflict, EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound
 from engine.events import record as events
 from engine.golang import timestamps
-from engine.host import Host, begin_intent, end_intent, marked_repeatable, rollback_on_error, translate_failures
+from engine.host import (
+    Host,
+    begin_intent,
+    end_intent,
+    marked_repeatable,
+    retried_after_ends,
+    rollback_on_error,
+    translate_failures,
+)
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
 from engine.names import is_container_mode, is_user_defined, shared_container
 from engine.networks import activate
@@ -371,11 +379,11 @@ def _run(host: Host, live: Reserved) -> None:
 def start_by_user(host: Host, container_id: str) -> bool:
     """Start a container because the user requests the start; return False if it is already running or restarting.
 
-    The start is tried once more as `finalize.retried_after_ends` says. If it fails, a container that was created with
+    The start is tried once more as `retried_after_ends` says. If it fails, a container that was created with
     --rm is removed.
     """
     try:
-        return finalize.retried_after_ends(host, partial(_attempt, host, container_id))
+        return retried_after_ends(host, partial(_attempt, host, container_id), finalize.finalize_ended)
     except EngineError:
         with host.store.read() as reader:
             failed = reader.container(container_id)

@@ -9,13 +9,13 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from engine.containers import lookup, restart_policy
-from engine.containers.finalize import finalize_exit, retried_after_ends
+from engine.containers import finalize, lookup, restart_policy
+from engine.containers.finalize import finalize_exit
 from engine.containers.remove import end_orphan, is_orphan
 from engine.containers.start import reset_restart_count, start
 from engine.errors import Conflict, EngineError, KernelFailure
 from engine.events import record as events
-from engine.host import Host, end_intent
+from engine.host import Host, end_intent, retried_after_ends
 from engine.model import ContainerRecord
 from engine.runtime.api import RuntimeFailure, StopRequest
 from engine.store.api import IntentKind
@@ -200,7 +200,7 @@ def restart(host: Host, reference: str, timeout: int | None, signal: str) -> Non
         running = record.status == "running"
         ending = _ended(host, record, timeout, signal, restart=True) if running else nullcontext()
         with ending:
-            retried_after_ends(host, partial(_start_again, host, record))
+            retried_after_ends(host, partial(_start_again, host, record), finalize.finalize_ended)
 
 
 def _start_again(host: Host, record: ContainerRecord) -> None:

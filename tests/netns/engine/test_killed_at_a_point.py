@@ -469,10 +469,10 @@ def ended_later(engine, ended, monkeypatch):
     record, lock = ended
     finalize_ended = finalize.finalize_ended
 
-    def slowly(host, **after):
+    def slowly(host, after):
         lock.close()
         on_exit.record_end(host, record.id)
-        return finalize_ended(host, **after)
+        return finalize_ended(host, after)
 
     monkeypatch.setattr(finalize, "finalize_ended", slowly)
     return record
