@@ -50,9 +50,9 @@ class WarmServer:
     def run(self, warm_socket: WarmSocket) -> None:
         """Accept commands on ``warm_socket``; return when the server must end and all commands have ended."""
         self._warm_socket = warm_socket
+        self._loop.watch_signals(self._reap)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: self.leave())
-        self._loop.watch_signals(self._reap)
         self._loop.watch(self._warm_socket.listener.fileno(), lambda _: self._accept())
         self._loop.after(self._idle, self._consider)
         self._loop.after(POLL_INTERVAL_SECONDS, self._look)

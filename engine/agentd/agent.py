@@ -105,9 +105,9 @@ class Agent:
 
     def run(self) -> None:
         """Update all services, and run the event loop until the agent should end; then close all services."""
+        self._loop.watch_signals()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop())
-        self._loop.watch_signals()
         self._loop.after(0, self._begin)
         self._loop.after(self._idle, self._consider)
         self._loop.run()
