@@ -248,7 +248,8 @@ class LinkRepairer(Protocol, metaclass=_ExaminedOnce):
     def watched(self, network: NetworkSpec) -> tuple[str, str]:
         """Return (name of the network's link on the host, path of the network's own namespace); a missing value is "".
 
-        The agent watches this link and this namespace for changes by other programs.
+        The agent watches this link and this namespace for changes by other programs. It may call this method from
+        another thread, during any other call.
         """
 
     def compare_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> Sequence[Difference]:

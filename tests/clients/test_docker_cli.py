@@ -109,6 +109,11 @@ def test_the_swarm_of_this_host(service):
         assert docker("node", "inspect", "self", "-f", "{{.Spec.Role}}").stdout == "manager\n"
         token = docker("swarm", "join-token", "-q", "worker").stdout
         assert docker("swarm", "join-token", "-q", "--rotate", "worker").stdout != token
+        before = service.ask("GET", "/swarm").json
+        path = f"/swarm/update?version={before['Version']['Index']}&rotateWorkerToken=1&rotateManagerToken=1"
+        assert service.ask("POST", path, before["Spec"]).status == 200
+        after = service.ask("GET", "/swarm").json["JoinTokens"]
+        assert all(before["JoinTokens"][role] != after[role] for role in ("Worker", "Manager"))
         assert docker("service", "ls", "-q").stdout == ""
         assert service.ask("GET", "/_ping").headers["swarm"] == "active/manager"
         docker("network", "create", "-d", "overlay", "--attachable", "o1")

@@ -9,10 +9,11 @@ import pytest
 
 from drivers.errors import KernelError
 from drivers.linux.host import boot_identity
-from drivers.model import Difference
+from drivers.model import Difference, Settings
 from engine.endpoints import boots, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.model import ContainerConfig, ContainerRecord, EndpointRecord, HostConfig, NetworkRecord
+from engine.recovery import link_repair
 from engine.recovery.link_repair import CONTAINER, LinkRepair, Subject
 from engine.store.locks import locked
 from engine.store.sqlite import SqliteStore
@@ -105,3 +106,24 @@ def test_a_container_is_not_repaired_while_a_command_holds_its_lock(repair, tmp_
     with locked(tmp_path, "container", "c"):
         assert repair.put_right(Subject(CONTAINER, "c")).busy
     assert repair._drivers["double"].repaired == []
+
+
+class Configured(Driver):
+    """A double of a driver that has settings."""
+
+    def configure(self, settings):
+        self.settings = settings
+
+
+def test_a_driver_has_the_default_settings_until_daemon_json_is_valid(store, monkeypatch, tmp_path):
+    driver, file = Configured(), tmp_path / "daemon.json"
+    monkeypatch.setattr(link_repair, "load", lambda _type: driver)
+    monkeypatch.setattr(sandbox, "lost_routes", lambda container, members: [])
+    monkeypatch.setenv("HAWSE_CONFIG", str(file))
+    repair = LinkRepair(store, tmp_path, lambda _: (), lambda _: 0)
+    file.write_text("{")
+    assert repair.driver(NetworkRecord("n", "app", "", "double")) is driver
+    assert driver.settings == Settings(tmp_path)
+    file.write_text('{"ip-forward": false}')
+    assert repair.put_right(Subject(CONTAINER, "c")).differences == [LOST]
+    assert driver.settings == Settings(tmp_path, forwarding=False)
