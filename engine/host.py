@@ -405,28 +405,34 @@ def _guarded(items: Iterator[Any], places: Iterable[Path]) -> Iterator[Any]:
 
 @contextmanager
 def marked_repeatable() -> Iterator[None]:
-    """Mark an error that the block raises as repeatable: the command can be tried once more when something is freed."""
+    """Mark an error that the block raises as repeatable: the command can be tried once more when something is freed.
+
+    Exception: the end of a container does not make the store or the cluster available (`Unavailable`).
+    """
     try:
         yield
     except EngineError as error:
-        error.repeatable = True
+        error.repeatable = not isinstance(error, Unavailable)
         raise
 
 
-def retried_after_ends(host: Host, attempt: Callable[[], T], record_ends: Callable[[Host, int], bool]) -> T:
+def retried_after_ends(
+    host: Host, attempt: Callable[[], T], record_ends: Callable[[Host, int, str], bool], own: str = ""
+) -> T:
     """Call ``attempt``, and once more if it raises a repeatable error and the end of a container has been recorded.
 
     An address or a port may still belong to a container whose process has ended, but whose end is not recorded yet.
     Therefore ``record_ends`` records the ends of such containers after the error. It is
     `engine.containers.finalize.finalize_ended`. ``attempt`` is also called once more if another process has recorded an
-    end meanwhile. The caller holds no container lock; ``attempt`` takes it.
+    end meanwhile. ``own`` is the id of the container whose end ``attempt`` itself may record, or "". The caller holds
+    no container lock; ``attempt`` takes it.
     """
     with host.store.read() as reader:
         newest = reader.last_event()
     try:
         return attempt()
     except EngineError as error:
-        if not error.repeatable or not record_ends(host, newest):
+        if not error.repeatable or not record_ends(host, newest, own):
             raise
     return attempt()
 

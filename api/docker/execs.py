@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from signal import SIGWINCH
@@ -23,6 +24,11 @@ from engine.runtime import terminal
 
 START_SECONDS = 10.0
 """Maximum seconds for which a resize waits until the command is started, as dockerd does."""
+READABLE_SECONDS = 2.0
+"""Seconds for which the exit code of a command can be read although its container was removed.
+
+In Docker, the removal takes longer than the read of the exit code by ``docker exec``.
+"""
 REMEMBERED_LIMIT = 4096
 """Maximum number of exec instances. Above it, the oldest instances that do not run are deleted."""
 
@@ -45,6 +51,7 @@ class Exec(Struct):
     - ``keys``: the detach keys as the client sent them; "" means the default keys
     - ``size``: rows and columns of the terminal; (0, 0) if the client gave none
     - ``exit_code``: None until the command has ended
+    - ``ended_at``: monotonic time of the command's end in seconds, or 0 before it
     - ``executed``: False if the command could not be executed
     - ``terminal``: master of the pseudo-terminal between the service and the worker (a file descriptor), or -1
     - ``job``: the job that runs the command, or None
@@ -60,6 +67,7 @@ class Exec(Struct):
     keys: str = ""
     size: tuple[int, int] = (0, 0)
     exit_code: int | None = None
+    ended_at: float = 0
     executed: bool = True
     terminal: int = -1
     job: Job | None = None
@@ -70,6 +78,11 @@ class Exec(Struct):
     def is_running(self) -> bool:
         """Whether the command runs."""
         return self.started.is_set() and self.exit_code is None
+
+    @property
+    def has_just_ended(self) -> bool:
+        """Whether the command has ended within the last `READABLE_SECONDS`."""
+        return self.exit_code is not None and time.monotonic() - self.ended_at < READABLE_SECONDS
 
     def claim(self) -> None:
         """Mark the command as started; raises ApiError (409) for a second start."""
@@ -124,6 +137,7 @@ class Exec(Struct):
         """
         with self.lock:
             self.exit_code, self.job, self.executed = code, None, executed
+            self.ended_at = time.monotonic()
             if self.terminal >= 0:
                 os.close(self.terminal)
                 self.terminal = -1

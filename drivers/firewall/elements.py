@@ -53,7 +53,7 @@ def of_network(network: NetworkSpec, options: BridgeOptions) -> Iterator[Element
         yield from (Element(f"members{version}", f"{addresses} . {bridge}") for addresses in _members(pool, options))
         yield Element(f"subnets{version}", f"{pool.subnet} . ipv{version}")
         if not network.internal:
-            yield from _outward(version, bridge, options)
+            yield from _outward(pool, bridge, options)
             yield from _inward(version, bridge, options)
 
 
@@ -241,9 +241,12 @@ def _linked(source: EndpointSpec, target: EndpointSpec) -> list[tuple[str, str]]
     return [(f"linked{s.version}", f"{s.ip} . {t.ip} . ") for s, t in pairs if s is not None and t is not None]
 
 
-def _outward(version: int, bridge: str, options: BridgeOptions) -> Iterator[Element]:
+def _outward(pool: Pool, bridge: str, options: BridgeOptions) -> Iterator[Element]:
+    version = pool.subnet.version
     if not options.masquerades(version):
         return
+    if pool.gateway is not None and options.host_has_address(version):
+        yield Element(f"gateways{version}", str(pool.gateway.ip))
     source = options.source(version)
     if source is None:
         yield Element("masqueraded", f"{bridge} . ipv{version}")

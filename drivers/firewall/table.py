@@ -17,7 +17,7 @@ from drivers.linux import libnftables, nfnetlink
 from drivers.model import Difference, Settings
 
 TABLE = MAIN
-VERSION_SET = "ruleset_13"  # an empty set; a transaction that names it fails if the rules have another version
+VERSION_SET = "ruleset_14"  # an empty set; a transaction that names it fails if the rules have another version
 MARKED = "marked"  # name of the chain that accepts packets with a firewall mark
 COMPLETE, SPOOF_GUARDED = f"whole, as of {VERSION_SET}", "spoof guard"
 

@@ -66,17 +66,18 @@ def finalize_exit(host: Host, container_id: str, *, at_shutdown: bool = False) -
     return ended if current is not None else None
 
 
-def finalize_ended(host: Host, after: int) -> bool:
+def finalize_ended(host: Host, after: int, own: str) -> bool:
     """Record the ends of all containers whose processes have ended, and return whether there was such a container.
 
-    The result is also True if another process has recorded an end since the event with the number ``after``. The caller
-    holds no container lock. If another process holds the lock of a container, because it records the end now, this
+    The result is also True if another process has recorded an end since the event with the number ``after``. An end of
+    the container with the id ``own`` does not count, because the caller has recorded it. The caller holds no container
+    lock. If another process holds the lock of a container, because it records the end now, this
     function waits for it up to `ENDING_SECONDS`. A container whose end cannot be recorded is skipped. So is a namespace
     that hawse did not create: it may exist, although this process does not see it.
     """
     with host.store.read() as reader:
         running = [r for r in reader.containers() if r.status == "running" and r.kind == "process"]
-        recorded = any(event.action == "die" for event in reader.events(after=after))
+        recorded = any(e.action == "die" and e.actor != own for e in reader.events(after=after))
     ended = [record.id for record in running if not lookup.is_running(host, record)]
     for container_id in ended:
         with suppress(EngineError), locked(host.run, "container", container_id, timeout=ENDING_SECONDS):

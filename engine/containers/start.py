@@ -383,7 +383,7 @@ def start_by_user(host: Host, container_id: str) -> bool:
     --rm is removed.
     """
     try:
-        return retried_after_ends(host, partial(_attempt, host, container_id), finalize.finalize_ended)
+        return retried_after_ends(host, partial(_attempt, host, container_id), finalize.finalize_ended, container_id)
     except EngineError:
         with host.store.read() as reader:
             failed = reader.container(container_id)

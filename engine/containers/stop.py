@@ -200,7 +200,7 @@ def restart(host: Host, reference: str, timeout: int | None, signal: str) -> Non
         running = record.status == "running"
         ending = _ended(host, record, timeout, signal, restart=True) if running else nullcontext()
         with ending:
-            retried_after_ends(host, partial(_start_again, host, record), finalize.finalize_ended)
+            retried_after_ends(host, partial(_start_again, host, record), finalize.finalize_ended, record.id)
 
 
 def _start_again(host: Host, record: ContainerRecord) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import docker
 import pytest
 
+from api.docker.execs import READABLE_SECONDS
 from tests.conftest import until
 
 
@@ -141,9 +144,22 @@ def test_an_exec_of_a_stopped_container_cannot_be_started_or_resized(client):
     with pytest.raises(docker.errors.NotFound, match=f"No such exec instance: {waiting}"):
         api.exec_start(waiting)
     container.remove(force=True)
+    time.sleep(READABLE_SECONDS)
     for use in (api.exec_inspect, api.exec_start, partial(api.exec_resize, height=1, width=1)):
         with pytest.raises(docker.errors.NotFound, match=f"No such exec instance: {ended}"):
             use(ended)
+
+
+def test_the_exit_code_of_an_exec_is_readable_after_the_removal_that_has_ended_it(client):
+    """As with Docker, ``docker exec`` then ends with the exit code 137."""
+    api, container = client.api, client.containers.run("bb", ["sleep", "300"], detach=True)
+    command = api.exec_create(container.id, ["sleep", "300"])["Id"]
+    with ThreadPoolExecutor() as pool:
+        output = pool.submit(api.exec_start, command)
+        until(lambda: api.exec_inspect(command)["Running"])
+        container.remove(force=True)
+        output.result(10)
+    assert api.exec_inspect(command)["ExitCode"] == 137
 
 
 def test_attach_without_stream_gives_the_output_so_far(client):

@@ -120,11 +120,13 @@ def inspect(request: Request) -> Response:
 def _known(request: Request, *, in_running: bool = False) -> Exec:
     """Return the exec instance (a created command) with the id in the path; raises ApiError (404) for an unknown id.
 
-    As in Docker, an instance is unknown after the removal of its container. An instance that was never started is
-    unknown after the end of the container's run. With ``in_running``, raises ApiError (409) if the container does not
-    run.
+    As in Docker, an instance is unknown after the removal of its container. Exception: if the removal has ended the
+    command, ``docker exec`` must still read the exit code. An instance that was never started is unknown after the end
+    of the container's run. With ``in_running``, raises ApiError (409) if the container does not run.
     """
     instance = EXECS.get(request.parameters["id"])
+    if instance.has_just_ended and not in_running:
+        return instance
     try:
         document = request.engine.containers.inspect(instance.container_id)
     except NotFound:

@@ -24,7 +24,7 @@ from engine.containers import connect, finalize, lookup, on_exit, start, stop
 from engine.containers import publish as publishing
 from engine.core import open_engine
 from engine.endpoints.boots import BOOT
-from engine.errors import KernelFailure
+from engine.errors import KernelFailure, NotFound
 from engine.model import EndpointIPAM, EndpointSettings, PortSpec
 from engine.recovery import recover
 from engine.runtime import syscalls
@@ -469,10 +469,10 @@ def ended_later(engine, ended, monkeypatch):
     record, lock = ended
     finalize_ended = finalize.finalize_ended
 
-    def slowly(host, after):
+    def slowly(host, after, own):
         lock.close()
         on_exit.record_end(host, record.id)
-        return finalize_ended(host, after)
+        return finalize_ended(host, after, own)
 
     monkeypatch.setattr(finalize, "finalize_ended", slowly)
     return record
@@ -488,6 +488,23 @@ def test_a_restart_is_repeated_if_the_end_of_another_container_was_recorded_mean
     other = web.hawse("create", "-p", "7000:70", "hostfs", "sleep", "1d").stdout.strip()
     stop.restart(engine, other, None, "")
     assert web.hawse("inspect", "-f", "{{.State.Running}}{{.State.Error}}", other).stdout == "true\n"
+
+
+def test_a_restart_is_not_repeated_because_of_its_own_end(web, engine, monkeypatch):
+    web.hawse("network", "create", "own")
+    web.hawse("network", "connect", "own", "web")
+    web.hawse("network", "disconnect", "app", "web")
+    web.hawse("network", "rm", "app")
+    attempts: list[str] = []
+
+    def counted(host, container_id):
+        attempts.append(container_id)
+        start.start(host, container_id)
+
+    monkeypatch.setattr(stop, "start", counted)
+    with pytest.raises(NotFound, match="could not find a network matching network mode app"):
+        stop.restart(engine, "web", 0, "")
+    assert len(attempts) == 1
 
 
 @pytest.mark.parametrize("published", [(), (PortSpec("tcp", 70, host_port="7000"),)])

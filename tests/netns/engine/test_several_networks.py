@@ -9,6 +9,7 @@ import json
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -110,10 +111,15 @@ def test_connections_outlive_the_move_of_the_default_route(host, web):
 def test_the_host_reaches_a_published_port_by_the_gateway_of_each_network(host):
     """With rp_filter=1, the container drops packets whose source belongs to another of its networks.
 
-    Docker 26.1.5 answers too, with the same client address.
+    Docker 26.1.5 answers too, with the same client addresses. It keeps the host's address on a network that is not
+    masqueraded.
     """
-    for network in (LAST, FIRST):
+    plain = ("plain", "--subnet", "172.32.0.0/24", "-o", "com.docker.network.bridge.enable_ip_masquerade=false")
+    inner = ("inner", "--subnet", "172.33.0.0/24", "--internal")
+    for network in (LAST, FIRST, plain, inner):
         host.hawse("network", "create", *network)
+    for network in (plain, inner):  # activates the network
+        host.hawse("run", "-d", "--network", network[0], "hostfs", "sleep", "1d")
     strict = (f"--sysctl=net.ipv4.conf.{which}.rp_filter=1" for which in ("all", "default"))
     server = (
         "import socket; s = socket.create_server(('', 80))\nwhile True: c, a = s.accept(); c.sendall(a[0].encode())"
@@ -121,13 +127,17 @@ def test_the_host_reaches_a_published_port_by_the_gateway_of_each_network(host):
     command = (sys.executable, "-c", server)
     host.hawse("run", "-d", "--name", "web", "--network", "aa", "-p", "8080:80", *strict, "hostfs", *command)
     host.hawse("network", "connect", "zz", "web")
-    for gateway in ("172.30.0.1", "172.31.0.1"):
 
-        def ask(address: str = gateway) -> bytes:
-            with socket.create_connection((address, 8080), 3) as connection:
-                return connection.recv(99)
+    def seen_by_web(gateway: str) -> str:
+        with suppress(ConnectionRefusedError), socket.create_connection((gateway, 8080), 3) as connection:
+            return connection.recv(99).decode()
+        return ""  # the server does not listen yet
 
-        until(lambda: namespaces.run_in_netns(host.path, ask) == b"172.31.0.1")
+    def ask(gateway: str) -> str:
+        return until(lambda: namespaces.run_in_netns(host.path, lambda: seen_by_web(gateway)))
+
+    assert [ask("172.30.0.1"), ask("172.31.0.1")] == ["172.31.0.1"] * 2
+    assert [ask("172.32.0.1"), ask("172.33.0.1")] == ["172.32.0.1", "172.33.0.1"]
 
 
 def test_allowed_source_addresses_are_removed_with_the_container(host, web):

@@ -17,7 +17,7 @@ from drivers.errors import BadOption, DriverError, Missing
 from drivers.linux.libnftables import Refused
 from engine import errors
 from engine.errors import EngineError, NotFound
-from engine.host import KINDS, raises_engine_errors, translate_driver_errors
+from engine.host import KINDS, marked_repeatable, raises_engine_errors, translate_driver_errors
 from engine.runtime.api import RuntimeFailure
 
 FOLDER = Path(drivers.__file__).parent
@@ -147,3 +147,10 @@ def test_failures_of_an_iterator_are_engine_errors_too():
     assert next(lines) == "line"
     with pytest.raises(EngineError, match="the supervisor was killed"):
         next(lines)
+
+
+@pytest.mark.parametrize(("error", "repeatable"), [(errors.PortFailure, True), (errors.Unavailable, False)])
+def test_an_end_of_a_container_does_not_make_the_cluster_available(error, repeatable):
+    with pytest.raises(errors.EngineError) as caught, marked_repeatable():
+        raise error("text")
+    assert caught.value.repeatable is repeatable

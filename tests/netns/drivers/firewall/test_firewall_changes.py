@@ -34,6 +34,8 @@ OF_EVERY_SET = [
     Element("subnets6", "fd00:1::/64 . ipv6"),
     Element("masqueraded", '"br-1" . ipv4'),
     Element("source4", '"br-1"', "10.0.0.1"),
+    Element("gateways4", "172.18.0.1"),
+    Element("gateways6", "fd00:1::1"),
     Element("source6", '"br-1"', "fd00::1"),
     Element("exact4", "127.0.0.1 . tcp . 80", "172.18.0.2 . 8080"),
     Element("exact6", "fd00::9 . udp . 80", "fd00:1::2 . 81"),

@@ -41,6 +41,8 @@ def test_a_network_has_elements_for_its_bridge_its_subnets_and_masquerading():
         Element("subnets6", "fd00:30::/64 . ipv6"),
         Element("masqueraded", '"br0" . ipv4'),
         Element("masqueraded", '"br0" . ipv6'),
+        Element("gateways4", "172.30.0.1"),
+        Element("gateways6", "fd00:30::1"),
     }
 
 
@@ -59,6 +61,18 @@ def test_members_are_all_addresses_of_a_subnet_that_the_host_does_not_have(gatew
     pool = Pool(ip_network("172.30.0.0/29"), ip_interface(f"{gateway}/29") if gateway else None)
     elements = of_network(NetworkSpec(id="a" * 64, name="n1", pools=(pool,)), options)
     assert {e.key for e in elements if e.set == "members4"} == {f'{addresses} . "br0"' for addresses in members}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        BridgeOptions(bridge="br0", masquerade=False),
+        BridgeOptions(bridge="br0", inhibit_ipv4=True),
+        BridgeOptions(bridge="br0", mode4="routed"),
+    ],
+)
+def test_a_gateway_is_a_masqueraded_source_only_if_the_host_has_it_and_the_network_is_masqueraded(options):
+    assert {e.set for e in of_network(NETWORK, options)}.isdisjoint({"gateways4"})
 
 
 def test_an_internal_network_is_not_masqueraded():

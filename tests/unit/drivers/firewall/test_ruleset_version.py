@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from drivers.firewall import encoding, spoof_guard, table
 
-RULES = {"ruleset_13": "43d8ad4caabc59dca4f6c704caac8f8b2dec9308d2ce813663230b89899d2ee6"}
+RULES = {"ruleset_14": "ceb1f64679eb510f5351d2294e147f3cd236f1324c0615934e3e84f8c3c5efc0"}
 """The version set of the rules, and the digest of all statements of both tables."""
 
 
