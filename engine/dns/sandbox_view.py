@@ -55,6 +55,7 @@ class SandboxView(Struct, frozen=True):
     - ``networks``: network ids in search order.
     - ``ndots``: True if the user set ndots; names of one label are then not forwarded.
     - ``adopted``: True if hawse did not create the namespace, which then remains after the sandbox has ended.
+    - ``makes_rules``: True if programs of the sandbox may make firewall rules, which delay the agent's own packets.
     """
 
     id: str
@@ -67,6 +68,7 @@ class SandboxView(Struct, frozen=True):
     upstreams: tuple[Upstream, ...] = ()
     ndots: bool = False
     adopted: bool = False
+    makes_rules: bool = False
 
 
 class Defaults(Struct, frozen=True):
@@ -151,8 +153,15 @@ def _view(
         upstreams=_upstreams(members, conf),
         ndots=conf.ndots_from not in ("", "internal"),
         adopted=container.kind == "adopted",
+        makes_rules=container.kind == "adopted" or _may_administer(container),
     )
     return ContainerView(view, bool(searched))
+
+
+def _may_administer(container: ContainerRecord) -> bool:
+    """Return whether the container's programs may have CAP_NET_ADMIN, with which they can make firewall rules."""
+    added = {name.upper().removeprefix("CAP_") for name in container.host.cap_add or ()}
+    return container.host.privileged or not added.isdisjoint(("ALL", "NET_ADMIN"))
 
 
 def _usable(container: ContainerRecord, endpoints: Iterable[EndpointRecord]) -> list[EndpointRecord]:

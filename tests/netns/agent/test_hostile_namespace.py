@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from ipaddress import IPv4Address
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -170,6 +171,75 @@ def test_the_repair_of_a_redirection_reads_no_tables_into_the_process(netns, mon
 
     namespaces.run_in_netns(netns.path, repair)
     until(lambda: namespaces.run_in_netns(netns.path, resolver_redirect.bound_port) == 5353)  # may be late under load
+
+
+LEVELS, JUMPS = 4, 20
+"""The kernel goes through JUMPS ** LEVELS chains for each packet that the slow rules apply to."""
+FLOOD = """
+import socket, sys, time
+from engine.dns import wire
+
+kind, name = sys.argv[1:]
+query = wire.make_query(b"id", wire.encode_name(name), wire.A)
+framed = (len(query).to_bytes(2, "big") + query) * 8
+clients = []
+for _ in range(32):
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM if kind == "TCP" else socket.SOCK_DGRAM)
+    made.connect(("127.0.0.11", wire.PORT))
+    made.setblocking(False)
+    clients.append(made)
+
+def ask(sock):
+    try:
+        sock.send(framed if kind == "TCP" else query)
+        sock.recv(65536)
+    except BlockingIOError:
+        time.sleep(0.0001)
+
+print("begun", flush=True)
+while True:
+    for sock in clients:
+        ask(sock)
+"""
+"""A program that asks the resolver of its namespace for a name all the time, by UDP or TCP."""
+
+
+def slow_rules() -> str:
+    """Return an nftables script of 85 rules that are slow for the agent's packets: replies, and queries to servers.
+
+    They are fast for the queries of programs in the namespace. Otherwise these programs could not send many queries.
+    """
+    chains = [
+        f"chain l{level} {{ {f'jump l{level - 1}; ' * JUMPS if level else 'return;'} }}" for level in range(LEVELS + 1)
+    ]
+    hook = "type filter hook output priority 0;"
+    chains.append(f"chain out {{ {hook} ip daddr 127.0.0.11 return; ip protocol {{ tcp, udp }} jump l{LEVELS}; }}")
+    return "\n".join(("table ip slow {", *chains, "}\n"))
+
+
+@pytest.mark.parametrize("name", ["box", "name.of.a.server"])
+@pytest.mark.parametrize("kind", ["UDP", "TCP"])
+def test_slow_rules_in_a_connected_namespace_do_not_delay_the_names_of_others(attacked, netns, kind, name):
+    """The kernel applies the rules of the namespace to the agent's packets while the agent waits."""
+    place = ["app", f"netns:{netns.path}"]
+    attacked.hawse("network", "connect", "--alias", "box", *place)
+    netns.run("nft", slow_rules())
+    sandbox, times = attacked.paths_of["web"], []
+    with netns.popen(sys.executable, "-c", FLOOD, kind, name, stdout=subprocess.PIPE) as flood:
+        assert flood.stdout is not None
+        assert flood.stdout.readline() == b"begun\n"
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            began = time.monotonic()
+            answer(sandbox, "web")
+            times.append(time.monotonic() - began)
+            time.sleep(0.01)
+        attacked.hawse("network", "disconnect", *place)
+        attacked.hawse("network", "connect", "--alias", "box", *place)
+        flood.kill()
+    assert median(times) < 0.1
+    assert max(times) < 0.5
+    assert answer(netns.path, "box")[3] & 15 == wire.NOERROR
 
 
 @pytest.mark.parametrize("comment", ["²", "65536"])

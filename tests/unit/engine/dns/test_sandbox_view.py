@@ -56,6 +56,22 @@ def test_a_view_has_path_and_process_of_the_sandbox():
     assert (sandbox.id, sandbox.netns_path, sandbox.pid, sandbox.pid_start) == ("s", "/proc/7/ns/net", 7, 9)
 
 
+@pytest.mark.parametrize(
+    ("kind", "host", "expected"),
+    [
+        ("run", {}, False),
+        ("run", {"cap_add": ("SYS_PTRACE",), "cap_drop": ("NET_RAW",)}, False),
+        ("run", {"cap_add": ("net_admin",)}, True),
+        ("run", {"cap_add": ("CAP_NET_ADMIN",)}, True),
+        ("run", {"cap_add": ("ALL",)}, True),
+        ("run", {"privileged": True}, True),
+        ("adopted", {}, True),
+    ],
+)
+def test_sandboxes_that_hawse_did_not_make_or_with_net_admin_may_have_own_rules(kind, host, expected):
+    assert view([network("n")], replace(plain("n", **host), kind=kind)).makes_rules is expected
+
+
 def test_only_open_sandboxes_have_a_view():
     for record, endpoints in ((plain("n", path=""), joined("n")), (replace(plain("n"), pid=0), joined("n"))):
         assert Views().follow(Snapshot([network("n")], [record], endpoints), HOST) == {}
