@@ -154,7 +154,7 @@ def serving(
     inotify = Inotify(loop)
     config = load_config()
     cluster = ClusterService(loop, root, run_dir, heals)
-    forward = ForwardService(loop, budget)
+    forward = ForwardService(budget)
     threads_store = SqliteStore(root / NAME, busy_seconds=BUSY_SECONDS)
     repair = RepairService(loop, threads_store, forward.ports, run_dir, heals)
     dns = DnsService(loop, inotify, budget, ttl=ttl_from_environment(), dns=config.dns, options=config.dns_opts)
