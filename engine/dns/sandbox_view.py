@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from ipaddress import ip_address, ip_interface
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -55,7 +56,7 @@ class SandboxView(Struct, frozen=True):
     - ``networks``: network ids in search order.
     - ``ndots``: True if the user set ndots; names of one label are then not forwarded.
     - ``adopted``: True if hawse did not create the namespace, which then remains after the sandbox has ended.
-    - ``makes_rules``: True if programs of the sandbox may make firewall rules, which delay the agent's own packets.
+    - ``apart``: True if the firewall rules of a sandbox may delay the agent when it sends in this one.
     """
 
     id: str
@@ -68,7 +69,7 @@ class SandboxView(Struct, frozen=True):
     upstreams: tuple[Upstream, ...] = ()
     ndots: bool = False
     adopted: bool = False
-    makes_rules: bool = False
+    apart: bool = False
 
 
 class Defaults(Struct, frozen=True):
@@ -141,6 +142,7 @@ def _view(
     joined = [endpoint for endpoint in endpoints if endpoint.network_id in networks]
     members = [networks[endpoint.network_id] for endpoint in joined]
     conf = servers(container, defaults, **address_families(_usable(container, joined)))
+    upstreams = _upstreams(members, conf)
     searched = sorted((n for n in members if has_names(n)), key=lambda n: _search_key(n, container))
     view = SandboxView(
         id=sandbox_id(container),
@@ -150,10 +152,12 @@ def _view(
         pid_start=container.pid_start,
         networks=tuple(n.id for n in searched),
         links=tuple(_links(container, searched)),
-        upstreams=_upstreams(members, conf),
+        upstreams=upstreams,
         ndots=conf.ndots_from not in ("", "internal"),
         adopted=container.kind == "adopted",
-        makes_rules=container.kind == "adopted" or _may_administer(container),
+        apart=container.kind == "adopted"
+        or _may_administer(container)
+        or _asks_neighbours(container, joined, upstreams),
     )
     return ContainerView(view, bool(searched))
 
@@ -162,6 +166,21 @@ def _may_administer(container: ContainerRecord) -> bool:
     """Return whether the container's programs may have CAP_NET_ADMIN, with which they can make firewall rules."""
     added = {name.upper().removeprefix("CAP_") for name in container.host.cap_add or ()}
     return container.host.privileged or not added.isdisjoint(("ALL", "NET_ADMIN"))
+
+
+def _asks_neighbours(
+    container: ContainerRecord, endpoints: Iterable[EndpointRecord], upstreams: Iterable[Upstream]
+) -> bool:
+    """Return whether one of the container's own servers (--dns) is on a network of the container.
+
+    The server may be a connected namespace, or a container with CAP_NET_ADMIN. The kernel then applies the firewall
+    rules of the server's sandbox to a query before the agent's system call returns.
+    """
+    if not container.host.dns:
+        return False
+    servers = [ip_address(upstream.address.partition("%")[0]) for upstream in upstreams]
+    subnets = [ip_interface(text).network for e in endpoints for text in (e.ipv4, e.ipv6) if text]
+    return any(server in subnet for server in servers for subnet in subnets)
 
 
 def _usable(container: ContainerRecord, endpoints: Iterable[EndpointRecord]) -> list[EndpointRecord]:

@@ -45,7 +45,7 @@ The time is doubled after each failure, up to `LAST_RETRY_SECONDS`.
 LAST_RETRY_SECONDS = 60.0
 FILL_SECONDS = 0.2
 """Maximum seconds for which the service opens sockets of new sandboxes before the event loop calls other handlers."""
-PLACE = attrgetter("netns_path", "netns_inode", "pid", "pid_start", "makes_rules")
+PLACE = attrgetter("netns_path", "netns_inode", "pid", "pid_start", "apart")
 
 
 class ServedSandbox(Struct):
@@ -226,7 +226,7 @@ class DnsService:
             _say_unserved(view, error)
             return False
         try:
-            serving = self._loops.choose(apart=view.makes_rules)
+            serving = self._loops.choose(apart=view.apart)
             responder = Responder(view, self._tables)
             resolver = SandboxResolver(serving.loop, serving.datagrams, self._budget, namespace.fd, responder)
         except Exception as error:  # after any error with this sandbox, the service must serve the others

@@ -1,9 +1,9 @@
 """The event loops that serve the sandboxes: the agent's own loop, and a few loops in threads of their own.
 
 The kernel applies a sandbox's firewall rules to each message that the agent sends in the sandbox, before the agent's
-system call returns. A program that can make such rules (CAP_NET_ADMIN) can therefore make this system call take
-seconds. The loops in threads serve the sandboxes in which a program may be able to do this. The agent's own loop serves
-all others.
+system call returns. If another sandbox of the host receives the message, the same is true for its rules. A program that
+can make such rules (CAP_NET_ADMIN) can therefore make this system call take seconds. The loops in threads serve the
+sandboxes in which this is possible (`SandboxView.apart`). The agent's own loop serves all others.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from ipaddress import IPv4Address
 from pathlib import Path
 from statistics import median
@@ -179,13 +179,14 @@ FLOOD = """
 import socket, sys, time
 from engine.dns import wire
 
-kind, name = sys.argv[1:]
+kind, name, address, port = sys.argv[1:]
 query = wire.make_query(b"id", wire.encode_name(name), wire.A)
 framed = (len(query).to_bytes(2, "big") + query) * 8
 clients = []
 for _ in range(32):
-    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM if kind == "TCP" else socket.SOCK_DGRAM)
-    made.connect(("127.0.0.11", wire.PORT))
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM if kind == "TCP" else socket.SOCK_DGRAM)
+    made.connect((address, int(port)))
     made.setblocking(False)
     clients.append(made)
 
@@ -193,7 +194,7 @@ def ask(sock):
     try:
         sock.send(framed if kind == "TCP" else query)
         sock.recv(65536)
-    except BlockingIOError:
+    except OSError:
         time.sleep(0.0001)
 
 print("begun", flush=True)
@@ -201,45 +202,83 @@ while True:
     for sock in clients:
         ask(sock)
 """
-"""A program that asks the resolver of its namespace for a name all the time, by UDP or TCP."""
+"""A program that sends DNS queries for a name to an address and port all the time, by UDP or TCP."""
 
 
-def slow_rules() -> str:
-    """Return an nftables script of 85 rules that are slow for the agent's packets: replies, and queries to servers.
+def slow_rules(hook: str, *rules: str) -> str:
+    """Return an nftables script that makes the kernel slow for the packets of a hook to which one of ``rules`` applies.
 
-    They are fast for the queries of programs in the namespace. Otherwise these programs could not send many queries.
+    It has few rules: JUMPS * LEVELS, and some more.
     """
-    chains = [
-        f"chain l{level} {{ {f'jump l{level - 1}; ' * JUMPS if level else 'return;'} }}" for level in range(LEVELS + 1)
-    ]
-    hook = "type filter hook output priority 0;"
-    chains.append(f"chain out {{ {hook} ip daddr 127.0.0.11 return; ip protocol {{ tcp, udp }} jump l{LEVELS}; }}")
+    jumps = [f"jump l{level - 1}; " * JUMPS if level else "return;" for level in range(LEVELS + 1)]
+    chains = [f"chain l{level} {{ {jump} }}" for level, jump in enumerate(jumps)]
+    slow = "".join(f"{rule} jump l{LEVELS}; " for rule in rules)
+    chains.append(f"chain slow {{ type filter hook {hook} priority 0; {slow} }}")
     return "\n".join(("table ip slow {", *chains, "}\n"))
+
+
+@contextmanager
+def flood(path: str, kind: str, name: str, address: str = "127.0.0.11", port: int = wire.PORT) -> Iterator[None]:
+    """Run the program `FLOOD` in the network namespace ``path`` for the ``with`` block."""
+    argv = ["nsenter", f"--net={path}", sys.executable, "-c", FLOOD, kind, name, address, str(port)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+def check_names_are_fast(path: str, seconds: float = 3) -> None:
+    """Ask in the network namespace ``path`` for some seconds; fail if an answer takes long."""
+    times, end = list[float](), time.monotonic() + seconds
+    while time.monotonic() < end:
+        began = time.monotonic()
+        answer(path, "web")
+        times.append(time.monotonic() - began)
+        time.sleep(0.01)
+    assert median(times) < 0.1
+    assert max(times) < 0.5
 
 
 @pytest.mark.parametrize("name", ["box", "name.of.a.server"])
 @pytest.mark.parametrize("kind", ["UDP", "TCP"])
 def test_slow_rules_in_a_connected_namespace_do_not_delay_the_names_of_others(attacked, netns, kind, name):
-    """The kernel applies the rules of the namespace to the agent's packets while the agent waits."""
+    """The kernel applies the rules of the namespace to the agent's answers and queries while the agent waits."""
     place = ["app", f"netns:{netns.path}"]
     attacked.hawse("network", "connect", "--alias", "box", *place)
-    netns.run("nft", slow_rules())
-    sandbox, times = attacked.paths_of["web"], []
-    with netns.popen(sys.executable, "-c", FLOOD, kind, name, stdout=subprocess.PIPE) as flood:
-        assert flood.stdout is not None
-        assert flood.stdout.readline() == b"begun\n"
-        end = time.monotonic() + 3
-        while time.monotonic() < end:
-            began = time.monotonic()
-            answer(sandbox, "web")
-            times.append(time.monotonic() - began)
-            time.sleep(0.01)
+    # The queries of the program are fast. Otherwise it could not send many.
+    netns.run("nft", slow_rules("output", "ip saddr 127.0.0.11", "ip daddr != 127.0.0.0/8"))
+    with flood(netns.path, kind, name):
+        check_names_are_fast(attacked.paths_of["web"])
         attacked.hawse("network", "disconnect", *place)
         attacked.hawse("network", "connect", "--alias", "box", *place)
-        flood.kill()
-    assert median(times) < 0.1
-    assert max(times) < 0.5
     assert answer(netns.path, "box")[3] & 15 == wire.NOERROR
+
+
+@pytest.fixture
+def neighbours(attacked) -> Iterator[dict[str, str]]:
+    """A container with CAP_NET_ADMIN that publishes a port, and one whose DNS server is the first one: their paths."""
+    attacked.hawse("network", "create", "--subnet", "172.40.0.0/24", "near")
+    yield attacked.containers(
+        server=["--network", "near", "--ip", "172.40.0.2", "--cap-add", "NET_ADMIN", "-p", "8053:53/udp"]
+    ) | attacked.containers(client=["--network", "near", "--dns", "172.40.0.2"])
+    attacked.hawse("rm", "-f", "server", "client")
+    attacked.hawse("network", "rm", "near")
+
+
+@pytest.mark.parametrize("way", ["its DNS server", "a proxied port"])
+def test_slow_rules_for_what_the_agent_sends_to_a_container_do_not_delay_the_names_of_others(attacked, neighbours, way):
+    """The kernel receives a packet for another namespace of the same host while the sender waits."""
+    argv = ["nsenter", f"--net={neighbours['server']}", "nft", slow_rules("prerouting", "ip daddr 172.40.0.2")]
+    subprocess.run(argv, check=True)
+    if way == "a proxied port":
+        flooding = flood(attacked.host.path, "UDP", "x", "::1", 8053)
+    else:
+        flooding = flood(neighbours["client"], "UDP", "name.of.a.server")
+    with flooding:
+        check_names_are_fast(attacked.paths_of["web"])
 
 
 @pytest.mark.parametrize("comment", ["²", "65536"])

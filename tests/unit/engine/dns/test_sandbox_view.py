@@ -69,7 +69,17 @@ def test_a_view_has_path_and_process_of_the_sandbox():
     ],
 )
 def test_sandboxes_that_hawse_did_not_make_or_with_net_admin_may_have_own_rules(kind, host, expected):
-    assert view([network("n")], replace(plain("n", **host), kind=kind)).makes_rules is expected
+    assert view([network("n")], replace(plain("n", **host), kind=kind)).apart is expected
+
+
+@pytest.mark.parametrize(
+    ("server", "expected"),
+    [("10.0.0.9", True), ("fd00::9", True), ("10.0.1.9", False), ("fe80::1%eth0", False), ("192.0.2.9", False)],
+)
+def test_a_sandbox_with_a_server_on_its_own_network_is_served_apart(server, expected):
+    endpoint = replace(joined("n")[0], ipv4="10.0.0.2/24", ipv6="fd00::2/64")
+    (result,) = Views().follow(Snapshot([network("n")], [plain("n", dns=[server])], [endpoint]), HOST).values()
+    assert result.view.apart is expected
 
 
 def test_only_open_sandboxes_have_a_view():
