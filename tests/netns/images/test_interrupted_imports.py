@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from drivers.linux import process
+from tests.conftest import loaded
 from tests.installation import CHECKOUT
 
 from .archives import make_tar, saved
@@ -94,7 +95,7 @@ def test_what_unpacks_ends_with_the_command(start, tmp_path):
     os.kill(children[0], signal.SIGSTOP)  # a process that SIGSTOP has stopped cannot end by itself
     importing.send_signal(signal.SIGKILL)
     importing.wait(60)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + loaded(10)
     while alive := process.is_running(children[0], started):
         if time.monotonic() > deadline:
             os.kill(children[0], signal.SIGKILL)
