@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, cast
 
 import msgspec
 
@@ -17,14 +17,12 @@ from api.docker.media_type import require_json
 from api.docker.request_types import FILTERS, OLD_FILTERS
 from api.docker.stream import RAW_STREAM, ChunkedStream, Hijacked
 from api.docker.versions import Version
-from api.docker.workers import Job, Workers
+from api.docker.workers import Job, Workers, WorkerVerb
 from engine.api import Engine
 from engine.golang.json_text import UNFINISHED, MoreContent, decode
 from engine.golang.json_types import Mismatch, Struct
 from engine.golang.strconv import atoi
 
-P = ParamSpec("P")
-T = TypeVar("T")
 Json = dict[str, Any]
 
 BODY_LIMIT = 4 << 20
@@ -69,7 +67,7 @@ class Request(msgspec.Struct):
     - ``path``: without the version
     - ``query``: all values of each key
     - ``headers``: by name in lower case
-    - ``engine``: only for reading; `change` runs a function that changes the host
+    - ``engine``: only for reading; `worker` is for verbs that change the host
     - ``parameters``: the parts of the path that the route names, such as "id"
     """
 
@@ -151,19 +149,19 @@ class Request(msgspec.Struct):
         """
         return self.exchange.body()
 
-    def change(self, job: Callable[Concatenate[Engine, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
-        """Run a job in a worker, a separate process, and return the result of the job.
+    @property
+    def worker(self) -> Engine:
+        """An engine whose verbs run in workers: each call runs in a separate process, and waits for its end.
 
-        ``job`` is a function at module level, and its first argument is the worker's engine. Arguments and result are
-        pickled. Raises ApiError if the job fails or no worker can be started.
+        Arguments and result are pickled. The call raises ApiError if the verb fails or no worker can be started.
         """
-        return self.workers.run(job, *arguments, **keywords)
+        return cast("Engine", WorkerVerb(self.workers))
 
     def start_job(self, job: Callable[..., Any], *arguments: Any, files: Sequence[int] = ()) -> Job:
         """Start ``job(engine, files, *arguments)`` in a worker, and return without waiting for its end.
 
-        ``files`` are file descriptors of this process. The job gets copies of them. The call blocks while too many jobs
-        run (`PARALLEL_LIMIT`).
+        ``job`` is a function at module level. ``files`` are file descriptors of this process. The job gets copies of
+        them. The call blocks while too many jobs run (`PARALLEL_LIMIT`).
         """
         return self.workers.start(job, arguments, files=files)
 

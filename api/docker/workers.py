@@ -15,7 +15,8 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
+from operator import attrgetter
+from typing import Any, NoReturn
 
 from api.docker import rehearsal
 from api.docker.errors import ApiError, from_engine
@@ -24,9 +25,6 @@ from engine.api import Engine
 from engine.core import open_engine
 from engine.errors import EngineError
 from engine.runtime import prefork, protocol
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 FILES_LIMIT = 8
 """Maximum number of descriptors that a job may get."""
@@ -100,39 +98,18 @@ class Workers:
         self._parent = parent
         self._turn = threading.BoundedSemaphore(PARALLEL_LIMIT)
 
-    def run(self, job: Callable[Concatenate[Engine, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
-        """Run ``job(engine, *arguments, **keywords)`` in a worker, wait for its end, and return the result of the job.
-
-        ``job`` is a function at module level. The call blocks while `PARALLEL_LIMIT` other jobs run. Raises ApiError if
-        the job fails or no worker can be started.
-        """
-        result: T = self._start(job, arguments, keywords, ()).result()
-        return result
-
     def start(
         self, job: Callable[..., Any], arguments: Sequence[Any], *, files: Sequence[int] = (), counted: bool = True
     ) -> Job:
         """Start ``job(engine, files, *arguments)`` in a worker, with copies of the file descriptors ``files``.
 
-        With ``counted``, the call blocks while `PARALLEL_LIMIT` jobs run. Without ``counted``, the job starts at once,
-        and may run as long as a container runs. Raises ApiError if no worker can be started, and ValueError for more
-        than `FILES_LIMIT` files.
+        ``job`` is a function at module level. With ``counted``, the call blocks while `PARALLEL_LIMIT` jobs run.
+        Without ``counted``, the job starts at once, and may run as long as a container runs. Raises ApiError if no
+        worker can be started, and ValueError for more than `FILES_LIMIT` files.
         """
-        return self._start(job, arguments, {}, files, pass_files=True, counted=counted)
-
-    def _start(
-        self,
-        job: Callable[..., Any],
-        arguments: Sequence[Any],
-        keywords: Any,
-        files: Sequence[int],
-        *,
-        pass_files: bool = False,
-        counted: bool = True,
-    ) -> Job:
         if len(files) > FILES_LIMIT:
             raise ValueError(f"a job gets at most {FILES_LIMIT} files")
-        data = pickle.dumps((job, tuple(arguments), keywords, pass_files))
+        data = pickle.dumps((job, tuple(arguments)))
         turn = self._turn if counted else threading.Semaphore(1)
         turn.acquire()
         try:
@@ -164,6 +141,28 @@ class Workers:
         return ours, descriptors[0]
 
 
+class WorkerVerb:
+    """A verb of the engine, such as ``containers.start``: a call runs it in a worker, and returns its result.
+
+    The attributes of ``WorkerVerb(workers)`` are the engine's groups of verbs, and their attributes are the verbs. The
+    call blocks while `PARALLEL_LIMIT` jobs run. It raises ApiError if the verb fails or no worker can be started.
+    """
+
+    def __init__(self, workers: Workers, *names: str) -> None:
+        self._workers, self._names = workers, names
+
+    def __getattr__(self, name: str) -> WorkerVerb:
+        return WorkerVerb(self._workers, *self._names, name)
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """Run the verb in a worker, and return its result; arguments and result are pickled."""
+        return self._workers.start(_call, (".".join(self._names), arguments, keywords)).result()
+
+
+def _call(engine: Engine, _files: Sequence[int], verb: str, arguments: Sequence[Any], keywords: Any) -> Any:
+    return attrgetter(verb)(engine)(*arguments, **keywords)
+
+
 def wait_for_job(idle: socket.socket) -> NoReturn:
     """Warm up this idle worker, wait for a job, and run it; does not return.
 
@@ -189,11 +188,11 @@ def serve(channel: socket.socket) -> NoReturn:
         with suppress(OSError):
             os.setsid()
         _, files, _, _ = socket.recv_fds(channel, 1, FILES_LIMIT)
-        job, arguments, keywords, pass_files = _receive(channel)
+        job, arguments = _receive(channel)
         pidfd = os.pidfd_open(os.getpid())
         socket.send_fds(channel, [b"p"], [pidfd])
         os.close(pidfd)
-        answer = _outcome(job, [files, *arguments] if pass_files else arguments, keywords)
+        answer = _outcome(job, files, arguments)
         with suppress(BrokenPipeError, ConnectionError):  # the front, which sent the job, no longer waits
             _send(channel, answer)
         code = 0
@@ -207,9 +206,9 @@ def serve(channel: socket.socket) -> NoReturn:
         os._exit(code)
 
 
-def _outcome(job: Callable[..., Any], arguments: Sequence[Any], keywords: Any) -> bytes:
+def _outcome(job: Callable[..., Any], files: Sequence[int], arguments: Sequence[Any]) -> bytes:
     try:
-        return pickle.dumps(("result", job(open_engine(), *arguments, **keywords)))
+        return pickle.dumps(("result", job(open_engine(), files, *arguments)))
     except EngineError as failure:
         error = from_engine(failure)
         return pickle.dumps(("error", error.status, str(error)))

@@ -6,9 +6,10 @@ the fields that hawse writes.
 
 from __future__ import annotations
 
+from cli.docker_types.mode_types import ISOLATION
 from cli.docker_types.network_types import TEXTS
 from cli.docker_types.node_types import TLS, VERSION
-from cli.docker_types.schema import embedded, named, optional, struct, text_type
+from cli.docker_types.schema import embedded, named, optional, struct
 from cli.gotemplate.gotypes import (
     ANY,
     BOOL,
@@ -114,14 +115,6 @@ SWARM_INFO = struct(
     Managers=optional(INT),
     Cluster=optional(pointer_to(CLUSTER_INFO)),
     Warnings=optional(STRINGS),
-)
-ISOLATION = text_type(
-    "container.Isolation",
-    {
-        "IsDefault": lambda text: text.lower() in ("", "default"),
-        "IsHyperV": lambda text: text.lower() == "hyperv",
-        "IsProcess": lambda text: text.lower() == "process",
-    },
 )
 INFO = struct(
     "system.Info",

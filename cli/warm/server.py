@@ -50,11 +50,9 @@ class WarmServer:
     def run(self, warm_socket: WarmSocket) -> None:
         """Accept commands on ``warm_socket``; return when the server must end and all commands have ended."""
         self._warm_socket = warm_socket
-        wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: self.leave())
-        self._loop.watch(wake, lambda _: self._reap(wake))
+        self._loop.watch_signals(self._reap)
         self._loop.watch(self._warm_socket.listener.fileno(), lambda _: self._accept())
         self._loop.after(self._idle, self._consider)
         self._loop.after(POLL_INTERVAL_SECONDS, self._look)
@@ -123,9 +121,7 @@ class WarmServer:
             os.kill(pid, signal.SIGKILL)
             self._prepare()
 
-    def _reap(self, wake: int) -> None:
-        with suppress(BlockingIOError):
-            os.read(wake, 512)
+    def _reap(self) -> None:
         with suppress(ChildProcessError):
             while (changed := os.waitpid(-1, os.WNOHANG | os.WUNTRACED | os.WCONTINUED))[0]:
                 self._tell(*changed)

@@ -159,7 +159,7 @@ def serving(
     repair = RepairService(loop, threads_store, forward.ports, run_dir, heals)
     dns = DnsService(loop, inotify, budget, ttl=ttl_from_environment(), dns=config.dns, options=config.dns_opts)
     link_repair = LinkRepair(threads_store, run_dir, cluster.verify, dns.redirected)
-    links = LinkService(loop, inotify, run_dir, link_repair, heals)
+    links = LinkService(loop, inotify, link_repair, heals)
     rejoin = RejoinService(loop, inotify, lambda: execute(*callback(root, run_dir, "__rejoin")))
     hold = HoldService(budget.held_ports)
     agent = Agent(

@@ -105,7 +105,9 @@ class Agent:
 
     def run(self) -> None:
         """Update all services, and run the event loop until the agent should end; then close all services."""
-        self._watch_signals()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop())
+        self._loop.watch_signals()
         self._loop.after(0, self._begin)
         self._loop.after(self._idle, self._consider)
         self._loop.run()
@@ -156,21 +158,6 @@ class Agent:
             self._loop.stop()
         else:
             self._loop.after(self._idle / 2, self._consider)
-
-    def _watch_signals(self) -> None:
-        """End the loop on SIGTERM and SIGINT.
-
-        A signal handler writes to a pipe that the loop watches, because the loop may be sleeping.
-        """
-        wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(waker)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop())
-
-        def drain(_events: int) -> None:
-            os.read(wake, 64)
-
-        self._loop.watch(wake, drain)
 
     def _stop(self) -> None:
         self.signalled = True

@@ -11,26 +11,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from ipaddress import ip_interface
-from pathlib import Path
 from typing import NamedTuple
 
 from msgspec import Struct
 
-from drivers.api import Driver, LinkRepairer
-from drivers.errors import DriverError, Missing
+from drivers.errors import DriverError
 from drivers.firewall.resolver_redirect import RedirectWatch
 from drivers.linux import link_notifications
 from drivers.linux.link_notifications import Change, LinkListener
-from drivers.registry import facts, load
+from drivers.registry import facts
 from engine.agent.service import ResultCache, Snapshot
 from engine.agentd.host_links import HostLinks
 from engine.agentd.link_thread import LinkThread
 from engine.agentd.switch_links import SwitchLinks, SwitchSysctls
-from engine.config import Config
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
 from engine.eventloop.netns import PinnedNamespace, inside
-from engine.host import configure, network_spec
+from engine.host import network_spec
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 from engine.recovery.link_repair import CONTAINER, ENDPOINT, NETWORK, LinkRepair, Subject, heals
 
@@ -150,11 +147,10 @@ class LinkService:
         self,
         loop: Loop,
         inotify: Inotify,
-        run: Path,
         repair: LinkRepair,
         heal: Callable[[], bool],
     ) -> None:
-        self._loop, self._inotify, self._run, self._heal = loop, inotify, run, heal
+        self._loop, self._inotify, self._heal = loop, inotify, heal
         self._repair = repair
         self._thread: LinkThread | None = None
         self._host: HostLinks | None = None
@@ -165,7 +161,6 @@ class LinkService:
         self._unwatched: set[str] = set()  # containers whose namespace cannot be watched now
         self._containers: dict[str, Subject] = {}  # by endpoint id, the container that has the endpoint
         self._spaces: dict[Subject, Place] = {}  # the namespaces of networks
-        self._drivers: dict[str, Driver | None] = {}
 
     def reconcile(self, state: Snapshot) -> None:
         """Watch the host and the namespaces of the networks and containers in ``state``, and no others.
@@ -229,12 +224,8 @@ class LinkService:
 
     def _known_network(self, record: NetworkRecord) -> KnownNetwork | None:
         """Return a network with its link and its namespace, or None if the agent does not repair its links."""
-        if record.phase != "live" or record.config_only or not heals(record):
-            return None
-        if record.driver not in self._drivers:
-            self._drivers[record.driver] = _load(record.driver, self._run)
-        driver = self._drivers[record.driver]
-        if not isinstance(driver, LinkRepairer):
+        driver = self._repair.driver(record)
+        if driver is None:
             return None
         try:
             return KnownNetwork(record, *driver.watched(network_spec(record)))
@@ -354,15 +345,6 @@ class LinkService:
         if self._thread is not None:
             self._thread.close()
         self._host = self._thread = None
-
-
-def _load(driver_type: str, run: Path) -> Driver | None:
-    try:
-        driver = load(driver_type)
-    except Missing:
-        return None
-    configure(driver, Config(), run)
-    return driver
 
 
 def _ours(record: ContainerRecord, endpoints: Sequence[EndpointRecord], with_modes: frozenset[str]) -> Ours:

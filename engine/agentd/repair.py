@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from engine.agentd.repair_thread import RepairThread, Word
 from engine.config import Config, load_config
 from engine.errors import EngineError
 from engine.eventloop.loop import Loop
+from engine.eventloop.wakeup import Wakeup
 from engine.host import configure
 from engine.store.api import Store
 
@@ -44,8 +44,9 @@ class RepairService:
     ) -> None:
         self._loop, self._store, self._relay, self._run, self._heal = loop, store, relay, run, heal
         self._threads: dict[str, RepairThread] = {}
-        self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        loop.watch(self._wake, lambda _: self._heard())
+        self._superseded = False  # True after a thread has sent this message
+        self._wakeup = Wakeup()
+        loop.watch(self._wakeup.fileno(), lambda _: self._heard())
 
     def reconcile(self, state: Snapshot) -> None:
         """Run one repair thread for each driver with active networks; notify running threads of changed records."""
@@ -77,11 +78,13 @@ class RepairService:
 
     def _say(self, word: Word) -> None:
         """Make the agent's loop act on the message ``word`` of a repair thread; called by the threads."""
-        with suppress(BlockingIOError):
-            os.write(self._waker, b"!" if word == "superseded" else b".")
+        if word == "superseded":
+            self._superseded = True
+        self._wakeup.send()
 
     def _heard(self) -> None:
-        (self.leave if b"!" in os.read(self._wake, 4096) else self.changed)()
+        self._wakeup.clear()
+        (self.leave if self._superseded else self.changed)()
 
     def needed(self) -> bool:
         """Return whether any active network has a driver with shared kernel state to repair."""
@@ -96,4 +99,4 @@ class RepairService:
         for thread in self._threads.values():
             thread.close()
         self._threads.clear()
-        self._loop.forget(self._wake)  # the pipe stays open, because a thread that still runs may write to it
+        self._loop.forget(self._wakeup.fileno())  # it stays open, because a thread that still runs may use it

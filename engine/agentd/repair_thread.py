@@ -11,12 +11,10 @@ must not wait for a long comparison.
 
 from __future__ import annotations
 
-import os
 import select
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Literal
 
 from drivers.api import Repairer, Watch
@@ -26,6 +24,7 @@ from engine.agentd import repair_log
 from engine.agentd.repair_schedule import LONGEST_REST_SECONDS, Schedule
 from engine.endpoints import boots, shared_state
 from engine.errors import EngineError, Unavailable
+from engine.eventloop.wakeup import Wakeup
 from engine.events import repair as repairs
 from engine.store.api import Reader, Store
 
@@ -72,7 +71,7 @@ class RepairThread:
         # True after the first successful comparison. Until then, the repair replaces a firewall table of a newer hawse.
         # Afterwards, such a table means that a newer version of hawse is in use: the thread sends ``superseded``.
         self._settled = False
-        self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._wakeup = Wakeup()
         self._listening = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"repair {name}", daemon=True)
         self._thread.start()
@@ -80,8 +79,7 @@ class RepairThread:
 
     def changed(self) -> None:
         """Notify the thread that the records of the local store have changed."""
-        with suppress(BlockingIOError):  # the pipe is full of wake-ups, so the thread wakes anyway
-            os.write(self._waker, b"!")
+        self._wakeup.send()
 
     def close(self) -> None:
         """End the thread; blocks up to `PATIENCE_SECONDS` seconds."""
@@ -89,8 +87,7 @@ class RepairThread:
         self.changed()
         self._thread.join(PATIENCE_SECONDS)
         if not self._thread.is_alive():
-            os.close(self._wake)
-            os.close(self._waker)
+            self._wakeup.close()
 
     def _run(self) -> None:
         pause = CHECK_SECONDS
@@ -147,11 +144,11 @@ class RepairThread:
         if self._stopped:
             return
         poll = select.poll()
-        for descriptor in (self._wake, *others):
+        for descriptor in (self._wakeup.fileno(), *others):
             poll.register(descriptor, select.POLLIN)
         ready = dict(poll.poll(max(0.0, seconds) * 1000))
-        if self._wake in ready:
-            os.read(self._wake, 4096)
+        if self._wakeup.fileno() in ready:
+            self._wakeup.clear()
             self._schedule.record_own_change(time.monotonic())
 
     def _record_news(self, watch: Watch, news: News, now: float) -> None:

@@ -109,8 +109,7 @@ def record_of(
     ``known`` is the stored record of the namespace, or None. ``requested`` has the user's settings. The caller stores
     the result together with the first endpoint.
 
-    - If ``known`` is running, the result is a copy of ``known`` with the inode of ``namespace`` and the requested
-      restart policy, if any. If ``known`` has the path of ``namespace``, the copy also has its pid and start time.
+    - If ``known`` is running, the result is a copy of ``known``, brought up to date.
     - If ``known`` is not running, the result is a new record with the id ``container_id`` and the name of ``known``.
     - If ``known`` is None, the result is a new record with the id ``container_id``. Its name is the one that the user
       asks for, or else the namespace's default name.
@@ -123,11 +122,7 @@ def record_of(
     if known is not None and requested.name not in ("", known.name):
         raise Conflict(f"{namespace.name} has the name {known.name} already (rename changes it)")
     if known is not None and known.status == "running":
-        policy = _policy(requested, of_process=is_of_process(known))
-        changed = replace(known.host, restart_policy=policy) if requested.restart else known.host
-        same = replace(known, host=changed, sandbox_inode=namespace.inode)
-        moved = known.sandbox_path != namespace.path
-        return same if moved else replace(same, pid=namespace.pid, pid_start=namespace.start)
+        return _updated(known, namespace, requested)
     return ContainerRecord(
         id=container_id,
         name=known.name if known else requested.name or namespace.name,
@@ -143,6 +138,19 @@ def record_of(
         pid_start=namespace.start,
         started_at=timestamps.now(),
     )
+
+
+def _updated(known: ContainerRecord, namespace: NamespaceReference, requested: Adoption) -> ContainerRecord:
+    """Return ``known`` with the inode of ``namespace``, and the restart policy that the user asks for, if any.
+
+    If ``known`` has the path of ``namespace``, the result also has its pid and start time.
+    """
+    if requested.restart:
+        policy = _policy(requested, of_process=is_of_process(known))
+        known = replace(known, host=replace(known.host, restart_policy=policy))
+    if known.sandbox_path == namespace.path:
+        known = replace(known, pid=namespace.pid, pid_start=namespace.start)
+    return replace(known, sandbox_inode=namespace.inode)
 
 
 def record(tx: Transaction, container: ContainerRecord) -> None:

@@ -11,6 +11,7 @@ import heapq
 import itertools
 import os
 import select
+import signal
 import sys
 import time
 
@@ -143,6 +144,21 @@ class Loop:
             self._timers = [entry for entry in self._timers if entry[2].call is not None]
             heapq.heapify(self._timers)
             self._cancelled = 0
+
+    def watch_signals(self, handler: Callable[[], None] = lambda: None) -> None:
+        """Wake up, and call ``handler``, after signals for which the process has a Python function.
+
+        Python writes these signals to a pipe, because the loop may be sleeping. A process has only one such pipe. One
+        call may stand for several signals.
+        """
+        received, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+
+        def call(_events: int) -> None:
+            os.read(received, 4096)
+            handler()
+
+        self.watch(received, call)
 
     def stop(self) -> None:
         """Make `run` return as soon as the handlers and timers that are ready now have been called."""

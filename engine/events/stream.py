@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 import threading
 import time
@@ -39,12 +38,12 @@ class EventStream:
         _check(options)
         self._client = client
         self._store, self._watch, self._options = store, watch, options
-        self._after, self._closing, self._stopping = 0, threading.Lock(), False
+        self._after, self._closing, self._stopping, self._closed = 0, threading.Lock(), False, False
         with store.read() as reader:  # creates the store and its directory if they are missing
             newest = reader.last_event()
         if options.since is None and options.until is None:
             self._after = newest
-        self._wake = watch.join()
+        self._wakeup = watch.join()
 
     def __enter__(self) -> EventStream:
         return self
@@ -64,15 +63,15 @@ class EventStream:
         """End the iteration soon, even if it waits for an event; idempotent, and callable from any thread."""
         with self._closing:
             self._stopping = True
-            if self._wake >= 0:
-                os.eventfd_write(self._wake, 1)
+            if not self._closed:
+                self._wakeup.send()
 
     def close(self) -> None:
         """Stop watching the store for new events; idempotent."""
         with self._closing:
-            if self._wake >= 0:
-                self._watch.leave(self._wake)
-            self._wake = -1
+            if not self._closed:
+                self._watch.leave(self._wakeup)
+            self._closed = True
 
     def _look(self) -> Iterator[Event]:
         """Yield the matching events that no earlier call has yielded, oldest first; does not wait."""
@@ -97,15 +96,15 @@ class EventStream:
         itself.
         """
         poll = select.poll()
-        poll.register(self._wake, select.POLLIN)
+        poll.register(self._wakeup, select.POLLIN)
         if self._client >= 0:
             poll.register(self._client, select.POLLRDHUP)
         left = self._left()
         ready = dict(poll.poll(None if left == FOREVER else max(0.0, min(left, LONG_SECONDS)) * 1000 + 1))
         if self._client in ready:
             self._stopping = True
-        elif self._wake in ready:
-            os.eventfd_read(self._wake)
+        elif self._wakeup.fileno() in ready:
+            self._wakeup.clear()
 
     def _is_over(self) -> bool:
         return self._stopping or self._left() <= 0 or not self._watch.directory.exists()

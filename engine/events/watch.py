@@ -11,11 +11,12 @@ from __future__ import annotations
 import os
 import select
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from engine.errors import EngineError
 from engine.eventloop.inotify import CREATE, MODIFY, MOVED_TO, watch_directory
+from engine.eventloop.wakeup import Wakeup
 from engine.store.api import Store
 
 LOOKS_SECONDS = (0.002, 0.02, 0.2)
@@ -30,36 +31,36 @@ class EventWatch:
     def __init__(self, store: Store, directory: Path) -> None:
         self._store, self.directory = store, directory
         self._lock = threading.Lock()
-        self._joined: set[int] = set()
-        self._ended = -1  # an eventfd that ends the thread
+        self._joined: set[Wakeup] = set()
+        self._ended: Wakeup  # ends the thread
 
-    def join(self) -> int:
-        """Return a new eventfd that becomes readable after new events, for one stream; `leave` closes it.
+    def join(self) -> Wakeup:
+        """Return a new `Wakeup` that becomes readable after new events, for one stream; `leave` closes it.
 
         It may also become readable without new events, for example when the store cannot be read or its directory is
         deleted. Raises OSError if the directory does not exist or no descriptor is left.
         """
         with self._lock, ExitStack() as opened:
-            wake = _eventfd(opened)
+            wakeup = opened.enter_context(closing(Wakeup()))
             if not self._joined:
                 changes = watch_directory(self.directory, MODIFY | CREATE | MOVED_TO)
                 opened.callback(os.close, changes)
-                self._ended = _eventfd(opened)
+                self._ended = opened.enter_context(closing(Wakeup()))
                 threading.Thread(target=self._run, args=(changes, self._ended), daemon=True).start()
             opened.pop_all()
-            self._joined.add(wake)
-        return wake
+            self._joined.add(wakeup)
+        return wakeup
 
-    def leave(self, wake: int) -> None:
-        """Close an eventfd that `join` has returned; when all are closed, the thread ends."""
+    def leave(self, wakeup: Wakeup) -> None:
+        """Close a `Wakeup` that `join` has returned; when all are closed, the thread ends."""
         with self._lock:
-            self._joined.remove(wake)
-            os.close(wake)
+            self._joined.remove(wakeup)
+            wakeup.close()
             if not self._joined:
-                os.eventfd_write(self._ended, 1)
+                self._ended.send()
 
-    def _run(self, changes: int, ended: int) -> None:
-        """Wake up all streams after new events, until the file descriptor ``ended`` is readable.
+    def _run(self, changes: int, ended: Wakeup) -> None:
+        """Wake up all streams after new events, until ``ended`` is readable.
 
         ``changes`` is a file descriptor that is readable after a write to the store's directory. The streams are also
         woken up at the start, because events may have been added before the first read. They are also woken up while
@@ -70,7 +71,7 @@ class EventWatch:
         poll.register(changes, select.POLLIN)
         poll.register(ended, select.POLLIN)
         ready: dict[int, int] = {}
-        while ended not in ready:
+        while ended.fileno() not in ready:
             if changes in ready:
                 os.read(changes, 65536)
                 looks = iter(LOOKS_SECONDS)
@@ -79,7 +80,7 @@ class EventWatch:
                 self._wake_all()
             ready = dict(poll.poll(next(looks, RARE_SECONDS) * 1000))
         os.close(changes)
-        os.close(ended)
+        ended.close()
 
     def _newest(self) -> int:
         """Return the number of the newest event, or -1 if the store cannot be read."""
@@ -93,12 +94,5 @@ class EventWatch:
 
     def _wake_all(self) -> None:
         with self._lock:
-            for wake in self._joined:
-                os.eventfd_write(wake, 1)
-
-
-def _eventfd(opened: ExitStack) -> int:
-    """Return a new non-blocking eventfd, which the exit stack ``opened`` closes when it ends."""
-    fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-    opened.callback(os.close, fd)
-    return fd
+            for wakeup in self._joined:
+                wakeup.send()

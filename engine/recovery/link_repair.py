@@ -28,7 +28,7 @@ from drivers.firewall import resolver_redirect
 from drivers.linux import netns, process
 from drivers.model import Difference, EndpointSpec
 from drivers.registry import load
-from engine.config import load_config
+from engine.config import Config, load_config
 from engine.dns import wire
 from engine.dns.resolver import ADDRESS
 from engine.endpoints import boots, sandbox
@@ -83,7 +83,7 @@ def heals(record: NetworkRecord | ContainerRecord) -> bool:
 
 
 class LinkRepair:
-    """Compares and repairs single networks and containers; all calls come from one thread.
+    """Compares and repairs single networks and containers; except `driver`, all calls come from one thread.
 
     - ``run`` is the directory HAWSE_RUN.
     - ``verify`` gets the id of a cluster network, repairs the tables of this network and returns the differences.
@@ -177,7 +177,7 @@ class LinkRepair:
         return self._compare_container(reader, container, repairing=repairing) if container is not None else NOTHING
 
     def _compare_network(self, reader: Reader, network: NetworkRecord, tx: Transaction | None) -> Comparison:
-        driver = self._driver(network)
+        driver = self.driver(network)
         if driver is None:
             return NOTHING
         if _in_work(reader, network.id):
@@ -213,7 +213,7 @@ class LinkRepair:
     ) -> Iterator[tuple[Sequence[Difference], Sequence[Exception]]]:
         place = sandbox.sandbox_of(container)
         for member in members:
-            driver = self._driver(member.network)
+            driver = self.driver(member.network)
             if driver is None:
                 continue
             spec, interface = endpoint_spec(member.endpoint, container), member.endpoint.interface
@@ -240,7 +240,7 @@ class LinkRepair:
         ``members`` are the container's live endpoints with their networks. With ``repairing``, lost routes are set
         again. Returns the differences and the errors. Raises `Missing` if the sandbox no longer exists.
         """
-        if any(self._driver(m.network) is None for m in members):
+        if any(self.driver(m.network) is None for m in members):
             return (), ()
         place = sandbox.sandbox_of(container)
         try:
@@ -277,8 +277,8 @@ class LinkRepair:
         except DriverError as error:
             return (), [error]
 
-    def _driver(self, network: NetworkRecord) -> LinkRepairer | None:
-        """Return the driver that can repair the network's links, or None in one of these cases:
+    def driver(self, network: NetworkRecord) -> LinkRepairer | None:
+        """Return the driver that can repair the network's links; callable from any thread. Returns None in these cases:
 
         - The network is not complete in the kernel.
         - The user has disabled the repair.
@@ -287,13 +287,20 @@ class LinkRepair:
         if network.phase != "live" or network.config_only or not self._may_repair(network):
             return None
         if network.driver not in self._drivers:
-            try:
-                self._drivers[network.driver] = load(network.driver)
-            except Missing:
-                self._drivers[network.driver] = None
-            self._configure()
+            self._drivers[network.driver] = self._loaded(network.driver)
         driver = self._drivers[network.driver]
         return driver if isinstance(driver, LinkRepairer) else None
+
+    def _loaded(self, type_name: str) -> Driver | None:
+        try:
+            driver = load(type_name)
+        except Missing:
+            return None
+        config = Config()
+        with suppress(EngineError):  # ignore the error: the default settings apply until the file is valid
+            config = load_config()
+        configure(driver, config, self._run)
+        return driver
 
     def _may_repair(self, record: NetworkRecord | ContainerRecord) -> bool:
         return self._on_request or heals(record)
@@ -302,7 +309,7 @@ class LinkRepair:
         """Apply the current daemon.json to the drivers; keep the old settings if the file is invalid."""
         with suppress(EngineError):
             config = load_config()
-            for driver in filter(None, self._drivers.values()):
+            for driver in filter(None, list(self._drivers.values())):  # a copy, because another thread may add one
                 configure(driver, config, self._run)
 
 

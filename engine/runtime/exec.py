@@ -69,12 +69,10 @@ def execute_in(
         except RuntimeFailure:
             os.waitpid(middle, 0)
             raise
-        if master >= 0:
-            left = relay(master, middle, stdio, request)
-            if left and not request.detach:
-                return LEFT
-        else:
+        if master < 0:
             shield.relay(middle)
+        elif relay(master, middle, stdio, request) and not request.detach:
+            return LEFT
         return process.exit_code(os.waitpid(middle, 0)[1])
 
 

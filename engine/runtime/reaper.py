@@ -15,18 +15,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_BYTES = 4096
-
 
 class Children:
     """Calls a registered function when an expected child of the supervisor ends; other children are only reaped."""
 
     def __init__(self, loop: Loop) -> None:
         self._expected: dict[int, Callable[[int], None]] = {}
-        self._signalled, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-        loop.watch(self._signalled, self._reap)
+        loop.watch_signals(self._reap)
 
     def expect(self, pid: int, ended: Callable[[int], None]) -> None:
         """Register ``ended``, which is called once with the wait status of ``pid`` after that process has ended.
@@ -40,8 +36,7 @@ class Children:
         """Remove the function that `expect` registered for ``pid``, so that the process is only reaped; idempotent."""
         self._expected.pop(pid, None)
 
-    def _reap(self, _events: int) -> None:
-        os.read(self._signalled, _BYTES)
+    def _reap(self) -> None:
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)

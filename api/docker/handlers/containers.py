@@ -12,8 +12,7 @@ from api.docker.newer_versions import NETWORK_FIELDS, add_priorities
 from api.docker.request_types import CONTAINER_CREATE, CONTAINER_UPDATE
 from api.docker.router import Route
 from api.docker.unsupported import ignored_resources
-from engine.api import Created, Documents, Engine
-from engine.model import ContainerCreate, Filters, RestartPolicy
+from engine.api import Documents
 from engine.names import SHORT_ID, is_user_defined
 
 EMPTY_BODY_BYTES = 7  # maximum length of a body such as "null" or "{}", which Docker accepts
@@ -59,7 +58,7 @@ def create(request: Request) -> Response:
     """Answer POST /containers/create."""
     body = request.json(CONTAINER_CREATE)
     creation, warnings = container_create(body, request.value("name"), request.version, request.value("platform"))
-    created = request.change(_create, creation)
+    created = request.worker.containers.create(creation)
     return json_response({"Id": created.id, "Warnings": [*created.warnings, *warnings]}, 201)
 
 
@@ -70,30 +69,30 @@ def start(request: Request) -> Response:
     """
     if "transfer-encoding" in request.headers or int(request.headers.get("content-length", 0)) > EMPTY_BODY_BYTES:
         raise bad_request(NO_BODY)
-    return NO_CONTENT if request.change(_start, request.parameters["id"]) else NOT_MODIFIED
+    return NO_CONTENT if request.worker.containers.start(request.parameters["id"]) else NOT_MODIFIED
 
 
 def stop(request: Request) -> Response:
     """Answer POST /containers/{id}/stop."""
-    stopped = request.change(_stop, request.parameters["id"], request.number("t"), request.value("signal"))
+    stopped = request.worker.containers.stop(request.parameters["id"], request.number("t"), request.value("signal"))
     return NO_CONTENT if stopped else NOT_MODIFIED
 
 
 def restart(request: Request) -> Response:
     """Answer POST /containers/{id}/restart."""
-    request.change(_restart, request.parameters["id"], request.number("t"), request.value("signal"))
+    request.worker.containers.restart(request.parameters["id"], request.number("t"), request.value("signal"))
     return NO_CONTENT
 
 
 def kill(request: Request) -> Response:
     """Answer POST /containers/{id}/kill."""
-    request.change(_kill, request.parameters["id"], request.value("signal"))
+    request.worker.containers.kill(request.parameters["id"], request.value("signal"))
     return NO_CONTENT
 
 
 def rename(request: Request) -> Response:
     """Answer POST /containers/{id}/rename."""
-    request.change(_rename, request.parameters["id"], request.value("name"))
+    request.worker.containers.rename(request.parameters["id"], request.value("name"))
     return NO_CONTENT
 
 
@@ -104,7 +103,7 @@ def update(request: Request) -> Response:
     """
     body = request.json(CONTAINER_UPDATE)
     policy = restart_policy(body.child("RestartPolicy")) if body.child("RestartPolicy").text("Name") else None
-    request.change(_update, request.parameters["id"], policy)
+    request.worker.containers.update(request.parameters["id"], policy)
     warnings = [f"hawse ignores {name}" for name in ignored_resources(body)]
     return json_response({"Warnings": warnings or None})
 
@@ -112,15 +111,15 @@ def update(request: Request) -> Response:
 def remove(request: Request) -> Response:
     """Answer DELETE /containers/{id}."""
     if request.flag("link"):
-        request.change(_unlink, request.parameters["id"])
+        request.worker.containers.unlink(request.parameters["id"])
         return NO_CONTENT
-    request.change(_remove, request.parameters["id"], request.flag("force"))
+    request.worker.containers.remove(request.parameters["id"], force=request.flag("force"))
     return NO_CONTENT
 
 
 def prune(request: Request) -> Response:
     """Answer POST /containers/prune."""
-    removed, size = request.change(_prune, request.filters())
+    removed, size = request.worker.containers.prune(request.filters())
     return json_response({"ContainersDeleted": removed or None, "SpaceReclaimed": size})
 
 
@@ -131,46 +130,6 @@ def with_old_aliases(document: Json) -> Json:
         if is_user_defined(network):
             settings["Aliases"] = list(dict.fromkeys([*(settings["Aliases"] or ()), *aliases]))
     return document
-
-
-def _create(engine: Engine, body: ContainerCreate) -> Created:
-    return engine.containers.create(body)
-
-
-def _start(engine: Engine, reference: str) -> bool:
-    return engine.containers.start(reference)
-
-
-def _stop(engine: Engine, reference: str, timeout: int | None, signal: str) -> bool:
-    return engine.containers.stop(reference, timeout, signal)
-
-
-def _restart(engine: Engine, reference: str, timeout: int | None, signal: str) -> None:
-    engine.containers.restart(reference, timeout, signal)
-
-
-def _kill(engine: Engine, reference: str, signal: str) -> None:
-    engine.containers.kill(reference, signal)
-
-
-def _rename(engine: Engine, reference: str, name: str) -> None:
-    engine.containers.rename(reference, name)
-
-
-def _unlink(engine: Engine, reference: str) -> None:
-    engine.containers.unlink(reference)
-
-
-def _update(engine: Engine, reference: str, policy: RestartPolicy | None) -> None:
-    engine.containers.update(reference, policy)
-
-
-def _remove(engine: Engine, reference: str, force: bool) -> None:
-    engine.containers.remove(reference, force=force)
-
-
-def _prune(engine: Engine, filters: Filters) -> tuple[list[str], int]:
-    return engine.containers.prune(filters)
 
 
 ROUTES = [

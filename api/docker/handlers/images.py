@@ -26,7 +26,6 @@ from api.docker.versions import Version
 from api.docker.workers import Job
 from engine.api import Documents, Engine
 from engine.errors import EngineError
-from engine.model import Filters
 from engine.validate.image_reference import ImageReference, parse_reference
 
 NO_DOWNLOAD = "hawse does not download: fetch it first, then import the file"
@@ -95,18 +94,18 @@ def _old_entry(entry: Json, version: Version) -> Json:
 def tag(request: Request) -> Response:
     """Answer POST /images/{name}/tag."""
     name = _reference(request.value("repo"), request.value("tag"))
-    request.change(_tag, request.parameters["name"], str(name))
+    request.worker.images.tag(request.parameters["name"], str(name))
     return Response(201)
 
 
 def remove(request: Request) -> Response:
     """Answer DELETE /images/{name}."""
-    return json_response(request.change(_remove, request.parameters["name"], request.flag("force")))
+    return json_response(request.worker.images.remove(request.parameters["name"], force=request.flag("force")))
 
 
 def prune(request: Request) -> Response:
     """Answer POST /images/prune."""
-    removed, size = request.change(_prune, request.filters())
+    removed, size = request.worker.images.prune(request.filters())
     return json_response({"ImagesDeleted": removed or None, "SpaceReclaimed": size})
 
 
@@ -328,18 +327,6 @@ def _import(engine: Engine, files: list[int], name: str) -> None:
 def _save(engine: Engine, files: list[int], names: Sequence[str]) -> None:
     with _to_front(files[0]) as pipe:
         engine.images.save(names, pipe)
-
-
-def _tag(engine: Engine, reference: str, name: str) -> None:
-    engine.images.tag(reference, name)
-
-
-def _remove(engine: Engine, reference: str, force: bool) -> Documents:
-    return engine.images.remove(reference, force=force)
-
-
-def _prune(engine: Engine, filters: Filters) -> tuple[Documents, int]:
-    return engine.images.prune(filters)
 
 
 ROUTES = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from api.docker.container_body import endpoint_settings
 from api.docker.errors import bad_request
@@ -12,10 +11,9 @@ from api.docker.messages import EMPTY, NO_CONTENT, Request, Response, json_respo
 from api.docker.newer_versions import network_of
 from api.docker.request_types import NETWORK_CONNECT, NETWORK_CREATE, NETWORK_DISCONNECT
 from api.docker.router import Route
-from engine.api import Created, Engine
 from engine.errors import NotFound
 from engine.golang.strconv import parse_bool
-from engine.model import EndpointSettings, Filters, IPAMConfig, NetworkCreate
+from engine.model import EndpointSettings, IPAMConfig, NetworkCreate
 
 
 def list_networks(request: Request) -> Response:
@@ -49,13 +47,13 @@ def verbose(text: str) -> bool:
 
 def create(request: Request) -> Response:
     """Answer POST /networks/create."""
-    created = request.change(_create, network_create(request.json(NETWORK_CREATE)))
+    created = request.worker.networks.create(network_create(request.json(NETWORK_CREATE)))
     return json_response({"Id": created.id, "Warning": "\n".join(created.warnings)}, 201)
 
 
 def remove(request: Request) -> Response:
     """Answer DELETE /networks/{id}."""
-    request.change(_remove, request.parameters["id"])
+    request.worker.networks.remove(request.parameters["id"])
     return NO_CONTENT
 
 
@@ -63,20 +61,20 @@ def connect(request: Request) -> Response:
     """Answer POST /networks/{id}/connect."""
     body = request.json(NETWORK_CONNECT)
     settings = endpoint_settings(body.child("EndpointConfig")) if body.has("EndpointConfig") else EndpointSettings()
-    request.change(_connect, request.parameters["id"], body.text("Container"), settings)
+    request.worker.networks.connect(request.parameters["id"], body.text("Container"), settings)
     return EMPTY
 
 
 def disconnect(request: Request) -> Response:
     """Answer POST /networks/{id}/disconnect."""
     body = request.json(NETWORK_DISCONNECT)
-    request.change(_disconnect, request.parameters["id"], body.text("Container"), body.flag("Force"))
+    request.worker.networks.disconnect(request.parameters["id"], body.text("Container"), force=body.flag("Force"))
     return EMPTY
 
 
 def prune(request: Request) -> Response:
     """Answer POST /networks/prune."""
-    return json_response({"NetworksDeleted": request.change(_prune, request.filters()) or None})
+    return json_response({"NetworksDeleted": request.worker.networks.prune(request.filters()) or None})
 
 
 def network_create(body: Fields) -> NetworkCreate:
@@ -105,26 +103,6 @@ def network_create(body: Fields) -> NetworkCreate:
 def _ipam_config(config: Fields) -> IPAMConfig:
     addresses: Mapping[str, str] = config.pairs("AuxiliaryAddresses") or {}
     return IPAMConfig(config.text("Subnet"), config.text("IPRange"), config.text("Gateway"), addresses)
-
-
-def _create(engine: Engine, body: NetworkCreate) -> Created:
-    return engine.networks.create(body)
-
-
-def _remove(engine: Engine, reference: str) -> None:
-    engine.networks.remove(reference)
-
-
-def _connect(engine: Engine, reference: str, container: str, settings: EndpointSettings) -> None:
-    engine.networks.connect(reference, container, settings)
-
-
-def _disconnect(engine: Engine, reference: str, container: str, force: bool) -> None:
-    engine.networks.disconnect(reference, container, force=force)
-
-
-def _prune(engine: Engine, filters: Filters) -> list[Any]:
-    return engine.networks.prune(filters)
 
 
 ROUTES = [

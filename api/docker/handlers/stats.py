@@ -5,7 +5,6 @@ from __future__ import annotations
 from api.docker.errors import ApiError
 from api.docker.messages import Json, Request, Response, encode, json_response
 from api.docker.router import Route
-from engine.api import Documents, Engine
 from engine.render.state import STATS_INTERVAL_SECONDS, stats_after
 
 # The first API version with the parameter ``one-shot``, which asks for an answer at once. The answer's precpu_stats and
@@ -44,20 +43,12 @@ def stats(request: Request) -> Response | None:
 
 def top(request: Request) -> Response:
     """Answer GET /containers/{id}/top."""
-    return json_response(request.change(_top, request.parameters["id"], request.value("ps_args")))
+    return json_response(request.worker.containers.top(request.parameters["id"], request.value("ps_args")))
 
 
 def _now(request: Request, reference: str) -> Json:
-    (document,) = request.change(_figures, reference)
+    (document,) = request.worker.containers.current_stats([reference])
     return document
-
-
-def _figures(engine: Engine, reference: str) -> Documents:
-    return engine.containers.current_stats([reference])
-
-
-def _top(engine: Engine, reference: str, arguments: str) -> Json:
-    return engine.containers.top(reference, arguments)
 
 
 ROUTES = [

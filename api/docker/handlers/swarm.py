@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from api.docker.errors import bad_request
 from api.docker.fields import Fields
 from api.docker.messages import EMPTY, Json, Request, Response, json_response
 from api.docker.request_types import SWARM_INIT, SWARM_JOIN
 from api.docker.router import Route
-from engine.api import Engine, SwarmInit, SwarmJoin
+from engine.api import SwarmInit, SwarmJoin
 from engine.errors import InvalidArgument, NotImplementedByHawse
 from engine.golang.strconv import parse_uint
 
@@ -33,7 +31,7 @@ def init(request: Request) -> Response:
     """Answer POST /swarm/init with the id of this host's node."""
     body = request.json(SWARM_INIT)
     _require_listen_address(body)
-    return json_response(request.change(_init, swarm_init(body)))
+    return json_response(request.worker.swarm.init(swarm_init(body)))
 
 
 def join(request: Request) -> Response:
@@ -49,13 +47,13 @@ def join(request: Request) -> Response:
         advertise=body.text("AdvertiseAddr"),
         data_path=body.text("DataPathAddr"),
     )
-    request.change(_join, join)
+    request.worker.swarm.join(join)
     return EMPTY
 
 
 def leave(request: Request) -> Response:
     """Answer POST /swarm/leave."""
-    request.change(_leave, request.flag("force"))
+    request.worker.swarm.leave(force=request.flag("force"))
     return EMPTY
 
 
@@ -65,7 +63,8 @@ def update(request: Request) -> Response:
     roles = [role.lower() for role in ROLES if request.flag(f"rotate{role}Token")]
     if not roles:
         raise NotImplementedByHawse(UNCHANGEABLE)
-    request.change(_rotate, roles)
+    for role in roles:
+        request.worker.swarm.join_token(role, rotate=True)
     return EMPTY
 
 
@@ -81,7 +80,7 @@ def inspect_node(request: Request) -> Response:
 
 def remove_node(request: Request) -> Response:
     """Answer DELETE /nodes/{id}."""
-    request.change(_remove_node, request.parameters["id"], request.flag("force"))
+    request.worker.swarm.remove_node(request.parameters["id"], force=request.flag("force"))
     return EMPTY
 
 
@@ -131,27 +130,6 @@ def swarm_init(body: Fields) -> SwarmInit:
         pools=tuple(body.texts("DefaultAddrPool") or ()),
         subnet_size=body.number("SubnetSize") or SUBNET_SIZE,
     )
-
-
-def _init(engine: Engine, body: SwarmInit) -> str:
-    return engine.swarm.init(body)
-
-
-def _join(engine: Engine, body: SwarmJoin) -> str:
-    return engine.swarm.join(body)
-
-
-def _leave(engine: Engine, force: bool) -> None:
-    engine.swarm.leave(force=force)
-
-
-def _rotate(engine: Engine, roles: Sequence[str]) -> None:
-    for role in roles:
-        engine.swarm.join_token(role, rotate=True)
-
-
-def _remove_node(engine: Engine, reference: str, force: bool) -> None:
-    engine.swarm.remove_node(reference, force=force)
 
 
 ROUTES = [

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 
 from api.docker.attachments import ATTACHMENTS
-from api.docker.errors import bad_request
+from api.docker.errors import ApiError, bad_request
 from api.docker.messages import Request, encode
 from api.docker.router import Route
 from api.docker.stream import ChunkedStream
 from api.docker.versions import Version
-from engine.api import Engine
 from engine.errors import NotFound
 from engine.golang import timestamps
 from engine.golang.strconv import quote
@@ -85,7 +83,7 @@ class _Waiting:
             ended = self._end.exit_code()
             if ended is not None:
                 now = time.time()
-                self._request.change(_settle, self._id)
+                _settle(self._request, self._id)
                 ATTACHMENTS.await_output(self._id, now)
                 return ended
             self._end.close()  # the supervisor (the parent of containers) was killed: ask the next supervisor
@@ -107,9 +105,13 @@ class _Waiting:
         return True
 
 
-def _settle(engine: Engine, container_id: str) -> None:
-    with suppress(NotFound):
-        engine.containers.finalize_exit(container_id)
+def _settle(request: Request, container_id: str) -> None:
+    """Release the addresses and ports of a container that has ended, unless it no longer exists."""
+    try:
+        request.worker.containers.finalize_exit(container_id)
+    except ApiError as error:
+        if error.status != NotFound.status:
+            raise
 
 
 ROUTES = [Route("POST", "/containers/{id:.*}/wait", wait)]

@@ -6,7 +6,6 @@ results, and restarts a manager's processes that have ended.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,6 +19,7 @@ from engine.agent.service import Snapshot
 from engine.cluster import membership as memberships
 from engine.errors import EngineError
 from engine.eventloop.loop import Loop
+from engine.eventloop.wakeup import Wakeup
 
 if TYPE_CHECKING:
     from engine.agentd.cluster.node import ClusterNode
@@ -43,8 +43,8 @@ class ClusterService:
         self._loop, self._root, self._run, self._heal = loop, root, run, heal
         self._node: ClusterNode | None = None
         self._failure = ""
-        self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        loop.watch(self._wake, lambda _: self._woken())
+        self._wakeup = Wakeup()  # the cluster threads wake up the agent's loop
+        loop.watch(self._wakeup.fileno(), lambda _: self._woken())
 
     def extend(self, state: Snapshot) -> Snapshot:
         """Return the snapshot ``state`` plus the endpoints that other hosts have on this host's networks."""
@@ -61,9 +61,9 @@ class ClusterService:
         if membership is not None and self._node is None:
             from engine.agentd.cluster.node import ClusterNode
 
-            self._node = ClusterNode(self._root, self._run, membership, self._wake_loop, self._heal)
+            self._node = ClusterNode(self._root, self._run, membership, self._wakeup.send, self._heal)
             self._keep(self._node)
-            self._wake_loop()  # make the agent read the local store again, and add the other hosts' endpoints
+            self._wakeup.send()  # make the agent read the local store again, and add the other hosts' endpoints
         if self._node is not None:
             self._node.follow(state)
 
@@ -78,15 +78,8 @@ class ClusterService:
         except EngineError:
             return None
 
-    def _wake_loop(self) -> None:
-        """Wake the agent's loop (called by other threads)."""
-        try:
-            os.write(self._waker, b"!")
-        except BlockingIOError:
-            return  # the pipe is full of earlier wake-ups, so the loop wakes anyway
-
     def _woken(self) -> None:
-        os.read(self._wake, 4096)
+        self._wakeup.clear()
         self.changed()
 
     def _keep(self, node: ClusterNode) -> None:
@@ -122,4 +115,4 @@ class ClusterService:
         """Ask the threads to end; etcd and the manager's server keep running, so that the next agent can use them."""
         if self._node is not None:
             self._node.close()
-        self._loop.forget(self._wake)  # the pipe stays open, because a thread that still runs may write to it
+        self._loop.forget(self._wakeup.fileno())  # it stays open, because a thread that still runs may use it

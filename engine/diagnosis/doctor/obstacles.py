@@ -12,17 +12,18 @@ from drivers.linux.obstacles import Obstacle
 from drivers.model import IPAddress
 from engine.api import Check
 from engine.diagnosis.doctor.checks import fault, warning
+from engine.diagnosis.trace.records import HOST, Place
 
 DROPPING = ("blackhole", "unreachable", "prohibit")
 """The kinds of routes that drop packets."""
 BY_OTHERS = "another program changed it"
 
 
-def at(name: str, interface: str, obstacles_here: Iterable[Obstacle], prefix: str = "") -> Iterator[Check]:
+def at(name: str, interface: str, obstacles_here: Iterable[Obstacle], place: Place = HOST) -> Iterator[Check]:
     """Yield a finding for each obstacle at one interface, such as ARP off, no carrier or an XDP program.
 
-    ``name`` is the examined object. ``prefix`` begins the remedy's command, such as "nsenter --net=PATH ", or is "".
-    The flags of bridge ports are omitted, because the comparison with the records reports them.
+    ``name`` is the examined object, and ``place`` has the interface. The flags of bridge ports are omitted, because the
+    comparison with the records reports them.
     """
     for obstacle in obstacles_here:
         if obstacle.kind == obstacles.NO_CARRIER:
@@ -31,27 +32,28 @@ def at(name: str, interface: str, obstacles_here: Iterable[Obstacle], prefix: st
             )
         elif obstacle.kind == obstacles.NO_ARP:
             what = f"{interface} has ARP off, so it neither asks for MACs nor tells its own"
-            yield fault(name, what, BY_OTHERS, f"{prefix}ip link set {interface} arp on")
+            yield fault(name, what, BY_OTHERS, place.command(f"ip link set {interface} arp on"))
         elif obstacle.kind == obstacles.XDP:
-            fix = f"{prefix}ip link set dev {interface} xdp off"
+            fix = place.command(f"ip link set dev {interface} xdp off")
             yield warning(name, f"{interface} has an XDP program, which may drop packets", "another program", fix)
         elif obstacle.kind == obstacles.FILTER:
-            fix = f"see: {prefix}tc filter show dev {interface} ingress"
+            fix = f"see: {place.command(f'tc filter show dev {interface} ingress')}"
             yield warning(name, f"{interface} has traffic control filters, which may drop packets", BY_OTHERS, fix)
         elif obstacle.kind == obstacles.DISCIPLINE:
-            fix = f"{prefix}tc qdisc del dev {interface} root"
+            fix = place.command(f"tc qdisc del dev {interface} root")
             yield warning(
                 name, f"the queueing discipline of {interface} drops packets: {obstacle.name}", BY_OTHERS, fix
             )
 
 
-def silence_on_arp(name: str, interface: str, prefix: str) -> Iterator[Check]:
+def silence_on_arp(name: str, interface: str, place: Place = HOST) -> Iterator[Check]:
     """Yield a fault for each sysctl of the calling thread's namespace that forbids an interface to answer ARP requests.
 
-    ``name`` is the examined object. ``prefix`` begins the remedy's command, such as "nsenter --net=PATH ", or is "".
+    ``name`` is the examined object, and ``place`` is the namespace.
     """
     for key in obstacles.silencing_sysctls(interface):
-        yield fault(name, f"{key} lets {interface} answer no ARP request", BY_OTHERS, f"{prefix}sysctl -w {key}=0")
+        fix = place.command(f"sysctl -w {key}=0")
+        yield fault(name, f"{key} lets {interface} answer no ARP request", BY_OTHERS, fix)
 
 
 def routing_rules(name: str, bridge: str, sender: IPAddress) -> Iterator[Check]:
@@ -97,25 +99,23 @@ def towards_outside(hindered: Mapping[str, Sequence[Obstacle]], versions: Iterab
         yield fault("host", what, BY_OTHERS, f"ip link set {uplink} arp on")
 
 
-def loopback(name: str, prefix: str = "") -> Iterator[Check]:
+def loopback(name: str, place: Place = HOST) -> Iterator[Check]:
     """Yield a fault if lo is down in the calling thread's namespace.
 
-    ``name`` is the examined object. ``prefix`` begins the remedy's command, such as "nsenter --net=PATH ". It is "" if
-    the namespace is the host's.
+    ``name`` is the examined object, and ``place`` is the namespace.
     """
     if obstacles.is_down("lo"):
-        what = f"lo is down: {'its resolver and its' if prefix else 'its'} own addresses do not answer"
-        yield fault(name, what, BY_OTHERS, f"{prefix}ip link set lo up")
+        what = f"lo is down: {'its' if place is HOST else 'its resolver and its'} own addresses do not answer"
+        yield fault(name, what, BY_OTHERS, place.command("ip link set lo up"))
 
 
-def blocking_policies(name: str, pairs: Iterable[tuple[IPAddress, IPAddress]], prefix: str = "") -> Iterator[Check]:
+def blocking_policies(name: str, pairs: Iterable[tuple[IPAddress, IPAddress]], place: Place = HOST) -> Iterator[Check]:
     """Yield a fault if an IPsec policy of the calling thread's namespace blocks TCP between the addresses of a pair.
 
-    Both directions of each of ``pairs`` are checked. ``name`` is the examined object. ``prefix`` begins the remedy's
-    command, such as "nsenter --net=PATH ", or is "".
+    Both directions of each of ``pairs`` are checked. ``name`` is the examined object, and ``place`` is the namespace.
     """
     directions = (direction for source, target in pairs for direction in ((source, target), (target, source)))
     policy = ipsec_policies.blocking(Packet("tcp", *direction, 0) for direction in directions)
     if policy:
         what = f"an IPsec policy blocks its packets: {policy}"
-        yield fault(name, what, BY_OTHERS, f"see: {prefix}ip xfrm policy")
+        yield fault(name, what, BY_OTHERS, f"see: {place.command('ip xfrm policy')}")

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
-from shlex import quote
 
 from msgspec import Struct
 
 from drivers import bridge_options
 from drivers.errors import DriverError
-from drivers.linux import features, netns, path_lookup
+from drivers.linux import features, path_lookup
 from drivers.linux import obstacles as linux_obstacles
 from drivers.linux.features import Interface
 from drivers.linux.path_lookup import Neighbour
@@ -23,6 +22,7 @@ from drivers.registry import facts
 from engine.api import Check
 from engine.diagnosis.doctor import obstacles
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
+from engine.diagnosis.trace.records import HOST, Place
 from engine.host import addresses_of, network_spec
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 
@@ -44,9 +44,9 @@ class Joined(Struct, frozen=True):
         return f"container {self.container.name}"
 
     @property
-    def enter(self) -> str:
-        """The beginning of a shell command that runs in the container's network namespace: "nsenter --net=PATH "."""
-        return f"nsenter --net={quote(self.container.sandbox_path)} "
+    def place(self) -> Place:
+        """The container's network namespace."""
+        return Place("container", self.container.name, self.container.sandbox_path, self.container.sandbox_inode)
 
     @property
     def addresses(self) -> Sequence[IPAddress]:
@@ -138,7 +138,7 @@ def _on_host(bridge: str, members: Sequence[Joined]) -> Iterator[Check]:
         yield from obstacles.blocking_policies(member.name, _pairs(member))
     senders = {address.version: address for member in members for address in member.addresses_on_bridge}
     if 4 in senders:
-        yield from obstacles.silence_on_arp(f"network {members[0].network.name}", bridge, "")
+        yield from obstacles.silence_on_arp(f"network {members[0].network.name}", bridge)
     if not members[0].network.internal:
         for sender in senders.values():
             yield from obstacles.routing_rules(f"network {members[0].network.name}", bridge, sender)
@@ -187,20 +187,20 @@ def _inside(member: Joined, holders: Mapping[tuple[str, IPAddress], Joined], por
     ``holders`` maps a network's id and an address to the endpoint that has this address. ``port`` is the host's end of
     the endpoint's veth pair, or None if there is none.
     """
-    container, interface, enter = member.container, member.endpoint.interface, member.enter
+    interface, place = member.endpoint.interface, member.place
 
     def look() -> tuple[Interface | None, Sequence[Neighbour], Sequence[Check]]:
         silent = [
-            *obstacles.at(member.name, interface, linux_obstacles.of(interface), enter),
-            *obstacles.silence_on_arp(member.name, interface, enter),
+            *obstacles.at(member.name, interface, linux_obstacles.of(interface), place),
+            *obstacles.silence_on_arp(member.name, interface, place),
             *_routes_inside(member),
-            *obstacles.loopback(member.name, enter),
-            *obstacles.blocking_policies(member.name, _pairs(member), enter),
+            *obstacles.loopback(member.name, place),
+            *obstacles.blocking_policies(member.name, _pairs(member), place),
         ]
         return features.interfaces().get(interface), path_lookup.neighbours(interface), silent
 
     try:
-        present, neighbours, silent = netns.run_in_netns(container.sandbox_path, look, container.sandbox_inode)
+        present, neighbours, silent = place.inside(look)
     except DriverError:
         return  # the container has ended
     if present is None:
@@ -224,13 +224,13 @@ def _mac_and_addresses(
     is_unchecked = not (known.shares_mac or known.compares_mac)
     if is_unchecked and member.endpoint.link_mac and present.mac != member.endpoint.link_mac:
         what = f"{interface} has the MAC {present.mac} instead of {member.endpoint.link_mac}"
-        fix = f"{member.enter}ip link set {interface} address {member.endpoint.link_mac}"
+        fix = member.place.command(f"ip link set {interface} address {member.endpoint.link_mac}")
         yield fault(member.name, what, "a program in the container changed it", fix)
     for address in present.addresses:
         holder = holders.get((member.network.id, address.ip))
         if holder is not None and holder.endpoint.id != member.endpoint.id:
             what = f"{interface} also has the address {address.ip} of {holder.name}"
-            fix = f"{member.enter}ip addr del {address} dev {interface}"
+            fix = member.place.command(f"ip addr del {address} dev {interface}")
             yield fault(member.name, what, "a program in the container added it", fix)
 
 
@@ -241,9 +241,10 @@ def _routes_inside(member: Joined) -> Iterator[Check]:
     network's is a warning if it does not answer. It is also a fault if the sandbox has the gateway's address itself.
     Networks that give no access to other networks are not checked.
     """
-    cause, enter = "a program in the container added a route or a rule", member.enter
+    cause = "a program in the container added a route or a rule"
     for gateway in member.gateways if facts(member.network.driver).offers_gateway else ():
-        see = f"see: {enter}ip -{gateway.version} route; {enter}ip -{gateway.version} rule; and delete what is wrong"
+        shows = (member.place.command(f"ip -{gateway.version} {table}") for table in ("route", "rule"))
+        see = f"see: {'; '.join(shows)}; and delete what is wrong"
         route = path_lookup.route(gateway)
         if route.kind == "local":
             yield fault(member.name, f"it has the address {gateway} of its gateway itself", cause, see)
@@ -268,7 +269,7 @@ def _neighbours(
         elif member.bridge is not None and expected and not bridge_options.parse(network_spec(member.network)).icc:
             expected.add(member.bridge.mac)  # with icc=false, the bridge answers ARP requests between its ports
         if any(expected) and entry.mac not in expected and not facts(member.network.driver).shares_mac:
-            fix = f"{member.enter}ip neigh del {entry.address} dev {member.endpoint.interface}"
+            fix = member.place.command(f"ip neigh del {entry.address} dev {member.endpoint.interface}")
             yield _stale(member.name, f"it takes {entry.address} for", entry, fix)
 
 
@@ -284,7 +285,7 @@ def _mtu(member: Joined, present: Interface, port: Interface | None) -> Iterator
         others = ", ".join(f"{end.name} has {end.mtu}" for end in ends)
         what = f"{member.endpoint.interface} has the MTU {present.mtu}, but {others}"
         right = bridge_options.parse(network_spec(member.network)).mtu or max(present.mtu, *(end.mtu for end in ends))
-        places = [(member.enter, present), *(("", end) for end in ends)]
-        commands = [f"{enter}ip link set {end.name} mtu {right}" for enter, end in places if end.mtu != right]
+        places = [(member.place, present), *((HOST, end) for end in ends)]
+        commands = [place.command(f"ip link set {end.name} mtu {right}") for place, end in places if end.mtu != right]
         fix = " && ".join(commands)
         yield warning(member.name, what, "another program changed an MTU: large packets are lost", fix)

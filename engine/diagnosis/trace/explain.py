@@ -157,32 +157,50 @@ class Explanation:
             return self._without_icc() if near.network.driver == "bridge" else parent_link.private(near)
         if path.kind in (LOCAL, REMOTE):
             return None
-        lonely = near is None and path.source.record is not None and bool(path.source.netns_path)
-        if (near is not None or lonely) and far is not None and path.binding is None:
-            mine = self._records.members(path.source.record) if path.source.record else []
-            theirs = self._records.members(path.target.record) if path.target and path.target.record else [far]
-            shared = {m.network.id for m in mine} & {m.network.id for m in theirs}
-            if not self._is_permitted(far):
-                if shared:
-                    return self._address_on_other_network(far, [m for m in theirs if m.network.id in shared])
-                return not_same_network(path.source.name, path.target_name, networks_of(mine), networks_of(theirs))
-        cut_off = parent_link.cut_off(path) or self._isolated()
-        if cut_off is not None:
-            return cut_off
-        for member in (near, far):
-            if member is not None and member.network.internal and path.source.kind != "host" and not self._at_gateway():
-                detail = f"network {member.network.name} is internal: it has no way in or out"
-                fix = f"connect {self._records.name_of(member)} to a second network that is not internal"
-                what = f"network {member.network.name}"
-                return Culprit("network-internal", what, "host", detail, fix)
-        if path.source.kind == OUTSIDE and far is not None and path.binding is None and not self._is_permitted(far):
-            name = self._records.name_of(far)
-            detail = f"port {path.service} of {name} is not published, and machines outside reach no other port"
-            fix = "publish the ports they need"
-            if path.port:
-                fix = f"publish it: hawse publish {shlex.quote(name)} -p {path.port}:{path.port}/{path.protocol}"
-            return Culprit("not-published", f"port {path.service} of {name}", "host", detail, fix)
-        return None
+        return (
+            self._not_on_network()
+            or parent_link.cut_off(path)
+            or self._isolated()
+            or self._internal()
+            or self._not_published()
+        )
+
+    def _not_on_network(self) -> Culprit | None:
+        """Return the culprit if a container sends to another container, and is not on the network of the address."""
+        path, far = self._path, self._path.target_member
+        in_sandbox = path.source_member is not None or (path.source.record is not None and path.source.netns_path)
+        if not in_sandbox or far is None or path.binding is not None or self._is_permitted(far):
+            return None
+        mine = self._records.members(path.source.record) if path.source.record else []
+        theirs = self._records.members(path.target.record) if path.target and path.target.record else [far]
+        shared = {m.network.id for m in mine} & {m.network.id for m in theirs}
+        if shared:
+            return self._address_on_other_network(far, [m for m in theirs if m.network.id in shared])
+        return not_same_network(path.source.name, path.target_name, networks_of(mine), networks_of(theirs))
+
+    def _internal(self) -> Culprit | None:
+        """Return the culprit if the path leads into or out of an internal network."""
+        path = self._path
+        if path.source.kind == "host" or self._at_gateway():
+            return None
+        member = next((m for m in (path.source_member, path.target_member) if m and m.network.internal), None)
+        if member is None:
+            return None
+        detail = f"network {member.network.name} is internal: it has no way in or out"
+        fix = f"connect {self._records.name_of(member)} to a second network that is not internal"
+        return Culprit("network-internal", f"network {member.network.name}", "host", detail, fix)
+
+    def _not_published(self) -> Culprit | None:
+        """Return the culprit if an external machine sends to a port of a container that is not published."""
+        path, far = self._path, self._path.target_member
+        if path.source.kind != OUTSIDE or far is None or path.binding is not None or self._is_permitted(far):
+            return None
+        name = self._records.name_of(far)
+        detail = f"port {path.service} of {name} is not published, and machines outside reach no other port"
+        fix = "publish the ports they need"
+        if path.port:
+            fix = f"publish it: hawse publish {shlex.quote(name)} -p {path.port}:{path.port}/{path.protocol}"
+        return Culprit("not-published", f"port {path.service} of {name}", "host", detail, fix)
 
     def _at_gateway(self) -> bool:
         """Return whether the target is this host, at an address in a subnet of the source's network."""

@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from api.docker.errors import ApiError
-from api.docker.workers import PARALLEL_LIMIT, Job, Workers
+from api.docker.workers import PARALLEL_LIMIT, Job, Workers, WorkerVerb
 
 
 def test_a_closed_job_does_not_reach_the_process_that_now_has_its_descriptor():
@@ -62,5 +62,5 @@ def test_a_start_that_fails_releases_its_slot(monkeypatch):
             monkeypatch.setattr(socket, "socketpair", without_descriptors)
         reason = "Too many open files" if attempt else "Broken pipe"
         with pytest.raises(ApiError, match=f"^no process for the request could be started: .*{reason}$"):
-            workers.run(print)
+            WorkerVerb(workers).system.info()
     parent.close()

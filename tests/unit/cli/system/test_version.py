@@ -101,9 +101,10 @@ def test_a_template_that_fails(cli, command, template, out, error):
 def test_a_template_may_read_every_field_of_docker(cli):
     template = (
         "{{.ClientInfo.Plugins}}|{{.ClientInfo.APIVersion}}|{{.BridgeNfIptables}}|{{.CPUCfsQuota}}|{{.Labels}}|"
-        "{{.Swarm.NodeID}}|{{.Swarm.Nodes}}|{{.Swarm.Cluster}}|{{.RuncCommit}}|{{.Isolation.IsDefault}}|{{.UserName}}"
+        "{{.Swarm.NodeID}}|{{.Swarm.Nodes}}|{{.Swarm.Cluster}}|{{.RuncCommit}}|{{.Isolation.IsDefault}}|"
+        "{{.Isolation.IsValid}}|{{.UserName}}"
     )
-    assert cli("info", "-f", template).out == "[]||false|false|[]||0|<nil>|{ }|true|\n"
+    assert cli("info", "-f", template).out == "[]||false|false|[]||0|<nil>|{ }|true|true|\n"
 
 
 def test_info_prints_client_and_server(cli, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from engine.eventloop.loop import Loop
 from engine.recovery.link_repair import CONTAINER, Subject
 
 
-def test_the_listener_is_closed_when_the_redirection_cannot_be_watched(monkeypatch, tmp_path, capsys):
+def test_the_listener_is_closed_when_the_redirection_cannot_be_watched(monkeypatch, capsys):
     closed = []
 
     def watch_redirection():
@@ -23,7 +23,7 @@ def test_the_listener_is_closed_when_the_redirection_cannot_be_watched(monkeypat
     monkeypatch.setattr(links, "LinkListener", lambda _groups: SimpleNamespace(close=lambda: closed.append(True)))
     monkeypatch.setattr(links, "RedirectWatch", watch_redirection)
     loop, subject = Loop(), Subject(CONTAINER, "web")
-    service = LinkService(loop, Inotify(loop), tmp_path, None, lambda: True)
+    service = LinkService(loop, Inotify(loop), None, lambda: True)
     ours = Ours(subject, frozenset(), frozenset(), frozenset(), frozenset())
     service._watch(subject, Place(f"/proc/{os.getpid()}/ns/net", resolves=True), ours)
     assert closed == [True]

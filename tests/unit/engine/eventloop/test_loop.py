@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 
 import pytest
 
@@ -120,3 +122,20 @@ def test_a_reused_descriptor_gets_no_event_of_the_closed_one(loop):
     for fd in {fd for pipe in pipes for fd in pipe}:
         os.close(fd)
     assert heard == []
+
+
+@pytest.fixture
+def sigusr1():
+    previous = signal.signal(signal.SIGUSR1, lambda *_: None)
+    yield signal.SIGUSR1
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGUSR1, previous)
+
+
+def test_a_signal_wakes_up_a_sleeping_loop(loop, sigusr1):
+    calls = []
+    loop.watch_signals(lambda: calls.append("signal"))
+    threading.Timer(0.05, os.kill, (os.getpid(), sigusr1)).start()
+    assert loop.turn(timeout=10)
+    assert calls == ["signal"]
+    assert not loop.turn(timeout=0)

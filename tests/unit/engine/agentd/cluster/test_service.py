@@ -43,7 +43,7 @@ def test_only_the_processes_of_the_present_node_are_kept(monkeypatch, tmp_path):
     for call in list(timers):  # both timers are due
         call()
     made.close()
-    made._wake_loop()  # as a thread does that has not ended yet
+    made._wakeup.send()  # as a thread does that has not ended yet
     assert Node.kept == ["first", "second", "second"]
 
 
