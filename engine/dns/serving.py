@@ -8,18 +8,16 @@ sandboxes in which this is possible (`SandboxView.apart`). The agent's own loop 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 
 from engine.dns.mmsg import Datagrams
 from engine.eventloop.loop import Loop
-from engine.eventloop.loop_thread import LoopThread
+from engine.eventloop.loop_thread import LoopThread, close_all
 
 THREADS_LIMIT = 16
 """Maximum number of threads. With more sandboxes than threads, a slow sandbox delays the others of its thread."""
-PATIENCE_SECONDS = 1.0
-"""Maximum seconds for which `ServingLoops.close` waits for the end of all threads."""
 
 
 class ServingLoop:
@@ -35,6 +33,14 @@ class ServingLoop:
     def datagrams(self) -> Datagrams:
         """The memory, which is allocated for the first sandbox."""
         return Datagrams()
+
+    def start(self) -> None:
+        """Start the thread of the loop, if the loop has one; idempotent.
+
+        Raises RuntimeError if the limit of threads is reached.
+        """
+        if self.thread is not None:
+            self.thread.start()
 
     def call(self, action: Callable[[], None]) -> None:
         """Run ``action`` in the thread of the loop: immediately if this is the calling thread, otherwise later."""
@@ -55,20 +61,17 @@ class ServingLoops:
     def choose(self, *, apart: bool) -> ServingLoop:
         """Return the loop for a new sandbox: with ``apart``, the loop with the fewest sandboxes of all in threads.
 
-        Raises RuntimeError or OSError if the loop's thread cannot be started.
+        If the limit of threads is reached, only loops with a running thread are considered. Raises RuntimeError if
+        there is none.
         """
         if not apart:
             return self._own
-        chosen = min(self._apart, key=lambda serving: serving.sandboxes)
-        assert chosen.thread is not None
-        chosen.thread.start()
-        return chosen
+        for serving in sorted(self._apart, key=lambda serving: serving.sandboxes):
+            with suppress(RuntimeError):
+                serving.start()
+                return serving
+        raise RuntimeError("no thread can be started")
 
     def close(self) -> None:
-        """End the threads after all earlier calls; blocks up to `PATIENCE_SECONDS`."""
-        threads = [serving.thread for serving in self._apart if serving.thread is not None]
-        for thread in threads:
-            thread.stop()
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        for thread in threads:
-            thread.close(max(0.0, deadline - time.monotonic()))
+        """End the threads after all earlier calls; blocks up to 0.1 s."""
+        close_all([serving.thread for serving in self._apart if serving.thread is not None])

@@ -17,13 +17,10 @@ from typing import Protocol
 from drivers.firewall import proxy_redirect
 from engine.agent.service import ResultCache, Snapshot
 from engine.eventloop.descriptor_budget import DescriptorBudget
-from engine.eventloop.loop_thread import LoopThread
+from engine.eventloop.loop_thread import LoopThread, close_all
 from engine.portproxy.tcp import StreamListener
 from engine.portproxy.udp import DatagramListener
 from engine.ports.proxied import Forwards, Origin, Target, forwards_of, publishing
-
-PATIENCE_SECONDS = 1.0
-"""Maximum seconds for which `ForwardService.close` waits for the end of the thread."""
 
 
 class ProxyListener(Protocol):
@@ -95,11 +92,10 @@ class ForwardService:
         return bool(self._listeners)
 
     def close(self) -> None:
-        """Close the sockets, and remove the firewall rules that redirect packets to them; blocks up to 1 s."""
+        """Close the sockets, and remove the firewall rules that redirect packets to them; blocks up to 0.1 s."""
         for listener in self._listeners.values():
             self._thread.call(listener.close)
         if self._listeners:
             self._listeners.clear()
             self._lead()
-        self._thread.stop()
-        self._thread.close(PATIENCE_SECONDS)
+        close_all([self._thread])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -22,6 +23,23 @@ def test_sandboxes_without_own_rules_share_the_callers_loop(loops):
     done = list[int]()
     loops.choose(apart=False).call(lambda: done.append(1))
     assert done == [1]
+
+
+def test_at_the_limit_of_threads_sandboxes_share_the_running_ones(loops, monkeypatch):
+    running = loops.choose(apart=True)
+    running.sandboxes += 1
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    assert loops.choose(apart=True) is running
+
+
+def test_a_sandbox_with_own_rules_is_not_served_without_a_thread(loops, monkeypatch):
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with pytest.raises(RuntimeError, match="thread"):
+        loops.choose(apart=True)
+
+
+def refused(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 def test_each_sandbox_with_own_rules_has_a_thread_until_there_are_too_many(loops):

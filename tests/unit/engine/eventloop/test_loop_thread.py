@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.eventloop.loop_thread import LoopThread
+from engine.eventloop.loop_thread import LoopThread, close_all
 from tests.conftest import until
 
 
@@ -15,8 +15,7 @@ def thread() -> Iterator[LoopThread]:
     made = LoopThread("test")
     made.start()
     yield made
-    made.stop()
-    made.close(5)
+    close_all([made])
 
 
 def test_calls_run_in_the_thread_in_their_order(thread):
@@ -39,8 +38,7 @@ def test_a_call_that_takes_long_delays_neither_the_caller_nor_the_end(thread):
     released = threading.Event()
     began = time.monotonic()
     thread.call(lambda: released.wait(5))
-    thread.stop()
-    thread.close(0.01)
+    close_all([thread])
     assert time.monotonic() - began < 2
     released.set()
 
@@ -51,12 +49,10 @@ def test_calls_before_the_end_still_run():
     thread.start()
     for number in range(3):
         thread.call(lambda n=number: done.append(n))
-    thread.stop()
-    thread.close(5)
+    close_all([thread])
+    until(lambda: len(done) == 3)
     assert done == [0, 1, 2]
 
 
 def test_a_thread_that_was_not_started_can_be_closed():
-    thread = LoopThread("test")
-    thread.stop()
-    thread.close(5)
+    close_all([LoopThread("test")])
