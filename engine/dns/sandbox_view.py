@@ -25,7 +25,7 @@ from engine.agent.service import ResultCache, Snapshot
 from engine.endpoints.sandbox import Rank, disables_ipv6, gateway_priority
 from engine.errors import EngineError
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
-from engine.names import reaches_stub
+from engine.names import is_container_mode, reaches_stub
 from engine.resolv_conf import (
     HostFiles,
     Overrides,
@@ -109,7 +109,8 @@ class Views(ResultCache[ContainerView]):
         The returned dict maps a container's id to the settings of its sandbox. ``defaults`` are for containers without
         DNS settings of their own.
         """
-        return self.update(state.joined, {network.id: network for network in state.networks}, defaults)
+        networks = {network.id: network for network in state.networks}
+        return self.update(state.joined, networks, defaults, _with_administering_guests(state.containers))
 
 
 def has_names(network: NetworkRecord) -> bool:
@@ -136,6 +137,7 @@ def _view(
     endpoints: Sequence[EndpointRecord],
     networks: Mapping[str, NetworkRecord],
     defaults: Defaults,
+    administered: frozenset[int],
 ) -> ContainerView | None:
     if not _is_open(container) or container.host.network_mode == "host":
         return None
@@ -157,6 +159,7 @@ def _view(
         adopted=container.kind == "adopted",
         apart=container.kind == "adopted"
         or _may_administer(container)
+        or container.sandbox_inode in administered
         or _asks_neighbours(container, joined, upstreams),
     )
     return ContainerView(view, bool(searched))
@@ -166,6 +169,12 @@ def _may_administer(container: ContainerRecord) -> bool:
     """Return whether the container's programs may have CAP_NET_ADMIN, with which they can make firewall rules."""
     added = {name.upper().removeprefix("CAP_") for name in container.host.cap_add or ()}
     return container.host.privileged or not added.isdisjoint(("ALL", "NET_ADMIN"))
+
+
+def _with_administering_guests(containers: Iterable[ContainerRecord]) -> frozenset[int]:
+    """Return the inodes of the sandboxes that a container with CAP_NET_ADMIN has joined by ``--network container:``."""
+    guests = (container for container in containers if is_container_mode(container.host.network_mode))
+    return frozenset(guest.sandbox_inode for guest in guests if guest.sandbox_inode and _may_administer(guest))
 
 
 def _asks_neighbours(

@@ -194,8 +194,10 @@ class DnsService:
         view, before = required.view, self._followed.get(container_id)
         if before is not None and before.id != view.id:
             self._leave(before)
-        self._followed[container_id] = view
         served = self._served.get(view.id)
+        if served is not None and served.view.apart:
+            view = replace(view, apart=True)  # because firewall rules remain, the sandbox stays with its thread
+        self._followed[container_id] = view
         if required.is_named or served is not None:
             self._required[view.id] = view
         else:
@@ -271,7 +273,7 @@ class DnsService:
         return bool(self._served) or bool(self._unserved) or self._retry is not None
 
     def close(self) -> None:
-        """Close the DNS sockets of every sandbox, and stop watching the host's resolv.conf files; blocks up to 1 s."""
+        """Close all DNS sockets, and stop watching the host's resolv.conf files; blocks up to 0.1 s."""
         for watch in self._watches:
             watch.close()
         for identity in list(self._served):

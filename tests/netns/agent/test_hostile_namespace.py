@@ -281,6 +281,19 @@ def test_slow_rules_for_what_the_agent_sends_to_a_container_do_not_delay_the_nam
         check_names_are_fast(attacked.paths_of["web"])
 
 
+def test_slow_rules_of_a_container_in_the_sandbox_of_another_do_not_delay_the_names_of_others(attacked):
+    """The other container has no CAP_NET_ADMIN. It keeps its thread, because the rules remain."""
+    path = attacked.containers(owner=["--network", "app"])["owner"]
+    attacked.containers(guest=["--network", "container:owner", "--cap-add", "NET_ADMIN"])
+    script = slow_rules("output", "ip saddr 127.0.0.11")
+    subprocess.run(["nsenter", f"--net={path}", "nft", script], check=True)
+    with flood(path, "UDP", "owner"):
+        check_names_are_fast(attacked.paths_of["web"], 2)
+        attacked.hawse("rm", "-f", "guest")
+        check_names_are_fast(attacked.paths_of["web"], 2)
+    attacked.hawse("rm", "-f", "owner")
+
+
 @pytest.mark.parametrize("comment", ["²", "65536"])
 def test_a_comment_that_is_no_port_is_no_redirection(netns, comment):
     """The agent reads the rules before it binds its sockets; an error would end its update of all sandboxes."""

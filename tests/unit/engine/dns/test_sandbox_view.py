@@ -82,6 +82,24 @@ def test_a_sandbox_with_a_server_on_its_own_network_is_served_apart(server, expe
     assert result.view.apart is expected
 
 
+@pytest.mark.parametrize(
+    ("guest", "expected"),
+    [
+        ({"network_mode": "container:c", "cap_add": ("NET_ADMIN",)}, True),
+        ({"network_mode": "container:c"}, False),
+        ({"network_mode": "n", "cap_add": ("NET_ADMIN",)}, False),
+    ],
+)
+def test_a_sandbox_that_a_container_with_net_admin_has_joined_is_served_apart(guest, expected):
+    owner = replace(plain("n"), sandbox_inode=5)
+    joining = replace(plain(**guest), id="g", name="g", sandbox_id="g", sandbox_inode=5)
+    views, networks, endpoints = Views(), [network("n")], joined("n")
+    assert not views.follow(Snapshot(networks, [owner], endpoints), HOST)["c"].view.apart
+    changed = views.follow(Snapshot(networks, [owner, joining], endpoints), HOST)
+    assert ("c" in changed) is expected
+    assert views.results["c"].view.apart is expected
+
+
 def test_only_open_sandboxes_have_a_view():
     for record, endpoints in ((plain("n", path=""), joined("n")), (replace(plain("n"), pid=0), joined("n"))):
         assert Views().follow(Snapshot([network("n")], [record], endpoints), HOST) == {}
