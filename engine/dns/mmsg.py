@@ -8,9 +8,10 @@ to this address. This module does not interpret the content of datagrams.
 from __future__ import annotations
 
 import ctypes
+import mmap
 import socket
 from collections.abc import Callable
-from ctypes import POINTER, Structure, addressof, c_int, c_size_t, c_uint, c_void_p, sizeof
+from ctypes import Structure, addressof, c_int, c_size_t, c_uint, c_void_p, sizeof
 
 ID = 2  # length in bytes of the id, with which each DNS message begins
 SIZE = 32
@@ -21,6 +22,7 @@ NAME = 16
 """Size of struct sockaddr_in, in bytes."""
 
 Client = tuple[str, int]
+Known = Callable[[bytes], "bytes | None"]
 Unread = Callable[[bytes, Client], None]
 
 
@@ -34,7 +36,7 @@ class _Header(Structure):
     _fields_ = (
         ("name", c_void_p),
         ("name_length", c_uint),
-        ("vectors", POINTER(_Vector)),
+        ("vectors", c_void_p),
         ("count", c_size_t),
         ("control", c_void_p),
         ("control_length", c_size_t),
@@ -67,7 +69,7 @@ class _Messages:
             vectors[slot].base, vectors[slot].length = buffer + slot * ROOM, ROOM
             header = messages[slot].header
             header.name, header.name_length = names + slot * NAME, NAME
-            header.vectors, header.count = ctypes.pointer(vectors[slot]), 1
+            header.vectors, header.count = addressof(vectors) + slot * sizeof(_Vector), 1
         self.address = addressof(messages)
         whole = memoryview(messages).cast("B")
         self.lengths = whole.cast("I")[_Message.length.offset // sizeof(c_uint) :: sizeof(_Message) // sizeof(c_uint)]
@@ -77,25 +79,27 @@ class _Messages:
 
 
 class Datagrams:
-    """Memory for `SIZE` datagrams, shared by all resolver sockets of a process."""
+    """Memory for `SIZE` datagrams, shared by all resolver sockets of a thread."""
 
     def __init__(self) -> None:
-        self._memory = bytearray(SIZE * ROOM)
+        self._memory = mmap.mmap(-1, SIZE * ROOM)  # the kernel gives only the used pages
         self._names = bytearray(SIZE * NAME)
         pin = ctypes.c_char.from_buffer
         self._buffer, self._name = addressof(pin(self._memory)), addressof(pin(self._names))
         self._taken, self._replies = (_Messages(self._name, self._buffer) for _ in range(2))
 
-    def answer(self, fd: int, known: Callable[[bytes], bytes | None], unknown: Unread) -> None:
-        """Receive up to `SIZE` DNS queries from the UDP socket ``fd``, and send the replies that ``known`` returns.
+    def answer(self, fd: int, look_up: Callable[[], Known], unknown: Unread) -> None:
+        """Receive up to `SIZE` DNS queries from the UDP socket ``fd``, and send the replies that are known.
 
         IPv4 only. Does not wait if no query has arrived. Replies that the kernel refuses to send are dropped.
 
-        - ``known`` gets a query without its id, and returns the reply without its id, or None.
-        - ``unknown`` is called if ``known`` returns None. It gets the whole query and the sender's address, and must
-          reply itself.
+        - ``look_up`` is called after the queries have arrived, and returns a function. This function gets a query
+          without its id, and returns the reply without its id, or None.
+        - ``unknown`` is called if the reply is None. It gets the whole query and the sender's address, and must reply
+          itself.
         """
         count: int = _receive(fd, self._taken.address, SIZE, socket.MSG_DONTWAIT, None)
+        known = look_up()
         memory, lengths = memoryview(self._memory), self._taken.lengths
         places, senders = self._replies.places, self._replies.senders
         ready = 0

@@ -37,10 +37,14 @@ class SandboxResolver:
     """The DNS resolver of one sandbox. Its sockets are in the sandbox's network namespace.
 
     ``netns`` is a file descriptor of this namespace, and ``budget`` has the quotas of queries and of TCP connections.
+    ``redirected`` is the port to which port 53 of the sandbox is redirected, or 0 if the sockets are bound to port 53
+    itself. The constructor makes the sockets. All methods run in the thread of ``loop``. Another thread may replace
+    ``responder``.
     """
 
     __slots__ = (
-        "_claims", "_clients", "_datagrams", "_loop", "_streams", "_tcp", "_udp", "netns", "outstanding", "responder",
+        "_claims", "_clients", "_datagrams", "_loop", "_streams", "_tcp", "_udp", "netns", "outstanding", "redirected",
+        "responder",
     )  # fmt: skip
 
     def __init__(
@@ -51,25 +55,21 @@ class SandboxResolver:
         self.outstanding = Outstanding(budget.queries, self._claims)
         self._clients: set[StreamClient] = set()
         self._udp, self._tcp = inside(netns, serving_pair)
-        loop.watch(self._udp.fileno(), self._drain)
-        loop.watch(self._tcp.fileno(), self._accept)
+        port: int = self._udp.getsockname()[1]
+        self.redirected = port if port != wire.PORT else 0
+
+    def start(self) -> None:
+        """Answer queries from now on."""
+        self._loop.watch(self._udp.fileno(), self._drain)
+        self._loop.watch(self._tcp.fileno(), self._accept)
 
     @property
     def view(self) -> SandboxView:
         """The sandbox's current networks, links and upstream servers."""
         return self.responder.view
 
-    @property
-    def redirected(self) -> int:
-        """The port to which port 53 of the sandbox is redirected; 0 if the sockets are bound to port 53 itself."""
-        try:
-            port: int = self._udp.getsockname()[1]
-        except OSError:
-            return 0  # the resolver was closed
-        return port if port != wire.PORT else 0
-
     def _drain(self, _events: int) -> None:
-        self._datagrams.answer(self._udp.fileno(), self.responder.ready.get, self._answer)
+        self._datagrams.answer(self._udp.fileno(), lambda: self.responder.ready.get, self._answer)
 
     def _answer(self, message: bytes, client: tuple[str, int]) -> None:
         result = self.responder.respond(message)

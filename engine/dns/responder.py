@@ -18,7 +18,7 @@ class Responder:
 
     ``networks`` has the DNS tables by network id. If a network or link of the sandbox changes, a new Responder replaces
     the old one. DNS tables are changed in place. ``ready`` is a cache that maps queries to replies; queries and replies
-    are stored without their ids.
+    are stored without their ids. After a change of the tables, a new dict replaces the cache.
     """
 
     __slots__ = ("_links", "_tables", "ready", "view")
@@ -66,20 +66,16 @@ class Responder:
             query = wire.parse_query(message, stream=stream)
         except wire.MalformedMessage as malformed:
             return malformed.reply
+        ready = self.ready  # before the search: another thread first changes the tables and then replaces the cache
         answer = self.find(query.key) or self._implicit(query)
         if answer is not None:
             reply = wire.reply(query, wire.NOERROR, answer.shuffled())
             if not (stream or answer.several or query.optional):
-                self._keep(message, reply)
+                _keep(ready, message, reply)
             return reply
         if self.view.upstreams:
             return query
         return wire.reply(query, wire.SERVFAIL, [])
-
-    def _keep(self, message: bytes, reply: bytes) -> None:
-        if len(self.ready) >= MOST_READY:
-            self.ready.clear()
-        self.ready[message[ID:]] = reply[ID:]
 
     def _implicit(self, query: wire.Query) -> Answer | None:
         """Return an empty answer for a query that must not be forwarded, or None if the query may be forwarded.
@@ -95,3 +91,9 @@ class Responder:
         if self.view.ndots and query.single_label and query.type in (wire.A, wire.AAAA):
             return EMPTY  # after an empty answer, the client tries the name with its search domains
         return None
+
+
+def _keep(ready: dict[bytes, bytes], message: bytes, reply: bytes) -> None:
+    if len(ready) >= MOST_READY:
+        ready.clear()
+    ready[message[ID:]] = reply[ID:]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from ipaddress import ip_address, ip_interface
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -24,7 +25,7 @@ from engine.agent.service import ResultCache, Snapshot
 from engine.endpoints.sandbox import Rank, disables_ipv6, gateway_priority
 from engine.errors import EngineError
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
-from engine.names import reaches_stub
+from engine.names import is_container_mode, reaches_stub
 from engine.resolv_conf import (
     HostFiles,
     Overrides,
@@ -55,6 +56,7 @@ class SandboxView(Struct, frozen=True):
     - ``networks``: network ids in search order.
     - ``ndots``: True if the user set ndots; names of one label are then not forwarded.
     - ``adopted``: True if hawse did not create the namespace, which then remains after the sandbox has ended.
+    - ``apart``: True if the firewall rules of a sandbox may delay the agent when it sends in this one.
     """
 
     id: str
@@ -67,6 +69,7 @@ class SandboxView(Struct, frozen=True):
     upstreams: tuple[Upstream, ...] = ()
     ndots: bool = False
     adopted: bool = False
+    apart: bool = False
 
 
 class Defaults(Struct, frozen=True):
@@ -106,7 +109,8 @@ class Views(ResultCache[ContainerView]):
         The returned dict maps a container's id to the settings of its sandbox. ``defaults`` are for containers without
         DNS settings of their own.
         """
-        return self.update(state.joined, {network.id: network for network in state.networks}, defaults)
+        networks = {network.id: network for network in state.networks}
+        return self.update(state.joined, networks, defaults, _with_administering_guests(state.containers))
 
 
 def has_names(network: NetworkRecord) -> bool:
@@ -133,12 +137,14 @@ def _view(
     endpoints: Sequence[EndpointRecord],
     networks: Mapping[str, NetworkRecord],
     defaults: Defaults,
+    administered: frozenset[int],
 ) -> ContainerView | None:
     if not _is_open(container) or container.host.network_mode == "host":
         return None
     joined = [endpoint for endpoint in endpoints if endpoint.network_id in networks]
     members = [networks[endpoint.network_id] for endpoint in joined]
     conf = servers(container, defaults, **address_families(_usable(container, joined)))
+    upstreams = _upstreams(members, conf)
     searched = sorted((n for n in members if has_names(n)), key=lambda n: _search_key(n, container))
     view = SandboxView(
         id=sandbox_id(container),
@@ -148,11 +154,42 @@ def _view(
         pid_start=container.pid_start,
         networks=tuple(n.id for n in searched),
         links=tuple(_links(container, searched)),
-        upstreams=_upstreams(members, conf),
+        upstreams=upstreams,
         ndots=conf.ndots_from not in ("", "internal"),
         adopted=container.kind == "adopted",
+        apart=container.kind == "adopted"
+        or _may_administer(container)
+        or container.sandbox_inode in administered
+        or _asks_neighbours(container, joined, upstreams),
     )
     return ContainerView(view, bool(searched))
+
+
+def _may_administer(container: ContainerRecord) -> bool:
+    """Return whether the container's programs may have CAP_NET_ADMIN, with which they can make firewall rules."""
+    added = {name.upper().removeprefix("CAP_") for name in container.host.cap_add or ()}
+    return container.host.privileged or not added.isdisjoint(("ALL", "NET_ADMIN"))
+
+
+def _with_administering_guests(containers: Iterable[ContainerRecord]) -> frozenset[int]:
+    """Return the inodes of the sandboxes that a container with CAP_NET_ADMIN has joined by ``--network container:``."""
+    guests = (container for container in containers if is_container_mode(container.host.network_mode))
+    return frozenset(guest.sandbox_inode for guest in guests if guest.sandbox_inode and _may_administer(guest))
+
+
+def _asks_neighbours(
+    container: ContainerRecord, endpoints: Iterable[EndpointRecord], upstreams: Iterable[Upstream]
+) -> bool:
+    """Return whether one of the container's own servers (--dns) is on a network of the container.
+
+    The server may be a connected namespace, or a container with CAP_NET_ADMIN. The kernel then applies the firewall
+    rules of the server's sandbox to a query before the agent's system call returns.
+    """
+    if not container.host.dns:
+        return False
+    servers = [ip_address(upstream.address.partition("%")[0]) for upstream in upstreams]
+    subnets = [ip_interface(text).network for e in endpoints for text in (e.ipv4, e.ipv6) if text]
+    return any(server in subnet for server in servers for subnet in subnets)
 
 
 def _usable(container: ContainerRecord, endpoints: Iterable[EndpointRecord]) -> list[EndpointRecord]:

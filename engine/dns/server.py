@@ -23,10 +23,10 @@ from drivers.firewall.resolver_redirect import remove
 from engine.agent.service import Snapshot
 from engine.config import number_from_environment
 from engine.dns.file_watch import FileWatch
-from engine.dns.mmsg import Datagrams
 from engine.dns.resolver import SandboxResolver
 from engine.dns.responder import Responder
 from engine.dns.sandbox_view import ContainerView, Defaults, SandboxView, Views, has_names
+from engine.dns.serving import ServingLoop, ServingLoops
 from engine.dns.table import NetworkTable
 from engine.eventloop.descriptor_budget import DescriptorBudget
 from engine.eventloop.inotify import Inotify
@@ -45,15 +45,24 @@ The time is doubled after each failure, up to `LAST_RETRY_SECONDS`.
 LAST_RETRY_SECONDS = 60.0
 FILL_SECONDS = 0.2
 """Maximum seconds for which the service opens sockets of new sandboxes before the event loop calls other handlers."""
-PLACE = attrgetter("netns_path", "netns_inode", "pid", "pid_start")
+PLACE = attrgetter("netns_path", "netns_inode", "pid", "pid_start", "apart")
 
 
 class ServedSandbox(Struct):
-    """A sandbox with its resolver and its open network namespace."""
+    """A sandbox with its resolver, its open network namespace, and the loop that serves it.
+
+    The loop may run in another thread. Only the loop's thread uses the resolver's sockets after the construction.
+    """
 
     view: SandboxView
     namespace: PinnedNamespace
     resolver: SandboxResolver
+    serving: ServingLoop
+
+    def start(self) -> None:
+        """Answer the sandbox's queries from now on."""
+        self.serving.sandboxes += 1
+        self.serving.call(self.resolver.start)
 
     def leave(self) -> None:
         """Remove the redirection of port 53 from a namespace that hawse did not create.
@@ -75,12 +84,18 @@ class ServedSandbox(Struct):
         if self.view.links:
             self.resolver.responder = Responder(self.view, tables)
         else:
-            self.resolver.responder.ready.clear()
+            # Replace the cache and do not clear it, because the resolver's thread may add a reply of the old tables.
+            self.resolver.responder.ready = {}
 
     def close(self) -> None:
-        """Close the sandbox's sockets and its network namespace."""
+        """Close the sandbox's sockets and its network namespace; does not wait for a loop in another thread."""
+        self.namespace.unwatch()
+        self.serving.sandboxes -= 1
+        self.serving.call(self._close)
+
+    def _close(self) -> None:
         self.resolver.close()
-        self.namespace.close()
+        self.namespace.release()  # only now, because the resolver makes sockets in the namespace
 
 
 class DnsService:
@@ -102,7 +117,7 @@ class DnsService:
         options: tuple[str, ...] = (),
     ) -> None:
         self._loop, self._inotify, self._budget, self._ttl = loop, inotify, budget, ttl
-        self._datagrams = Datagrams()
+        self._loops = ServingLoops(loop)
         self._defaults = Defaults(read_host_files(), dns, options)
         self._tables: dict[str, NetworkTable] = {}
         self._served: dict[str, ServedSandbox] = {}
@@ -179,8 +194,10 @@ class DnsService:
         view, before = required.view, self._followed.get(container_id)
         if before is not None and before.id != view.id:
             self._leave(before)
-        self._followed[container_id] = view
         served = self._served.get(view.id)
+        if served is not None and served.view.apart:
+            view = replace(view, apart=True)  # because firewall rules remain, the sandbox stays with its thread
+        self._followed[container_id] = view
         if required.is_named or served is not None:
             self._required[view.id] = view
         else:
@@ -211,13 +228,15 @@ class DnsService:
             _say_unserved(view, error)
             return False
         try:
+            serving = self._loops.choose(apart=view.apart)
             responder = Responder(view, self._tables)
-            resolver = SandboxResolver(self._loop, self._datagrams, self._budget, namespace.fd, responder)
+            resolver = SandboxResolver(serving.loop, serving.datagrams, self._budget, namespace.fd, responder)
         except Exception as error:  # after any error with this sandbox, the service must serve the others
             namespace.close()
             _say_unserved(view, error)
             return False
-        self._served[view.id] = ServedSandbox(view, namespace, resolver)
+        self._served[view.id] = ServedSandbox(view, namespace, resolver, serving)
+        self._served[view.id].start()
         return True
 
     def _pin(self, view: SandboxView) -> PinnedNamespace:
@@ -254,11 +273,12 @@ class DnsService:
         return bool(self._served) or bool(self._unserved) or self._retry is not None
 
     def close(self) -> None:
-        """Close the DNS sockets of every sandbox, and stop watching the host's resolv.conf files."""
+        """Close all DNS sockets, and stop watching the host's resolv.conf files; blocks up to 0.1 s."""
         for watch in self._watches:
             watch.close()
         for identity in list(self._served):
             self._drop(identity)
+        self._loops.close()
 
 
 def _say_unserved(view: SandboxView, error: Exception) -> None:

@@ -71,6 +71,8 @@ class NetworkTable:
     ``network`` is the network's name, ``ttl`` the TTL of the answers in seconds. The table ``plain`` maps questions for
     names and addresses to answers. The table ``qualified`` maps questions for names of the form ``name.network`` to
     answers. The keys are those of `wire.question`.
+
+    Other threads may read both tables at any time. Therefore a change never removes an answer that still applies.
     """
 
     def __init__(self, network: str, ttl: int) -> None:
@@ -86,36 +88,31 @@ class NetworkTable:
         by_id = {e.id: e for e in endpoints}
         gone = [i for i, known in self._records.items() if not _is_same(known, by_id.get(i))]
         new = [i for i, e in by_id.items() if not _is_same(e, self._records.get(i))]
-        touched: set[str] = set()
-        for identity in gone:
-            touched |= self._drop(identity)
-        for identity in new:
-            touched |= self._add(identity, member(by_id[identity]))
+        dropped = [self._members.pop(identity) for identity in gone]
+        added = {identity: member(by_id[identity]) for identity in new}
+        self._members |= added
+        for identity, old in zip(gone, dropped, strict=True):
+            for name in _lowered(old):
+                self._holders[name].pop(identity, None)
+        for identity, fresh in added.items():
+            for name in _lowered(fresh):
+                self._holders.setdefault(name, {})[identity] = fresh
         self._records = by_id
-        for name in touched:
+        for name in {name for each in (*dropped, *added.values()) for name in _lowered(each)}:
             self._publish(name)
+        self._publish_addresses(dropped, added.values())
 
-    def _drop(self, identity: str) -> set[str]:
-        old = self._members.pop(identity)
-        names = {n.lower() for n in old.names}
-        for name in names:
-            self._holders[name].pop(identity, None)
-        for address in (old.ipv4, old.ipv6):
-            if address is not None:
-                self.plain.pop(wire.question(wire.reverse_name(address), wire.PTR), None)
-        return names
-
-    def _add(self, identity: str, new: MemberNames) -> set[str]:
-        self._members[identity] = new
-        names = {n.lower() for n in new.names}
-        for name in names:
-            self._holders.setdefault(name, {})[identity] = new
-        target = wire.encode_name(f"{new.names[0]}.{self.network}") if new.names else None
-        for address in (new.ipv4, new.ipv6):
-            if address is not None and target is not None:
-                key = wire.question(wire.reverse_name(address), wire.PTR)
-                self.plain[key] = answer([wire.record(wire.PTR, self.ttl, target)])
-        return names
+    def _publish_addresses(self, dropped: Iterable[MemberNames], added: Iterable[MemberNames]) -> None:
+        """Write the PTR answers of the endpoints in ``added``, and delete the other answers of those in ``dropped``."""
+        stale = {key for old in dropped for key in _reverse_keys(old)}
+        for new in added:
+            target = wire.encode_name(f"{new.names[0]}.{self.network}") if new.names else None
+            if target is not None:
+                keys = _reverse_keys(new)
+                self.plain |= dict.fromkeys(keys, answer([wire.record(wire.PTR, self.ttl, target)]))
+                stale.difference_update(keys)
+        for key in stale:
+            self.plain.pop(key, None)
 
     def _publish(self, name: str) -> None:
         """Write the answers of a name to the plain and qualified table, or delete them if no endpoint has the name.
@@ -144,6 +141,16 @@ class NetworkTable:
             wire.A: answer([wire.record(wire.A, self.ttl, a) for a in v4]),
             wire.AAAA: answer([wire.record(wire.AAAA, self.ttl, a) for a in v6]),
         }
+
+
+def _lowered(endpoint: MemberNames) -> set[str]:
+    return {name.lower() for name in endpoint.names}
+
+
+def _reverse_keys(endpoint: MemberNames) -> list[bytes]:
+    """Return the keys of the questions for the names of an endpoint's addresses."""
+    addresses = [address for address in (endpoint.ipv4, endpoint.ipv6) if address is not None]
+    return [wire.question(wire.reverse_name(address), wire.PTR) for address in addresses]
 
 
 def _is_same(first: EndpointRecord, second: EndpointRecord | None) -> bool:

@@ -27,9 +27,6 @@ AHEAD = 16
 a socket there only 5 µs.
 """
 
-_buffer = bytearray(wire.STREAM_LIMIT)
-_view = memoryview(_buffer)
-
 
 class Waiting(Protocol):
     """A query that waits for the reply of an upstream server."""
@@ -149,14 +146,13 @@ class DatagramExchange:
     def _readable(self, _events: int) -> None:
         for _ in range(BATCH):
             try:
-                size = self._socket.recv_into(_buffer)
+                message = self._socket.recv(wire.STREAM_LIMIT)
             except BlockingIOError:
                 return
             except OSError:
                 self.withdraw()
                 self._waiting.failed()
                 return
-            message = bytes(_view[:size])
             if message[:2] == self._id and answers(self._waiting.query, message):
                 self.withdraw()
                 self._waiting.received(message)

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     Handler = Callable[[int], None]
 
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
-TURN = 8
-"""Maximum number of low-priority (background) handlers that the loop calls before it polls all descriptors again."""
 FEW_TIMERS = 64
 """Cancelled timers are removed from the loop's queue early only if there are more than this number of them."""
 _FIRST_USER, _USERS = 1 << 20, 1 << 30
@@ -70,14 +68,22 @@ def _open_epoll() -> select.epoll:
         os.setresuid(user, -1, -1)
 
 
-class DescriptorWatcher:
-    """A set of watched file descriptors, each with its handler."""
+class Loop:
+    """An event loop: a set of watched file descriptors and timers, whose handlers are called until `stop` is called.
 
-    def __init__(self, *, catches: bool) -> None:
+    Exceptions of handlers are printed on standard error, and the loop continues. If ``catches`` is False, `run` raises
+    these exceptions instead.
+    """
+
+    def __init__(self, *, catches: bool = True) -> None:
         self._epoll = _open_epoll()
         self._handlers: dict[int, Handler] = {}
         self._resting: dict[int, Timer] = {}
         self._catches = catches
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._cancelled = 0
+        self._order = itertools.count()
+        self._running = False
 
     def watch(self, fd: int, handler: Handler, events: int = READ) -> None:
         """Call ``handler`` each time when a file descriptor is ready, until `forget` is called for the descriptor.
@@ -120,45 +126,6 @@ class DescriptorWatcher:
     def _resume(self, fd: int, handler: Handler) -> None:
         del self._resting[fd]
         self.watch(fd, handler)
-
-    def after(self, seconds: float, call: Callable[[], None]) -> Timer:
-        """Call the function ``call`` once after ``seconds``; return the timer."""
-        raise NotImplementedError
-
-    def _handle(self, ready: list[tuple[int, int]]) -> None:
-        handlers = self._handlers
-        for fd, events, handler in [(fd, events, handlers.get(fd)) for fd, events in ready]:
-            # Look each handler up again. An earlier handler may have closed this descriptor, and the descriptor's
-            # number may now belong to another file.
-            if handler is not None and handlers.get(fd) is handler:
-                self._call(handler, events)
-
-    def _call(self, call: Callable[..., None], *events: int) -> None:
-        try:
-            call(*events)
-        except Exception:
-            if not self._catches:
-                raise
-            sys.excepthook(*sys.exc_info())  # print the traceback without importing the traceback module
-
-    def close(self) -> None:
-        """Close the epoll descriptor; no handler is called any more. The watched descriptors stay open."""
-        self._epoll.close()
-
-
-class Loop(DescriptorWatcher):
-    """An event loop that calls handlers until `stop` is called.
-
-    Exceptions of handlers are printed on standard error, and the loop continues. If ``catches`` is False, `run` raises
-    these exceptions instead.
-    """
-
-    def __init__(self, *, catches: bool = True) -> None:
-        super().__init__(catches=catches)
-        self._timers: list[tuple[float, int, Timer]] = []
-        self._cancelled = 0
-        self._order = itertools.count()
-        self._running = False
 
     def after(self, seconds: float, call: Callable[[], None]) -> Timer:
         """Call the function ``call`` once after ``seconds``; return the timer."""
@@ -232,24 +199,22 @@ class Loop(DescriptorWatcher):
             else:
                 self._cancelled -= 1
 
+    def _handle(self, ready: list[tuple[int, int]]) -> None:
+        handlers = self._handlers
+        for fd, events, handler in [(fd, events, handlers.get(fd)) for fd, events in ready]:
+            # Look each handler up again. An earlier handler may have closed this descriptor, and the descriptor's
+            # number may now belong to another file.
+            if handler is not None and handlers.get(fd) is handler:
+                self._call(handler, events)
 
-class Background(DescriptorWatcher):
-    """A watcher whose handlers have low priority: after each poll, the loop calls at most `TURN` of them.
-
-    Therefore the loop's other handlers wait for at most `TURN` low-priority handlers, even if many descriptors are
-    ready.
-    """
-
-    def __init__(self, loop: Loop) -> None:
-        super().__init__(catches=True)
-        self._loop = loop
-        loop.watch(self._epoll.fileno(), lambda _: self._handle(self._epoll.poll(0, TURN)))
-
-    def after(self, seconds: float, call: Callable[[], None]) -> Timer:
-        """Call the function ``call`` once after ``seconds``; return the timer."""
-        return self._loop.after(seconds, call)
+    def _call(self, call: Callable[..., None], *events: int) -> None:
+        try:
+            call(*events)
+        except Exception:
+            if not self._catches:
+                raise
+            sys.excepthook(*sys.exc_info())  # print the traceback without importing the traceback module
 
     def close(self) -> None:
-        """Remove all low-priority handlers from the loop. The watched descriptors stay open."""
-        self._loop.forget(self._epoll.fileno())
-        super().close()
+        """Close the epoll descriptor; no handler is called any more. The watched descriptors stay open."""
+        self._epoll.close()

@@ -153,9 +153,13 @@ class PinnedNamespace:
         os.close(self.fd)
         self.fd = -1
 
-    def close(self) -> None:
-        """Stop watching, and close the file descriptor of the network namespace."""
+    def unwatch(self) -> None:
+        """Stop watching; idempotent. The file descriptor of the network namespace stays open until `release`."""
         stop, self._stop = self._stop, lambda: None
         stop()
+
+    def close(self) -> None:
+        """Stop watching, and close the file descriptor of the network namespace."""
+        self.unwatch()
         if self.fd >= 0:
             self.release()

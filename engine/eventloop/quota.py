@@ -7,6 +7,7 @@ place always remains for the next client. The quota needs no fixed limit for eac
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
@@ -25,13 +26,14 @@ class Claim(NamedTuple):
 class Quota:
     """A limited number of places (connections, flows or queries), and the number of places that each client holds.
 
-    ``total`` is the number of all places, and ``free`` the number of free places.
+    ``total`` is the number of all places, and ``free`` the number of free places. Any thread may take and release.
     """
 
-    __slots__ = ("_held", "free")
+    __slots__ = ("_held", "_lock", "free")
 
     def __init__(self, total: int) -> None:
         self.free = total
+        self._lock = threading.Lock()
         self._held: Counter[Hashable] = Counter()
 
     def over(self, claims: Sequence[Claim]) -> list[Hashable]:
@@ -44,17 +46,19 @@ class Quota:
         Returns True if the place was taken. If one of these clients and groups has reached its limit, takes no place
         and returns False.
         """
-        if self.over(claims):
-            return False
-        self.free -= 1
-        for holder, _ in claims:
-            self._held[holder] += 1
-        return True
+        with self._lock:
+            if self.over(claims):
+                return False
+            self.free -= 1
+            for holder, _ in claims:
+                self._held[holder] += 1
+            return True
 
     def give(self, claims: Sequence[Claim]) -> None:
         """Release a place that `take` took with the same ``claims``."""
-        self.free += 1
-        for holder, _ in claims:
-            self._held[holder] -= 1
-            if not self._held[holder]:
-                del self._held[holder]
+        with self._lock:
+            self.free += 1
+            for holder, _ in claims:
+                self._held[holder] -= 1
+                if not self._held[holder]:
+                    del self._held[holder]

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from errno import EINPROGRESS
 from ipaddress import IPv6Address
 
-from engine.eventloop.loop import READ, WRITE, DescriptorWatcher
+from engine.eventloop.loop import READ, WRITE, Loop
 from engine.eventloop.quota import Claim, Quota
 from engine.portproxy.clients import claims
 from engine.ports.proxied import Origin, Target
@@ -57,8 +57,8 @@ class StreamListener:
     The function ``target_of`` returns the container address and port for a published port, or None for any other port.
     """
 
-    def __init__(self, watcher: DescriptorWatcher, target_of: Callable[[Origin], Target | None], quota: Quota) -> None:
-        self.watcher, self._target_of, self._quota = watcher, target_of, quota
+    def __init__(self, loop: Loop, target_of: Callable[[Origin], Target | None], quota: Quota) -> None:
+        self.loop, self._target_of, self._quota = loop, target_of, quota
         self._relays: dict[Origin, set[StreamRelay]] = {}
         self._next_report = 0.0
         self._socket = socket.socket(socket.AF_INET6, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -67,7 +67,10 @@ class StreamListener:
         self._socket.bind(("::", 0))
         self._socket.listen(BACKLOG)
         self.port: int = self._socket.getsockname()[1]
-        watcher.watch(self._socket.fileno(), lambda _: self._accept())
+
+    def start(self) -> None:
+        """Accept clients from now on."""
+        self.loop.watch(self._socket.fileno(), lambda _: self._accept())
 
     def _accept(self) -> None:
         for _ in range(ACCEPTS):
@@ -76,7 +79,7 @@ class StreamListener:
             except BlockingIOError:
                 return
             except OSError:
-                self.watcher.rest(self._socket.fileno(), ACCEPT_PAUSE_SECONDS)
+                self.loop.rest(self._socket.fileno(), ACCEPT_PAUSE_SECONDS)
                 return
             try:
                 self._admit(client, peer[0])
@@ -133,7 +136,7 @@ class StreamListener:
 
     def close(self) -> None:
         """Close the socket and all connections."""
-        self.watcher.close_socket(self._socket)
+        self.loop.close_socket(self._socket)
         for origin in list(self._relays):
             self._end(origin)
 
@@ -233,20 +236,20 @@ class StreamEnd:
     def watch(self) -> None:
         """Start to watch the socket for the events that it needs now."""
         self.events = self.requested_events()
-        self.relay.watcher.watch(self.socket.fileno(), self.ready, self.events)
+        self.relay.loop.watch(self.socket.fileno(), self.ready, self.events)
 
     def wait(self) -> None:
         """Watch the socket for the events that it needs now, if they have changed."""
         events = self.requested_events()
         if events != self.events:
-            self.relay.watcher.change(self.socket.fileno(), events)
+            self.relay.loop.change(self.socket.fileno(), events)
             self.events = events
 
 
 class StreamRelay:
     """A proxied connection: copies between two sockets until both directions have ended or one side fails."""
 
-    __slots__ = ("_ends", "_listener", "claims", "origin", "watcher")
+    __slots__ = ("_ends", "_listener", "claims", "loop", "origin")
 
     def __init__(
         self,
@@ -256,7 +259,7 @@ class StreamRelay:
         client: socket.socket,
         server: socket.socket,
     ) -> None:
-        self._listener, self.watcher, self.origin, self.claims = listener, listener.watcher, origin, claims
+        self._listener, self.loop, self.origin, self.claims = listener, listener.loop, origin, claims
         client_end, server_end = self._ends = StreamEnd(self, client), StreamEnd(self, server)
         client_end.other, server_end.other = server_end, client_end
         server_end.connecting = server_end.full = True
@@ -283,5 +286,5 @@ class StreamRelay:
         if self._ends[0].socket.fileno() < 0:
             return
         for end in self._ends:
-            self.watcher.close_socket(end.socket)
+            self.loop.close_socket(end.socket)
         self._listener.closed(self)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from ipaddress import IPv6Address
 
 from drivers.linux import conntrack
-from engine.eventloop.loop import DescriptorWatcher
+from engine.eventloop.loop import Loop
 from engine.eventloop.quota import Quota
 from engine.portproxy.clients import Flows, ProxyFlow, claims
 from engine.ports.proxied import Origin, Target
@@ -39,16 +39,19 @@ class DatagramListener:
     The function ``target_of`` returns the container address and port for a published port, or None for any other port.
     """
 
-    def __init__(self, watcher: DescriptorWatcher, target_of: Callable[[Origin], Target | None], quota: Quota) -> None:
-        self._watcher, self._target_of = watcher, target_of
-        self._flows = Flows(quota, lambda flow: watcher.forget(flow.socket.fileno()))
+    def __init__(self, loop: Loop, target_of: Callable[[Origin], Target | None], quota: Quota) -> None:
+        self._loop, self._target_of = loop, target_of
+        self._flows = Flows(quota, lambda flow: loop.forget(flow.socket.fileno()))
         self._sweep_due = False  # whether a timer will call `_sweep`
         self._socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         self._socket.bind(("::", 0))
         self.port: int = self._socket.getsockname()[1]
-        watcher.watch(self._socket.fileno(), lambda _: self._drain())
+
+    def start(self) -> None:
+        """Pass on datagrams from now on."""
+        self._loop.watch(self._socket.fileno(), lambda _: self._drain())
 
     def _drain(self) -> None:
         for _ in range(BATCH):
@@ -92,7 +95,7 @@ class DatagramListener:
         flow = ProxyFlow((peer, local), origin, target, claims(peer[0], origin, target), connected(target))
         self._flows.add(flow)
         self._sweep_later()
-        self._watcher.watch(flow.socket.fileno(), self._back(flow, peer, local))
+        self._loop.watch(flow.socket.fileno(), self._back(flow, peer, local))
         return flow
 
     def _back(self, flow: ProxyFlow, peer: tuple[str, int], local: bytes) -> Callable[[int], None]:
@@ -118,7 +121,7 @@ class DatagramListener:
     def _sweep_later(self) -> None:
         if self._flows and not self._sweep_due:
             self._sweep_due = True
-            self._watcher.after(IDLE_SECONDS / 2, self._sweep)
+            self._loop.after(IDLE_SECONDS / 2, self._sweep)
 
     def _sweep(self) -> None:
         self._sweep_due = False
@@ -137,7 +140,7 @@ class DatagramListener:
 
     def close(self) -> None:
         """Close the socket and remove all flows."""
-        self._watcher.close_socket(self._socket)
+        self._loop.close_socket(self._socket)
         for flow in self._flows:
             self._flows.remove(flow)
 

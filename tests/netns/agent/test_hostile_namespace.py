@@ -10,9 +10,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from ipaddress import IPv4Address
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -170,6 +171,127 @@ def test_the_repair_of_a_redirection_reads_no_tables_into_the_process(netns, mon
 
     namespaces.run_in_netns(netns.path, repair)
     until(lambda: namespaces.run_in_netns(netns.path, resolver_redirect.bound_port) == 5353)  # may be late under load
+
+
+LEVELS, JUMPS = 4, 20
+"""The kernel goes through JUMPS ** LEVELS chains for each packet that the slow rules apply to."""
+FLOOD = """
+import socket, sys, time
+from engine.dns import wire
+
+kind, name, address, port = sys.argv[1:]
+query = wire.make_query(b"id", wire.encode_name(name), wire.A)
+framed = (len(query).to_bytes(2, "big") + query) * 8
+clients = []
+for _ in range(32):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM if kind == "TCP" else socket.SOCK_DGRAM)
+    made.connect((address, int(port)))
+    made.setblocking(False)
+    clients.append(made)
+
+def ask(sock):
+    try:
+        sock.send(framed if kind == "TCP" else query)
+        sock.recv(65536)
+    except OSError:
+        time.sleep(0.0001)
+
+print("begun", flush=True)
+while True:
+    for sock in clients:
+        ask(sock)
+"""
+"""A program that sends DNS queries for a name to an address and port all the time, by UDP or TCP."""
+
+
+def slow_rules(hook: str, *rules: str) -> str:
+    """Return an nftables script that makes the kernel slow for the packets of a hook to which one of ``rules`` applies.
+
+    It has few rules: JUMPS * LEVELS, and some more.
+    """
+    jumps = [f"jump l{level - 1}; " * JUMPS if level else "return;" for level in range(LEVELS + 1)]
+    chains = [f"chain l{level} {{ {jump} }}" for level, jump in enumerate(jumps)]
+    slow = "".join(f"{rule} jump l{LEVELS}; " for rule in rules)
+    chains.append(f"chain slow {{ type filter hook {hook} priority 0; {slow} }}")
+    return "\n".join(("table ip slow {", *chains, "}\n"))
+
+
+@contextmanager
+def flood(path: str, kind: str, name: str, address: str = "127.0.0.11", port: int = wire.PORT) -> Iterator[None]:
+    """Run the program `FLOOD` in the network namespace ``path`` for the ``with`` block."""
+    argv = ["nsenter", f"--net={path}", sys.executable, "-c", FLOOD, kind, name, address, str(port)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+def check_names_are_fast(path: str, seconds: float = 3) -> None:
+    """Ask in the network namespace ``path`` for some seconds; fail if an answer takes long."""
+    times, end = list[float](), time.monotonic() + seconds
+    while time.monotonic() < end:
+        began = time.monotonic()
+        answer(path, "web")
+        times.append(time.monotonic() - began)
+        time.sleep(0.01)
+    assert median(times) < 0.1
+    assert max(times) < 0.5
+
+
+@pytest.mark.parametrize("name", ["box", "name.of.a.server"])
+@pytest.mark.parametrize("kind", ["UDP", "TCP"])
+def test_slow_rules_in_a_connected_namespace_do_not_delay_the_names_of_others(attacked, netns, kind, name):
+    """The kernel applies the rules of the namespace to the agent's answers and queries while the agent waits."""
+    place = ["app", f"netns:{netns.path}"]
+    attacked.hawse("network", "connect", "--alias", "box", *place)
+    # The queries of the program are fast. Otherwise it could not send many.
+    netns.run("nft", slow_rules("output", "ip saddr 127.0.0.11", "ip daddr != 127.0.0.0/8"))
+    with flood(netns.path, kind, name):
+        check_names_are_fast(attacked.paths_of["web"])
+        attacked.hawse("network", "disconnect", *place)
+        attacked.hawse("network", "connect", "--alias", "box", *place)
+    assert answer(netns.path, "box")[3] & 15 == wire.NOERROR
+
+
+@pytest.fixture
+def neighbours(attacked) -> Iterator[dict[str, str]]:
+    """A container with CAP_NET_ADMIN that publishes a port, and one whose DNS server is the first one: their paths."""
+    attacked.hawse("network", "create", "--subnet", "172.40.0.0/24", "near")
+    yield attacked.containers(
+        server=["--network", "near", "--ip", "172.40.0.2", "--cap-add", "NET_ADMIN", "-p", "8053:53/udp"]
+    ) | attacked.containers(client=["--network", "near", "--dns", "172.40.0.2"])
+    attacked.hawse("rm", "-f", "server", "client")
+    attacked.hawse("network", "rm", "near")
+
+
+@pytest.mark.parametrize("way", ["its DNS server", "a proxied port"])
+def test_slow_rules_for_what_the_agent_sends_to_a_container_do_not_delay_the_names_of_others(attacked, neighbours, way):
+    """The kernel receives a packet for another namespace of the same host while the sender waits."""
+    argv = ["nsenter", f"--net={neighbours['server']}", "nft", slow_rules("prerouting", "ip daddr 172.40.0.2")]
+    subprocess.run(argv, check=True)
+    if way == "a proxied port":
+        flooding = flood(attacked.host.path, "UDP", "x", "::1", 8053)
+    else:
+        flooding = flood(neighbours["client"], "UDP", "name.of.a.server")
+    with flooding:
+        check_names_are_fast(attacked.paths_of["web"])
+
+
+def test_slow_rules_of_a_container_in_the_sandbox_of_another_do_not_delay_the_names_of_others(attacked):
+    """The other container has no CAP_NET_ADMIN. It keeps its thread, because the rules remain."""
+    path = attacked.containers(owner=["--network", "app"])["owner"]
+    attacked.containers(guest=["--network", "container:owner", "--cap-add", "NET_ADMIN"])
+    script = slow_rules("output", "ip saddr 127.0.0.11")
+    subprocess.run(["nsenter", f"--net={path}", "nft", script], check=True)
+    with flood(path, "UDP", "owner"):
+        check_names_are_fast(attacked.paths_of["web"], 2)
+        attacked.hawse("rm", "-f", "guest")
+        check_names_are_fast(attacked.paths_of["web"], 2)
+    attacked.hawse("rm", "-f", "owner")
 
 
 @pytest.mark.parametrize("comment", ["²", "65536"])

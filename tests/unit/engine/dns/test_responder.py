@@ -112,6 +112,21 @@ def test_a_reply_is_cached_for_the_same_query_with_any_id():
         assert responder.ready[again[2:]] == reply[2:] == responder.respond(again)[2:]
 
 
+def test_a_reply_of_the_old_tables_does_not_enter_the_new_cache(monkeypatch):
+    """The tables change in another thread, while a resolver's thread still answers a query."""
+    responder = Responder(VIEW, TABLES)
+    find = Responder.find
+
+    def change_after(self, key: bytes):
+        answer = find(self, key)
+        responder.ready = {}
+        return answer
+
+    monkeypatch.setattr(Responder, "find", change_after)
+    assert responder.respond(dns.message.make_query("web", "A").to_wire())
+    assert not responder.ready
+
+
 def test_shuffled_forwarded_refused_and_rare_replies_are_not_cached():
     shared = table("shared", endpoint("a", "10.0.0.1/8", "", "all"), endpoint("b", "10.0.0.2/8", "", "all"))
     responder = Responder(replace(VIEW, networks=("shared",), upstreams=()), {"shared": shared})

@@ -56,6 +56,50 @@ def test_a_view_has_path_and_process_of_the_sandbox():
     assert (sandbox.id, sandbox.netns_path, sandbox.pid, sandbox.pid_start) == ("s", "/proc/7/ns/net", 7, 9)
 
 
+@pytest.mark.parametrize(
+    ("kind", "host", "expected"),
+    [
+        ("run", {}, False),
+        ("run", {"cap_add": ("SYS_PTRACE",), "cap_drop": ("NET_RAW",)}, False),
+        ("run", {"cap_add": ("net_admin",)}, True),
+        ("run", {"cap_add": ("CAP_NET_ADMIN",)}, True),
+        ("run", {"cap_add": ("ALL",)}, True),
+        ("run", {"privileged": True}, True),
+        ("adopted", {}, True),
+    ],
+)
+def test_sandboxes_that_hawse_did_not_make_or_with_net_admin_may_have_own_rules(kind, host, expected):
+    assert view([network("n")], replace(plain("n", **host), kind=kind)).apart is expected
+
+
+@pytest.mark.parametrize(
+    ("server", "expected"),
+    [("10.0.0.9", True), ("fd00::9", True), ("10.0.1.9", False), ("fe80::1%eth0", False), ("192.0.2.9", False)],
+)
+def test_a_sandbox_with_a_server_on_its_own_network_is_served_apart(server, expected):
+    endpoint = replace(joined("n")[0], ipv4="10.0.0.2/24", ipv6="fd00::2/64")
+    (result,) = Views().follow(Snapshot([network("n")], [plain("n", dns=[server])], [endpoint]), HOST).values()
+    assert result.view.apart is expected
+
+
+@pytest.mark.parametrize(
+    ("guest", "expected"),
+    [
+        ({"network_mode": "container:c", "cap_add": ("NET_ADMIN",)}, True),
+        ({"network_mode": "container:c"}, False),
+        ({"network_mode": "n", "cap_add": ("NET_ADMIN",)}, False),
+    ],
+)
+def test_a_sandbox_that_a_container_with_net_admin_has_joined_is_served_apart(guest, expected):
+    owner = replace(plain("n"), sandbox_inode=5)
+    joining = replace(plain(**guest), id="g", name="g", sandbox_id="g", sandbox_inode=5)
+    views, networks, endpoints = Views(), [network("n")], joined("n")
+    assert not views.follow(Snapshot(networks, [owner], endpoints), HOST)["c"].view.apart
+    changed = views.follow(Snapshot(networks, [owner, joining], endpoints), HOST)
+    assert ("c" in changed) is expected
+    assert views.results["c"].view.apart is expected
+
+
 def test_only_open_sandboxes_have_a_view():
     for record, endpoints in ((plain("n", path=""), joined("n")), (replace(plain("n"), pid=0), joined("n"))):
         assert Views().follow(Snapshot([network("n")], [record], endpoints), HOST) == {}

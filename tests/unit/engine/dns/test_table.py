@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 from engine.dns import wire
-from engine.dns.table import EMPTY, NetworkTable
+from engine.dns.table import EMPTY, Answer, NetworkTable
 from engine.model import EndpointRecord
 
 
@@ -83,3 +85,28 @@ def test_an_update_keeps_the_objects_of_unchanged_answers():
 def test_names_that_dns_cannot_carry_are_left_out():
     made = table(endpoint("a" * 64, "10.0.0.1/8", aliases=("ok", "")))
     assert addresses(made, "ok") == {b"\x0a\0\0\1"}
+
+
+class Written(dict[bytes, Answer]):
+    """A table that records which answers were deleted."""
+
+    def __init__(self, content: dict[bytes, Answer]) -> None:
+        super().__init__(content)
+        self.deleted = set[bytes]()
+
+    def pop(self, key: bytes, *default: object) -> object:
+        self.deleted.add(key)
+        return super().pop(key, *default)
+
+
+def test_a_change_never_removes_an_answer_that_still_applies():
+    """Another thread may read the table during the change."""
+    made = table(endpoint("a", "10.0.0.1/8", "fd00::1/64"), endpoint("b", "10.0.0.2/8"))
+    made.plain = plain = Written(made.plain)
+    made.qualified = qualified = Written(made.qualified)
+    made.update([endpoint("a", "10.0.0.2/8", "fd00::1/64", aliases=("x",)), endpoint("b", "10.0.0.3/8")])
+    gone = wire.question(wire.reverse_name(IPv4Address("10.0.0.1")), wire.PTR)
+    assert (plain.deleted, qualified.deleted) == ({gone}, set())
+    for number, name in ((2, b"\1a"), (3, b"\1b")):
+        key = wire.question(wire.reverse_name(IPv4Address(f"10.0.0.{number}")), wire.PTR)
+        assert plain[key].records.endswith(name + b"\3app\0")

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from engine.eventloop.inotify import CLOSE_WRITE, Inotify
-from engine.eventloop.loop import FEW_TIMERS, TURN, Background, Loop
+from engine.eventloop.loop import FEW_TIMERS, Loop
 
 
 @pytest.fixture
@@ -122,25 +122,6 @@ def test_a_reused_descriptor_gets_no_event_of_the_closed_one(loop):
     for fd in {fd for pipe in pipes for fd in pipe}:
         os.close(fd)
     assert heard == []
-
-
-def test_background_handlers_run_after_the_loops_own_handlers(loop):
-    background, order, pipes = Background(loop), [], [os.pipe() for _ in range(10 * TURN)]
-    for reader, writer in pipes:
-        os.write(writer, b"x")
-        background.watch(reader, lambda _: order.append("background"))
-    reader, writer = os.pipe()
-    pipes.append((reader, writer))
-    os.write(writer, b"x")
-    loop.watch(reader, lambda _: order.append("own"))
-    loop.after(0.05, loop.stop)
-    loop.run()
-    gaps = "".join("o" if handler == "own" else "b" for handler in order).split("o")
-    assert len(gaps) > 3
-    assert max(map(len, gaps)) <= TURN
-    background.close()
-    for fd in {fd for pipe in pipes for fd in pipe}:
-        os.close(fd)
 
 
 @pytest.fixture

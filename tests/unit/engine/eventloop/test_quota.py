@@ -6,6 +6,9 @@ many places always stay free.
 
 from __future__ import annotations
 
+import threading
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,3 +69,22 @@ def test_no_more_places_than_exist_are_taken_and_all_are_released(total, steps):
     for claims in open_places:
         quota.give(claims)
     assert quota.free == total and not quota.over([Claim(holder) for holder in "abcd"])
+
+
+class SlowHolder:
+    """A holder whose thread lets other threads run each time when the quota looks the holder up."""
+
+    def __hash__(self) -> int:
+        time.sleep(0.01)
+        return 1
+
+
+def test_threads_at_once_do_not_take_the_same_place():
+    quota, claims, taken = Quota(2), [Claim(SlowHolder())], list[bool]()
+    threads = [threading.Thread(target=lambda: taken.append(quota.take(claims))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == [False, False, False, True]
+    assert quota.free == 1

@@ -55,7 +55,7 @@ def listener(targets):
 
 
 def test_one_timer_at_a_time_removes_idle_flows(listener, targets, monkeypatch):
-    watcher = listener._watcher
+    watcher = listener._loop
     for number in range(3):
         targets[ORIGIN] = TARGET
         listener._admit(("::1", 4000 + number), LOCAL, ORIGIN, TARGET)
