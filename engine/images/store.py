@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from drivers.linux import process
 from engine.api import Documents, Json
-from engine.errors import Conflict, InvalidArgument, NotFound
+from engine.errors import Conflict, EngineError, InvalidArgument, NotFound
 from engine.events import record as events
 from engine.filters.images import filter_images
 from engine.filters.prune import check_image_prune, image_prunable
@@ -207,8 +207,9 @@ class ImageStore:
         size = 0
         for image in [image for image in images if image_prunable(image, filters)]:
             with suppress(Conflict, NotFound):  # another command has used or removed the image since the listing
-                removed += self.remove(image.id, force=True)
+                removed += self._remove_record(image.id, force=True)
                 size += image.size
+        self._delete_lost()  # even if no image was removed, because a killed command may have left files
         with self._store.write() as transaction:
             events.pruned(transaction, "image", size)
         return removed, size
@@ -218,6 +219,13 @@ class ImageStore:
 
         An entry is ``{"Untagged": name}`` or ``{"Deleted": id}``. Raises NotFound, and Conflict if the image is in use.
         """
+        removed = self._remove_record(reference, force=force)
+        if any("Deleted" in entry for entry in removed):
+            self._delete_lost()
+        return removed
+
+    def _remove_record(self, reference: str, *, force: bool) -> Documents:
+        """Remove an image's record, or one of its names, as `remove` does; the caller deletes the files."""
         with self._store.write() as transaction:
             record, name = find(transaction.images(), reference)
             if record is None:
@@ -239,9 +247,6 @@ class ImageStore:
                 events.image(transaction, record.id, "untag", record.id, record)
             if deleted:
                 events.image(transaction, record.id, "delete", record.id)
-        if deleted:
-            with self._incoming():
-                pass  # `_incoming` deletes this image's files, which have no record any more
         untagged: Documents = [{"Untagged": ref} for ref in dropped]
         return untagged + ([{"Deleted": record.id}] if deleted else [])
 
@@ -256,33 +261,37 @@ class ImageStore:
     def _incoming(self) -> Iterator[Path]:
         """Yield a working directory for an import; the directory is deleted afterwards.
 
-        Also deletes the working directories of commands that were killed, and the files of images that have no record.
+        Also calls `_delete_lost`: before the ``with`` block, and after a failure of the block. An import may fail after
+        it has moved an image to its final directory.
         """
-        make_private_directory(self._directory)
-        for left in self._directory.glob(_INCOMING + "*"):
-            pid, _, started = left.name.removeprefix(_INCOMING).partition("-")
-            if not process.is_running(int(pid), int(started.partition("-")[0])):
-                _discard(left)
-        owner = f"{_INCOMING}{os.getpid()}-{process.start_time(os.getpid())}-"
-        work = Path(tempfile.mkdtemp(prefix=owner, dir=self._directory))
+        self._delete_lost()
+        work = Path(tempfile.mkdtemp(prefix=_owner(), dir=self._directory))
         try:
-            self._take_lost(work)
             yield work
+        except BaseException:
+            with suppress(OSError, EngineError):
+                self._delete_lost()
+            raise
         finally:
             _discard(work)
 
-    def _take_lost(self, work: Path) -> None:
-        """Move the directories of images without a record into ``work``, so that no partial image remains.
+    def _delete_lost(self) -> None:
+        """Delete the working directories of commands that were killed, and the files of images that have no record.
 
-        Each directory is moved by one rename. This method holds a write transaction of the local store. `_store_images`
-        holds one too while it moves images and stores their records. Therefore an image that another command is storing
-        is never moved.
+        Before an image's files are deleted, one rename makes their directory a working directory of this process, so
+        that no partial image remains. This method holds a write transaction of the local store meanwhile.
+        `_store_images` holds one too while it moves images and stores their records. Therefore an image that another
+        command is storing is never deleted. Because the disk may be full, no directory is created.
         """
+        make_private_directory(self._directory)
+        lost = [left for left in self._directory.glob(_INCOMING + "*") if not _is_owner_running(left)]
         with self._store.write() as transaction:
             known = {image.id.removeprefix("sha256:") for image in transaction.images()}
             for entry in self._directory.iterdir():
                 if not entry.name.startswith(_INCOMING) and entry.name not in known:
-                    entry.rename(work / entry.name)
+                    lost.append(entry.rename(self._directory / f"{_owner()}{entry.name}"))
+        for directory in lost:
+            _discard(directory)
 
     def _store_images(self, staged: Sequence[Staged], work: Path) -> None:
         """Move each image to its final directory by one rename, and record all images in one transaction.
@@ -330,6 +339,17 @@ def _is_needed(transaction: Transaction, image_id: str) -> bool:
                 f"container {short_id(container.id)} is using it"
             )
     return True
+
+
+def _owner() -> str:
+    """Return the first characters of the names of this process's working directories."""
+    return f"{_INCOMING}{os.getpid()}-{process.start_time(os.getpid())}-"
+
+
+def _is_owner_running(directory: Path) -> bool:
+    """Return whether the process that made a working directory still runs."""
+    pid, started, _ = directory.name.removeprefix(_INCOMING).split("-", 2)
+    return process.is_running(int(pid), int(started))
 
 
 def _discard(directory: Path) -> None:
