@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.cluster.conftest import FAILS_LATE, KILLED_LATE, eventually, processes_of, shifted_clock
+from tests.netns.engine.killing import killed
 
 pytestmark = pytest.mark.netns
 OUTSIDE = 'This node is not a swarm manager. Use "hawse swarm init" or "hawse swarm join"'
@@ -228,6 +229,24 @@ def test_a_join_as_manager_that_was_killed_late_is_undone_by_the_next(cluster, f
     outsider.hawse("swarm", "leave", "--force")
     assert first.tool("-", "members") == ["votes"]
     forget_down_nodes(first)
+
+
+@pytest.mark.parametrize("where", ["certificates.issue_own", "_enter"])
+def test_a_leave_removes_what_a_killed_init_left(outsider, where):
+    """The init is killed before and after the start of etcd."""
+    init = ("swarm", "init", "--advertise-addr", outsider.underlay)
+    killed(outsider, f"engine.swarm.swarm.{where}", *init)
+    assert outsider.hawse("swarm", "leave").stdout == "Node left the swarm.\n"
+    assert_outside(outsider)
+
+
+@pytest.mark.parametrize("where", ["daemons.stop", "shutil.rmtree"])
+def test_a_killed_leave_is_finished_by_the_next(outsider, where):
+    outsider.hawse("swarm", "init", "--advertise-addr", outsider.underlay)
+    killed(outsider, f"engine.swarm.swarm.{where}", "swarm", "leave", "--force")
+    assert outsider.hawse("swarm", "leave", "--force").stdout == "Node left the swarm.\n"
+    assert_outside(outsider)
+    assert "not part of a swarm" in refused(outsider, "swarm", "leave", "--force")
 
 
 def forget_down_nodes(manager):
