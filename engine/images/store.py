@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -49,11 +49,14 @@ class ImageStore:
     """Implements `engine.api.Images`.
 
     The constructor's ``limits`` apply to every import. Without ``limits``, the environment variables and the free space
-    set the limits.
+    set the limits. ``check`` is called before files without a record are deleted. It raises an error if the store is
+    new, and the records of an earlier store may be restored.
     """
 
-    def __init__(self, store: Store, root: Path, limits: Limits | None = None) -> None:
-        self._store, self._directory, self._limits = store, root / "images", limits
+    def __init__(
+        self, store: Store, root: Path, limits: Limits | None = None, check: Callable[[], object] = lambda: None
+    ) -> None:
+        self._store, self._directory, self._limits, self._check = store, root / "images", limits, check
         self.places = (self._directory,)
 
     def import_archive(self, source: BinaryIO, reference: str) -> str:
@@ -282,11 +285,16 @@ class ImageStore:
         that no partial image remains. This method holds a write transaction of the local store meanwhile.
         `_store_images` holds one too while it moves images and stores their records. Therefore an image that another
         command is storing is never deleted. Because the disk may be full, no directory is created.
+
+        A container that a repair of the store has recorded again has a path as its image: that of the image's files.
+        These files stay.
         """
+        self._check()
         make_private_directory(self._directory)
         lost = [left for left in self._directory.glob(_INCOMING + "*") if not _is_owner_running(left)]
         with self._store.write() as transaction:
             known = {image.id.removeprefix("sha256:") for image in transaction.images()}
+            known |= {Path(container.config.image).parent.name for container in transaction.containers()}
             for entry in self._directory.iterdir():
                 if not entry.name.startswith(_INCOMING) and entry.name not in known:
                     lost.append(entry.rename(self._directory / f"{_owner()}{entry.name}"))
