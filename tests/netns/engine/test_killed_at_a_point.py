@@ -177,6 +177,15 @@ def test_a_connect_that_cannot_leave_the_sandbox_ends_and_is_undone(web):
     assert web.sh("ip -br link | grep -c veth") == before
 
 
+@pytest.mark.parametrize("command", [("network", "create", "any"), ("system", "shutdown")])
+def test_a_command_that_gets_no_socket_does_not_assume_a_reboot(web, command):
+    """Without a socket, the command cannot read the cookie of the host's network namespace."""
+    done = refused(web, "drivers.linux.host.boot_identity", "socket", errno.EMFILE, *command)
+    assert (done.returncode, done.stderr) == (1, "Error response from daemon: too many open files\n")
+    assert web.hawse("ps", "-a", "--format", "{{.Names}} {{.State}}").stdout == "web running\n"
+    assert state(web) == (["app"], ["app"], True, ["app"])
+
+
 @pytest.mark.parametrize(
     ("module", "undo", "command"),
     [
