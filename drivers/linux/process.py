@@ -25,14 +25,17 @@ def stat_fields(pid: int) -> list[bytes]:
 
 
 def _stat(pid: int) -> bytes:
-    """Return the part of /proc/PID/stat after the command name, or b"" if the process does not exist."""
+    """Return the part of /proc/PID/stat after the command name, or b"" if the process does not exist.
+
+    An error such as EMFILE is raised, because the process may run.
+    """
     try:
         fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)  # takes half the time of a file object
         try:
             return os.read(fd, _LONGEST_STAT).rpartition(b")")[2]
         finally:
             os.close(fd)
-    except OSError:
+    except (FileNotFoundError, PermissionError, ProcessLookupError):
         return b""
 
 
