@@ -24,7 +24,7 @@ from engine.cluster.membership import connected, managing
 from engine.cluster.model import MANAGER, AdmittedHost, Cluster, ClusterMembership, Cursor, Tokens, new_id
 from engine.cluster.network_request import new_record
 from engine.containers import disconnect, gateway_bridge, lookup
-from engine.errors import EngineError, InvalidArgument, Unavailable, hinted
+from engine.errors import EngineError, Forbidden, InvalidArgument, Unavailable, hinted
 from engine.golang import timestamps
 from engine.host import MEMBERSHIP_FILE, Host
 from engine.model import NetworkCreate
@@ -184,7 +184,7 @@ def _write_first_records(client: Client, cluster: Cluster, membership: ClusterMe
     ]
     if not client.transact([absent(keys.CLUSTER)], changes).succeeded:
         raise InvalidArgument(HELD)
-    with suppress(EngineError):
+    with suppress(Forbidden):  # no subnet is free
         shared_networks.create(client, replace(new_record(INGRESS), options=None))
     return membership
 

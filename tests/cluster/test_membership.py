@@ -25,6 +25,14 @@ def fail(*_, force):
 
 swarm.disconnect.disconnect = fail
 """
+WITHOUT_INGRESS = """from engine.errors import Unavailable
+from engine.swarm import swarm
+
+def fail(*_):
+    raise Unavailable("too busy")
+
+swarm.shared_networks.create = fail
+"""
 WITHOUT_AGENT = "from engine.swarm import swarm\nswarm._tell_agent = lambda _: None"
 UNCHECKED = "from drivers.overlay import OverlayDriver\nOverlayDriver.check_network = lambda *_: None"
 """Program for a command that creates overlay networks without the driver's checks, as earlier versions did."""
@@ -268,6 +276,12 @@ def test_init_creates_no_cluster_if_etcd_cannot_start(outsider):
     finally:
         process.kill()
         process.wait()
+    assert_outside(outsider)
+
+
+def test_init_fails_if_the_network_ingress_cannot_be_created(outsider):
+    init = ("swarm", "init", "--advertise-addr", outsider.underlay)
+    assert "too busy" in outsider.hawse(*init, code=WITHOUT_INGRESS, check=False).stderr
     assert_outside(outsider)
 
 
