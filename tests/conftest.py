@@ -16,10 +16,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from glob import glob
 from pathlib import Path
 from typing import TypeVar
@@ -53,6 +55,10 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.kill = _signal_one_process
+    # All namespaces share the lock file of iptables. Therefore each process of the test run uses a file of its own.
+    lock = Path(tempfile.gettempdir(), f"xtables-{os.getpid()}.lock")
+    os.environ["XTABLES_LOCKFILE"] = str(lock)
+    config.add_cleanup(partial(lock.unlink, missing_ok=True))
 
 
 def _signal_one_process(pid: int, number: int, send: Callable[[int, int], None] = os.kill) -> None:
@@ -337,11 +343,27 @@ class InstalledHost(Host):
         self.launcher = commands.WARM
 
 
+MOST_LOAD = 5.0
+"""The largest factor by which `loaded` makes a time limit longer."""
+
+
+def loaded(seconds: float) -> float:
+    """Return a time limit of ``seconds`` on an idle machine; on a busy machine, the limit is longer.
+
+    The factor is the number of processes that wait for each processor or use it, on average over the last minute.
+    """
+    load = os.getloadavg()[0] / (os.cpu_count() or 1)
+    return seconds * min(MOST_LOAD, max(1.0, load))
+
+
 def until(condition: Callable[[], T], seconds: float = 10, pause: float = 0.02) -> T:
-    """Call ``condition`` every ``pause`` seconds until its value is true. Return the value; fail after ``seconds``."""
-    deadline = time.monotonic() + seconds
+    """Call ``condition`` every ``pause`` seconds until its value is true. Return the value; fail after ``seconds``.
+
+    On a busy machine, the limit is longer (`loaded`).
+    """
+    began = time.monotonic()
     while not (value := condition()):
-        assert time.monotonic() < deadline, "it never came true"
+        assert time.monotonic() - began < loaded(seconds), "it never came true"
         time.sleep(pause)
     return value
 

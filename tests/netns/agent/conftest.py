@@ -21,7 +21,7 @@ from drivers.errors import KernelError
 from drivers.firewall import table_repair, table_structure
 from drivers.linux import netns as namespaces
 from engine.agent import client
-from tests.conftest import COUNTER, Host, Peer, require_root, until
+from tests.conftest import COUNTER, Host, Peer, loaded, require_root, until
 from tests.netns.publish.conftest import World, open_socket
 
 START = """
@@ -73,7 +73,7 @@ class Guarded(World):
             self.host.hawse(code=START)
             if heals:
                 until(self._is_guarding)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + loaded(10)
         while namespaces.run_in_netns(self.host.path, BridgeDriver().needs_repair):
             assert time.monotonic() < deadline, self.log()
             time.sleep(0.02)
@@ -108,7 +108,7 @@ class Guarded(World):
         """
         began = time.monotonic()
         while not self._is(expected):
-            assert time.monotonic() < began + patience, self.log()
+            assert time.monotonic() < began + loaded(patience), self.log()
             time.sleep(0.001)
         return time.monotonic() - began
 
@@ -130,7 +130,7 @@ class Guarded(World):
 
         After ``patience`` seconds, the function returns this part even without ``text``.
         """
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + loaded(patience)
         while text not in (log := self.log().removeprefix(before)) and time.monotonic() < deadline:
             time.sleep(0.02)
         return log
@@ -219,7 +219,7 @@ class Traffic:
             with suppress(OSError):
                 asked[flow].connect((address, port))
                 asked[flow].send(message)
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + loaded(patience)
         silent = dict(asked)
         while silent and time.monotonic() < deadline:
             silent = {flow: sock for flow, sock in silent.items() if not _answered(sock)}

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from engine.agent import client
-from tests.conftest import let_others_pass
+from tests.conftest import let_others_pass, loaded
 from tests.netns.dns.conftest import alive
 
 pytestmark = pytest.mark.netns
@@ -94,7 +94,7 @@ def test_agent_that_nothing_needs_ends(host, world):
         pass
     world.start()
     pid = world.status()["pid"]
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + loaded(10)
     while alive(pid):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -130,7 +130,7 @@ def test_agent_closes_its_descriptors_of_a_deleted_namespace(app):
     before = descriptors(pid)
     os.close(web.fd)
     subprocess.run(["ip", "netns", "del", Path(web.path).name], check=True)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + loaded(5)
     while descriptors(pid) > before - 3:
         assert time.monotonic() < deadline, app.log()
         time.sleep(0.05)
@@ -153,7 +153,7 @@ def test_agent_closes_its_descriptors_of_a_sandbox_whose_process_ends(app):
     finally:
         process.kill()
         process.wait()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + loaded(5)
     while descriptors(pid) > before - 4:
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -19,7 +19,7 @@ import dns.rrset
 import pytest
 
 from engine.model import HostConfig
-from tests.conftest import until
+from tests.conftest import loaded, until
 from tests.packets import socket_in
 
 pytestmark = pytest.mark.netns
@@ -177,11 +177,11 @@ def test_silent_server_is_followed_by_the_next_and_then_asked_last(world, upstre
     world.start()
     begin = time.monotonic()
     assert web.resolve("peer.example.test") == ["192.168.99.99"]
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < loaded(5)
     count = len(silent.asked)
     begin = time.monotonic()
     assert web.resolve("nosuch.example.test") == ["NXDOMAIN"]
-    assert time.monotonic() - begin < 1
+    assert time.monotonic() - begin < loaded(1)
     assert len(silent.asked) == count and good.asked
 
 
@@ -191,7 +191,7 @@ def test_unreachable_server_fails_at_once_and_delays_no_other_query(app):
     assert app.sandboxes[0].resolve("peer.example.test") == ["SERVFAIL"]
     reply = app.sandboxes[0].ask("peer.example.test", tcp=True)
     assert reply.rcode() == dns.rcode.SERVFAIL
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < loaded(3)
 
 
 def test_queries_at_once_to_an_unreachable_server_all_fail_at_once(app, peer):
@@ -273,7 +273,7 @@ def test_servers_follow_the_hosts_resolv_conf(app, upstream, peer):
     web = app.sandboxes[0]
     assert web.resolve("where.test") == ["10.0.0.1"]
     (_etc(app) / "resolv.conf").write_text("nameserver 192.168.99.98\n")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + loaded(5)
     while web.resolve("where.test") != ["10.0.0.2"]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -419,7 +419,7 @@ def test_a_hostile_answer_is_cut_unread_and_stops_nothing(shared_app, shared_ups
             sock.send(query)
             reply = sock.recv(65535)
             assert reply[:2] == query[:2] and len(reply) <= 512
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < loaded(5)
     assert other.resolve("peer.example.test") == ["192.168.99.99"]
     assert shared_app.log() == ""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from drivers.linux import process
-from tests.conftest import until
+from tests.conftest import loaded, until
 
 pytestmark = pytest.mark.netns
 GET = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=2).status)"
@@ -87,7 +87,7 @@ def test_deleted_files_are_restored_within_a_second(busy):
         wipe(busy.run_dir / part)
         began = time.monotonic()
         until(lambda: tree(busy) == before)
-        assert time.monotonic() - began < REPAIR_SECONDS, part
+        assert time.monotonic() - began < loaded(REPAIR_SECONDS), part
     assert residents(busy) == pids
 
 

@@ -16,6 +16,7 @@ import pytest
 from drivers.linux import process
 from engine.images import ImageStore
 from engine.store.sqlite import SqliteStore
+from tests.conftest import loaded
 from tests.installation import CHECKOUT
 from tests.netns.engine.killing import killed, unwritable
 
@@ -105,7 +106,7 @@ def test_what_unpacks_ends_with_the_command(start, tmp_path):
     os.kill(children[0], signal.SIGSTOP)  # a process that SIGSTOP has stopped cannot end by itself
     importing.send_signal(signal.SIGKILL)
     importing.wait(60)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + loaded(10)
     while alive := process.is_running(children[0], started):
         if time.monotonic() > deadline:
             os.kill(children[0], signal.SIGKILL)

@@ -18,7 +18,7 @@ from drivers.linux import process
 from engine.agent import client
 from engine.agentd.__main__ import BUSY_SECONDS
 from engine.store.sqlite import SqliteStore
-from tests.conftest import until
+from tests.conftest import loaded, until
 
 pytestmark = pytest.mark.netns
 HOST, HOST6 = "192.168.99.11", "fd99::11"
@@ -99,7 +99,7 @@ def _flat(kind: str, entry: dict) -> list:
 
 
 def settled(world, expected: list[str]) -> list[str]:
-    deadline = time.monotonic() + 10  # because the agent restores the firewall in the background, wait up to 10 s
+    deadline = time.monotonic() + loaded(10)  # the agent restores the firewall in the background
     while (now := tables(world)) != expected and time.monotonic() < deadline:
         time.sleep(0.1)
     return now

@@ -19,7 +19,7 @@ from drivers.linux import process
 from engine.runtime import crun
 from engine.runtime.api import RuntimeFailure
 from engine.runtime.local import LocalRuntime
-from tests.conftest import install_busybox, until
+from tests.conftest import install_busybox, loaded, until
 
 pytestmark = pytest.mark.netns
 
@@ -93,7 +93,7 @@ def test_created_container_may_be_deleted_at_any_moment_and_created_again(lab, i
         time.sleep(delay)
         began = time.monotonic()
         lab.runtime.delete("one")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < loaded(5)
         assert parts(lab) == []
     assert children(lab.supervisor_pid()) == []
 
@@ -213,7 +213,7 @@ def test_failures_are_in_dockers_words_and_no_output(lab, image, command, fields
     began = time.monotonic()
     with pytest.raises(RuntimeFailure, match=text.replace("$P", r"\$P")) as failure:
         lab.launch("one", command, **image, **fields)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < loaded(3)
     assert failure.value.kind == kind
     assert lab.output("one") == ""
     lab.runtime.delete("one")
@@ -270,7 +270,7 @@ def test_the_first_words_of_a_container_harm_neither_the_supervisor_nor_exec(lab
         lab.runtime.delete("one")
         Path(lab.log("one")).unlink()
     assert lab.supervisor_pid() == supervisor
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < loaded(15)
 
 
 def test_processes_that_look_like_crun_delay_no_removal_for_long(tmp_path, monkeypatch):
@@ -282,7 +282,7 @@ def test_processes_that_look_like_crun_delay_no_removal_for_long(tmp_path, monke
         until(lambda: crun.unstarted(bundle))
         began = time.monotonic()
         crun.kill_unstarted(bundle)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < loaded(3)
     finally:
         again.kill()
         again.wait()

@@ -60,7 +60,7 @@ def test_supervisors_that_are_killed_leave_a_whole_log(lab):
 
     In this test, a killed supervisor can lose the lines of a few milliseconds.
     """
-    lab.launch("one", "sh", "-c", COUNT.format(400, "; sleep 0.005"), log_max_size=1000, log_max_files=50)
+    lab.launch("one", "sh", "-c", COUNT.format(400, "; sleep 0.01"), log_max_size=1000, log_max_files=50)
     for _ in range(6):
         time.sleep(0.25)
         lab.kill_supervisor()

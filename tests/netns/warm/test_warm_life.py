@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from cli.launcher.launch import ANSWER_TIMEOUT_SECONDS
+from tests.conftest import loaded
 from tests.netns.warm.conftest import WarmHost
 
 pytestmark = pytest.mark.netns
@@ -102,7 +103,7 @@ def test_a_stopped_server_is_replaced_and_never_runs_the_command_a_second_time(w
     os.kill(stopped, signal.SIGSTOP)
     begin = time.monotonic()
     assert warm.run("network", "create", "once", HAWSE_WARM="on").returncode == 0
-    assert time.monotonic() - begin < 4 * ANSWER_TIMEOUT_SECONDS
+    assert time.monotonic() - begin < loaded(4 * ANSWER_TIMEOUT_SECONDS)
     warm.wait_for(warm.serves)
     assert (is_alive(stopped), warm.pid() != stopped) == (False, True)
     assert warm.run("network", "rm", "once").returncode == 0
@@ -141,7 +142,7 @@ def test_a_server_that_hangs_is_replaced_by_the_command_that_notices(own_package
     assert own_packages.pid() not in (0, hung)
     begin = time.monotonic()
     assert own_packages.run("network", "ls").returncode == 0
-    assert time.monotonic() - begin < ANSWER_TIMEOUT_SECONDS
+    assert time.monotonic() - begin < loaded(ANSWER_TIMEOUT_SECONDS)
 
 
 def test_a_server_that_is_slow_is_given_up_but_not_killed(warm):
@@ -158,7 +159,7 @@ def test_a_server_that_is_slow_is_given_up_but_not_killed(warm):
         listener.listen()
         begin = time.monotonic()
         assert warm.run("network", "ls", HAWSE_WARM="on").returncode == 0
-        assert ANSWER_TIMEOUT_SECONDS <= time.monotonic() - begin < 4 * ANSWER_TIMEOUT_SECONDS
+        assert ANSWER_TIMEOUT_SECONDS <= time.monotonic() - begin < loaded(4 * ANSWER_TIMEOUT_SECONDS)
 
 
 def test_a_server_of_another_user_is_not_trusted(unserved):

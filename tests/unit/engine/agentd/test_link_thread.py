@@ -16,7 +16,7 @@ from engine.agentd import link_thread
 from engine.agentd.link_thread import LinkThread
 from engine.errors import KernelFailure, Unavailable
 from engine.recovery.link_repair import CONTAINER, NETWORK, NOTHING, Comparison, Subject
-from tests.conftest import until
+from tests.conftest import loaded, until
 
 WEB, APP = Subject(CONTAINER, "web"), Subject(NETWORK, "app")
 DAMAGED = Comparison("container web", [Difference("missing", "address", "10.0.0.2/24 on eth0")])
@@ -37,7 +37,7 @@ class Kernel:
 
     def until(self, number: int, patience: float = 5.0) -> list[Subject]:
         """Wait until the thread has made ``number`` comparisons; return the compared subjects in order."""
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + loaded(patience)
         while len(self.compared) < number:
             assert time.monotonic() < deadline, self.compared
             time.sleep(0.002)
@@ -161,7 +161,7 @@ def test_a_comparison_is_repeated_if_the_store_was_locked(kernel, thread, monkey
 
 def test_a_conflict_is_reported_and_its_comparisons_become_rarer(kernel, thread, capfd):
     kernel.answer = lambda s: DAMAGED if s == WEB else NOTHING
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + loaded(10)
     while not thread.fights():
         assert time.monotonic() < deadline
         thread.suspect([WEB], "ip (7)")

@@ -21,6 +21,7 @@ from engine.endpoints import boots
 from engine.model import NetworkRecord
 from engine.store.sqlite import SqliteStore
 from tests import conftest
+from tests.conftest import loaded
 
 until = partial(conftest.until, pause=0.005)  # a short pause, because the thread acts within 0.1 s
 HARMLESS = Difference("missing", "set", "element")
@@ -214,7 +215,7 @@ def test_new_connections_are_blocked_while_a_repair_is_delayed(running, monkeypa
     monkeypatch.setattr(repair_schedule, "FIRST_REST_SECONDS", 0.3)
     driver = running.driver
     driver.found, driver.stubborn = [OPEN], True
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + loaded(10)
     while "keeps undoing" not in (log := capfd.readouterr().err) and time.monotonic() < deadline:
         driver.tell(News(foreign=True, lost=True, by="nft (7)"))
         time.sleep(0.02)

@@ -24,6 +24,7 @@ from engine.events.watch import EventWatch
 from engine.model import Event, EventOptions
 from engine.store.api import EVENTS_KEPT, EVENTS_SPARE
 from engine.store.sqlite import SqliteStore
+from tests.conftest import loaded
 
 PAST = EventOptions(since=0, until=1 << 62)
 
@@ -66,7 +67,7 @@ def following(store: SqliteStore) -> Iterator[tuple[EventStream, list[tuple[floa
 
 
 def until(number: int, seen: list[tuple[float, Event]]) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + loaded(5)
     while len(seen) < number:
         assert time.monotonic() < deadline, f"{len(seen)} events of {number}"
         time.sleep(0.001)

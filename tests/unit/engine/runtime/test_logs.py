@@ -19,6 +19,7 @@ from engine.model import LogOptions
 from engine.runtime import jsonlog, logs
 from engine.runtime.jsonlog import LogWriter
 from engine.runtime.logcompress import Compressor
+from tests.conftest import loaded
 
 
 @pytest.fixture
@@ -346,7 +347,7 @@ def test_a_follower_gets_each_line_once_across_rotations(path, compress, tail):
     reader = threading.Thread(target=follow)
     reader.start()
     chance, n = random.Random(tail), 1200
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + loaded(5)
     while not got and time.monotonic() < deadline:
         time.sleep(0.005)
     while n < 2000:

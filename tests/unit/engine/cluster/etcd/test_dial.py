@@ -10,6 +10,7 @@ import pytest
 
 from engine.cluster.etcd import Client, EtcdError, EtcdUnavailable
 from engine.cluster.etcd.dial import HEAD_START_SECONDS, NobodyReady, first
+from tests.conftest import loaded
 
 
 class Ready:
@@ -58,7 +59,7 @@ def test_a_url_that_is_in_the_list_twice_is_asked_once():
     began = time.monotonic()
     with pytest.raises(NobodyReady):
         first(["bad", "bad"], ready, 5)
-    assert time.monotonic() - began < 2 and asked == ["bad"]
+    assert time.monotonic() - began < loaded(2) and asked == ["bad"]
 
 
 def test_if_no_member_is_ready_the_error_has_the_reason_of_each():
@@ -71,7 +72,7 @@ def test_if_no_member_is_ready_the_error_has_the_reason_of_each():
     began = time.monotonic()
     with pytest.raises(NobodyReady) as caught:
         first(["silent", "bad"], ready, 0.5)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < loaded(2)
     assert isinstance(caught.value.problems["silent"], TimeoutError) and str(caught.value.problems["bad"]) == "refused"
 
 
@@ -121,7 +122,7 @@ def test_a_member_that_accepts_and_never_answers_is_skipped_and_then_asked_last(
     client = Client([silent.url, good.url], user="u", password="p", switched=switched.append)
     began = time.monotonic()
     assert client.range("x") == ([], 7)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < loaded(2)
     client.close()
     began = time.monotonic()
     client.range("x")
@@ -173,8 +174,8 @@ def test_silent_members_are_reported_within_four_seconds():
     began = time.monotonic()
     with pytest.raises(EtcdUnavailable, match="timed out"):
         Client([m.url for m in members], user="u", password="p").range("x")
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < loaded(6)
     again = time.monotonic()
     with pytest.raises(EtcdUnavailable, match="timed out"):
         Client([m.url for m in members], user="u", password="p").range("x")
-    assert time.monotonic() - again < 1, "one command waits once, whatever it asks"
+    assert time.monotonic() - again < loaded(1), "one command waits once, whatever it asks"
