@@ -35,7 +35,7 @@ from engine.images.skopeo import Skopeo, is_installed
 from engine.images.staging import Staged, spool, stage, stage_download
 from engine.images.trees import remove_tree
 from engine.model import ContainerRecord, Filters, ImageRecord
-from engine.names import short_id
+from engine.names import generate_id, short_id
 from engine.paths import make_private_directory
 from engine.store.api import Store, Transaction
 from engine.validate.image_reference import parse_reference
@@ -206,13 +206,13 @@ class ImageStore:
         with self._store.read() as reader:
             used = {container.image_id for container in reader.containers()}
             images = [image for image in reader.images() if image.id not in used]
+        self._delete_lost()  # even if no image is removed, because a killed command may have left files
         removed: Documents = []
         size = 0
         for image in [image for image in images if image_prunable(image, filters)]:
             with suppress(Conflict, NotFound):  # another command has used or removed the image since the listing
-                removed += self._remove_record(image.id, force=True)
+                removed += self.remove(image.id, force=True)
                 size += image.size
-        self._delete_lost()  # even if no image was removed, because a killed command may have left files
         with self._store.write() as transaction:
             events.pruned(transaction, "image", size)
         return removed, size
@@ -222,13 +222,6 @@ class ImageStore:
 
         An entry is ``{"Untagged": name}`` or ``{"Deleted": id}``. Raises NotFound, and Conflict if the image is in use.
         """
-        removed = self._remove_record(reference, force=force)
-        if any("Deleted" in entry for entry in removed):
-            self._delete_lost()
-        return removed
-
-    def _remove_record(self, reference: str, *, force: bool) -> Documents:
-        """Remove an image's record, or one of its names, as `remove` does; the caller deletes the files."""
         with self._store.write() as transaction:
             record, name = find(transaction.images(), reference)
             if record is None:
@@ -250,6 +243,8 @@ class ImageStore:
                 events.image(transaction, record.id, "untag", record.id, record)
             if deleted:
                 events.image(transaction, record.id, "delete", record.id)
+        if deleted:
+            self._delete_lost()  # this image's files have no record any more
         untagged: Documents = [{"Untagged": ref} for ref in dropped]
         return untagged + ([{"Deleted": record.id}] if deleted else [])
 
@@ -297,7 +292,7 @@ class ImageStore:
             known |= {Path(container.config.image).parent.name for container in transaction.containers()}
             for entry in self._directory.iterdir():
                 if not entry.name.startswith(_INCOMING) and entry.name not in known:
-                    lost.append(entry.rename(self._directory / f"{_owner()}{entry.name}"))
+                    lost.append(entry.rename(self._directory / f"{_owner()}{generate_id()}"))
         for directory in lost:
             _discard(directory)
 

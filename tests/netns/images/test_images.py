@@ -246,6 +246,6 @@ def test_prune_leaves_an_image_that_came_into_use(images, monkeypatch):
     def in_use(reference, *, force):
         raise Conflict("in use")
 
-    monkeypatch.setattr(images, "_remove_record", in_use)
+    monkeypatch.setattr(images, "remove", in_use)
     assert images.prune({}) == ([], 0)
     assert [each["Id"] for each in images.list({})] == [image]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import random
@@ -132,6 +133,17 @@ def test_prune_deletes_the_files_that_a_killed_removal_left(host, plain):
     assert os.listdir(host.root / "images")
     assert host.hawse("image", "prune", "-f").stdout == "Total reclaimed space: 0B\n"
     assert os.listdir(host.root / "images") == []
+
+
+def test_files_that_cannot_be_deleted_do_not_prevent_another_removal_of_the_image(images, monkeypatch):
+    def fail(_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("engine.images.store.remove_tree", fail)
+    for _ in range(2):
+        images.import_archive(io.BytesIO(ARCHIVE), "app:1")
+        images.remove("app:1")
+    assert images.list({}) == []
 
 
 def test_an_image_whose_record_cannot_be_written_leaves_no_files(host, plain):
