@@ -80,7 +80,7 @@ class LocalEngine:
     @cached_property
     def images(self) -> Images:
         """The operations of Docker's /images API."""
-        return ImageStore(self.host.store, self.host.root)
+        return ImageStore(self.host.store, self.host.root, check=lambda: predefined.ensure(self.host))
 
     @cached_property
     def swarm(self) -> Swarm:

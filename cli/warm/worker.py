@@ -90,6 +90,10 @@ def serve_launcher(identity: peer.Identity) -> NoReturn:
             code = run(arguments)
             os.closerange(0, CONNECTION)  # readers of the output get end-of-file now, not when this process exits
             revive()
+            if code == INTERRUPTED:
+                # Because unfinished work counts as abandoned only after this process has ended, the server sends the
+                # code then. The next command can therefore finish the work.
+                os._exit(code)
             connection.sendall(message(EXITED, code))
     except KeyboardInterrupt:
         os._exit(INTERRUPTED)  # SIGINT came before or after the command; the server sends this code to the launcher

@@ -135,12 +135,13 @@ def boot_identity() -> str:
 
     The host may be a container of another program, which gets a new namespace when it restarts. The string contains the
     namespace's cookie, because the kernel uses the inode number of a deleted namespace again. Before Linux 5.14,
-    namespaces have no cookie, and the string contains the inode number.
+    namespaces have no cookie, and the string contains the inode number. Raises OSError if no file or socket can be
+    opened, because another string would mean a boot.
     """
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as opened:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as opened:
+        try:
             cookie = opened.getsockopt(socket.SOL_SOCKET, _NETNS_COOKIE, 8)
-    except OSError:
-        return f"{boot_id}:{os.stat('/proc/self/ns/net').st_ino}"
+        except OSError:
+            return f"{boot_id}:{os.stat('/proc/self/ns/net').st_ino}"
     return f"{boot_id}:{int.from_bytes(cookie, sys.byteorder):x}"

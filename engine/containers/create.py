@@ -223,12 +223,15 @@ def _check_name_is_free(host: Host, name: str) -> None:
 def _record(host: Host, record: ContainerRecord, *, has_random_name: bool) -> None:
     """Store the record of a new container; raises Conflict if the user's name is taken.
 
-    With ``has_random_name``, a taken name is replaced by another random name, and finally by the short id.
+    Also raises NotFound if another command has removed the image since the checks. With ``has_random_name``, a taken
+    name is replaced by another random name, and finally by the short id.
     """
     for name in _names(record) if has_random_name else (record.name,):
         named = replace(record, name=name)
         try:
             with host.store.write() as tx:
+                if record.image_id and all(image.id != record.image_id for image in tx.images()):
+                    raise _missing(record.config.image)
                 tx.put_container(named)
                 events.container(tx, named, "create")
             return
@@ -258,7 +261,11 @@ def find_root(host: Host, image: str) -> RootFilesystem:
         return RootFilesystem("/")
     if image.startswith("/"):
         return RootFilesystem(_directory(image))
-    raise NotFound(f"No such image: {image if ':' in image else image + ':latest'}")
+    raise _missing(image)
+
+
+def _missing(image: str) -> NotFound:
+    return NotFound(f"No such image: {image if ':' in image else image + ':latest'}")
 
 
 def _directory(path: str) -> str:

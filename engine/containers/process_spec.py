@@ -34,7 +34,7 @@ def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec
     namespace.
     """
     config, settings = record.config, record.host
-    root = find_root(host, config.image)
+    root = find_root(host, record.image_id or config.image)  # the name of the image may mean another one now
     security = parse_security_options(settings.security_opt or ())
     callback, environment = host.callback("__exited", record.id)
     mounts, bounds = check_binds(settings.binds), log_bounds_at_start(host, record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from drivers.linux import host
 from engine.agent.service import Snapshot
+from engine.host import translate_failures
 from engine.store.api import Reader, Transaction
 
 BOOT = "boot"
@@ -12,9 +13,15 @@ _SHUTDOWN = "shutdown"
 """The store's key for the id of the boot in which a shutdown of the host has begun."""
 
 
+def identity() -> str:
+    """Return a string that changes when the host boots; raises EngineError if the kernel refuses to read it."""
+    with translate_failures(()):
+        return host.boot_identity()
+
+
 def begin_shutdown(tx: Transaction) -> None:
     """Record that the host is shutting down. Until the next boot, no container is started again."""
-    tx.set_meta(_SHUTDOWN, host.boot_identity())
+    tx.set_meta(_SHUTDOWN, identity())
 
 
 def cancel_shutdown(tx: Transaction) -> None:
@@ -24,7 +31,7 @@ def cancel_shutdown(tx: Transaction) -> None:
 
 def is_shutting_down(reader: Reader) -> bool:
     """Return whether a shutdown of the host has begun since its latest boot."""
-    return reader.meta(_SHUTDOWN) == host.boot_identity()
+    return reader.meta(_SHUTDOWN) == identity()
 
 
 def is_of_this_boot(reader: Reader) -> bool:
@@ -32,7 +39,7 @@ def is_of_this_boot(reader: Reader) -> bool:
 
     After a reboot, the result is False until a command has recorded what the reboot ended (`engine.recovery.boot`).
     """
-    return reader.meta(BOOT) == host.boot_identity()
+    return reader.meta(BOOT) == identity()
 
 
 def read_records(reader: Reader) -> Snapshot:

@@ -107,9 +107,12 @@ class PinnedNamespace:
 
     def _watch_process(self, pid: int, expected_start: int) -> None:
         pidfd = os.pidfd_open(pid)
-        if expected_start and start_time(pid) != expected_start:
+        try:
+            if expected_start and start_time(pid) != expected_start:
+                raise ProcessLookupError(f"process {pid} is another one now")
+        except OSError:
             os.close(pidfd)
-            raise ProcessLookupError(f"process {pid} is another one now")
+            raise
 
         def stop() -> None:
             self._loop.forget(pidfd)

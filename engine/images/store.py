@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from drivers.linux import process
 from engine.api import Documents, Json
-from engine.errors import Conflict, InvalidArgument, NotFound
+from engine.errors import Conflict, EngineError, InvalidArgument, NotFound
 from engine.events import record as events
 from engine.filters.images import filter_images
 from engine.filters.prune import check_image_prune, image_prunable
@@ -35,7 +35,7 @@ from engine.images.skopeo import Skopeo, is_installed
 from engine.images.staging import Staged, spool, stage, stage_download
 from engine.images.trees import remove_tree
 from engine.model import ContainerRecord, Filters, ImageRecord
-from engine.names import short_id
+from engine.names import generate_id, short_id
 from engine.paths import make_private_directory
 from engine.store.api import Store, Transaction
 from engine.validate.image_reference import parse_reference
@@ -49,11 +49,14 @@ class ImageStore:
     """Implements `engine.api.Images`.
 
     The constructor's ``limits`` apply to every import. Without ``limits``, the environment variables and the free space
-    set the limits.
+    set the limits. ``check`` is called before files without a record are deleted. It raises an error if the store is
+    new, and the records of an earlier store may be restored.
     """
 
-    def __init__(self, store: Store, root: Path, limits: Limits | None = None) -> None:
-        self._store, self._directory, self._limits = store, root / "images", limits
+    def __init__(
+        self, store: Store, root: Path, limits: Limits | None = None, check: Callable[[], object] = lambda: None
+    ) -> None:
+        self._store, self._directory, self._limits, self._check = store, root / "images", limits, check
         self.places = (self._directory,)
 
     def import_archive(self, source: BinaryIO, reference: str) -> str:
@@ -205,6 +208,7 @@ class ImageStore:
         with self._store.read() as reader:
             used = {container.image_id for container in reader.containers()}
             images = [image for image in reader.images() if image.id not in used]
+        self._delete_lost()  # even if no image is removed, because a killed command may have left files
         removed: Documents = []
         size = 0
         for image in [image for image in images if image_prunable(image, filters)]:
@@ -242,8 +246,7 @@ class ImageStore:
             if deleted:
                 events.image(transaction, record.id, "delete", record.id)
         if deleted:
-            with self._incoming():
-                pass  # `_incoming` deletes this image's files, which have no record any more
+            self._delete_lost()  # this image's files have no record any more
         untagged: Documents = [{"Untagged": ref} for ref in dropped]
         return untagged + ([{"Deleted": record.id}] if deleted else [])
 
@@ -258,33 +261,42 @@ class ImageStore:
     def _incoming(self) -> Iterator[Path]:
         """Yield a working directory for an import; the directory is deleted afterwards.
 
-        Also deletes the working directories of commands that were killed, and the files of images that have no record.
+        Also calls `_delete_lost`: before the ``with`` block, and after a failure of the block. An import may fail after
+        it has moved an image to its final directory.
         """
-        make_private_directory(self._directory)
-        for left in self._directory.glob(_INCOMING + "*"):
-            pid, _, started = left.name.removeprefix(_INCOMING).partition("-")
-            if not process.is_running(int(pid), int(started.partition("-")[0])):
-                _discard(left)
-        owner = f"{_INCOMING}{os.getpid()}-{process.start_time(os.getpid())}-"
-        work = Path(tempfile.mkdtemp(prefix=owner, dir=self._directory))
+        self._delete_lost()
+        work = Path(tempfile.mkdtemp(prefix=_owner(), dir=self._directory))
         try:
-            self._take_lost(work)
             yield work
+        except BaseException:
+            with suppress(OSError, EngineError):
+                self._delete_lost()
+            raise
         finally:
             _discard(work)
 
-    def _take_lost(self, work: Path) -> None:
-        """Move the directories of images without a record into ``work``, so that no partial image remains.
+    def _delete_lost(self) -> None:
+        """Delete the working directories of commands that were killed, and the files of images that have no record.
 
-        Each directory is moved by one rename. This method holds a write transaction of the local store. `_store_images`
-        holds one too while it moves images and stores their records. Therefore an image that another command is storing
-        is never moved.
+        Before an image's files are deleted, one rename makes their directory a working directory of this process, so
+        that no partial image remains. This method holds a write transaction of the local store meanwhile.
+        `_store_images` holds one too while it moves images and stores their records. Therefore an image that another
+        command is storing is never deleted. Because the disk may be full, no directory is created.
+
+        A container that a repair of the store has recorded again has a path as its image: that of the image's files.
+        These files stay.
         """
+        self._check()
+        make_private_directory(self._directory)
+        lost = [left for left in self._directory.glob(_INCOMING + "*") if not _is_owner_running(left)]
         with self._store.write() as transaction:
             known = {image.id.removeprefix("sha256:") for image in transaction.images()}
+            known |= {Path(container.config.image).parent.name for container in transaction.containers()}
             for entry in self._directory.iterdir():
                 if not entry.name.startswith(_INCOMING) and entry.name not in known:
-                    entry.rename(work / entry.name)
+                    lost.append(entry.rename(self._directory / f"{_owner()}{generate_id()}"))
+        for directory in lost:
+            _discard(directory)
 
     def _store_images(self, staged: Sequence[Staged], work: Path) -> None:
         """Move each image to its final directory by one rename, and record all images in one transaction.
@@ -332,6 +344,17 @@ def _is_needed(transaction: Transaction, image_id: str) -> bool:
                 f"container {short_id(container.id)} is using it"
             )
     return True
+
+
+def _owner() -> str:
+    """Return the first characters of the names of this process's working directories."""
+    return f"{_INCOMING}{os.getpid()}-{process.start_time(os.getpid())}-"
+
+
+def _is_owner_running(directory: Path) -> bool:
+    """Return whether the process that made a working directory still runs."""
+    pid, started, _ = directory.name.removeprefix(_INCOMING).split("-", 2)
+    return process.is_running(int(pid), int(started))
 
 
 def _discard(directory: Path) -> None:

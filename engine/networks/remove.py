@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from drivers.linux import process
 from engine.api import Strings
 from engine.cluster import hooks
-from engine.errors import EngineError
+from engine.errors import EngineError, Forbidden, NotFound
 from engine.events import record as events
 from engine.filters.prune import check_prune, network_prunable
 from engine.host import Host
@@ -96,7 +96,8 @@ def prune(host: Host, filters: Filters) -> Strings:
     """Remove all unused custom networks and return their names.
 
     On a manager, unused cluster networks are removed too. A network is kept if another host uses the network, or if a
-    container joins the network while the command runs.
+    container joins the network while the command runs. Errors of cluster networks are ignored, as in Docker. After all
+    networks, raises the first other error, such as that of a full disk.
     """
     check_prune(filters)
     with host.store.read() as reader:
@@ -108,7 +109,9 @@ def prune(host: Host, filters: Filters) -> Strings:
             and not reader.endpoints(network_id=n.id)
             and network_prunable(n, filters)
         ]
-    outcomes = remove_each(host, [record.id for record in candidates])
-    pruned = [record.name for record, error in zip(candidates, outcomes, strict=True) if error is None]
+    outcomes = list(zip(candidates, remove_each(host, [record.id for record in candidates]), strict=True))
+    for record, error in outcomes:
+        if error is not None and record.scope == "local" and not isinstance(error, (Forbidden, NotFound)):
+            raise error
     events.alone(host.store, lambda tx: events.pruned(tx, "network", 0))
-    return pruned
+    return [record.name for record, error in outcomes if error is None]

@@ -16,7 +16,6 @@ from functools import partial
 from msgspec import Struct
 from msgspec.structs import replace
 
-from drivers.linux import host as linux_host
 from drivers.linux import process
 from engine.containers import adopted, lookup, on_exit, port_assignment, rejoin, restart_policy
 from engine.endpoints import boots, reservation
@@ -41,7 +40,7 @@ def begin(host: Host, *, again: bool = False) -> None:
         booted = not boots.is_of_this_boot(tx)
         known = tx.meta(boots.BOOT) is not None
         if booted:
-            tx.set_meta(boots.BOOT, linux_host.boot_identity())
+            tx.set_meta(boots.BOOT, boots.identity())
             clear_driver_state(tx)
             port_assignment.forget_cursors(tx)
             for network in tx.networks():

@@ -6,6 +6,7 @@ use little memory.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from drivers.linux.process import start_time, stat_fields
@@ -17,18 +18,24 @@ _EXIT_CODE = 49  # index of the exit code among the fields after the command nam
 def open_pidfd(pid: int, started: int) -> int | None:
     """Open a pidfd of the process ``pid`` that started at ``started``; return None if that process has ended.
 
-    ``started`` is in clock ticks since boot. A later process with the same pid has another start time.
+    ``started`` is in clock ticks since boot. A later process with the same pid has another start time. Raises OSError
+    if descriptors or memory have run out, because the process may run.
     """
     if pid <= 0:
         return None
     try:
         fd = os.pidfd_open(pid)
-    except OSError:
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            raise
         return None
-    if start_time(pid) == started:
-        return fd
-    os.close(fd)
-    return None
+    is_same = False
+    try:
+        is_same = start_time(pid) == started
+    finally:
+        if not is_same:
+            os.close(fd)
+    return fd if is_same else None
 
 
 def exit_code(status: int) -> int:

@@ -98,14 +98,14 @@ def sign(lock: int) -> None:
 def holder(run: str, name: str) -> int:
     """Return the pid that `sign` wrote into the lock file ``name`` in ``run``, or 0 if that process has ended.
 
-    Also returns 0 if the file cannot be read.
+    Also returns 0 if the file or /proc cannot be read.
     """
     try:
         with open(os.path.join(run, name), encoding="utf-8", errors="replace") as file:
             signature = file.read(64)
+        return int(signature.partition(":")[0]) if process.is_owner_running(signature) else 0
     except OSError:
         return 0
-    return int(signature.partition(":")[0]) if process.is_owner_running(signature) else 0
 
 
 class Residence:

@@ -24,7 +24,7 @@ from engine.cluster.membership import connected, managing
 from engine.cluster.model import MANAGER, AdmittedHost, Cluster, ClusterMembership, Cursor, Tokens, new_id
 from engine.cluster.network_request import new_record
 from engine.containers import disconnect, gateway_bridge, lookup
-from engine.errors import EngineError, InvalidArgument, Unavailable, hinted
+from engine.errors import EngineError, Forbidden, InvalidArgument, Unavailable, hinted
 from engine.golang import timestamps
 from engine.host import MEMBERSHIP_FILE, Host
 from engine.model import NetworkCreate
@@ -184,7 +184,7 @@ def _write_first_records(client: Client, cluster: Cluster, membership: ClusterMe
     ]
     if not client.transact([absent(keys.CLUSTER)], changes).succeeded:
         raise InvalidArgument(HELD)
-    with suppress(EngineError):
+    with suppress(Forbidden):  # no subnet is free
         shared_networks.create(client, replace(new_record(INGRESS), options=None))
     return membership
 
@@ -324,18 +324,25 @@ def _empty_external_store(host: Host, membership: ClusterMembership) -> None:
 def leave(host: Host, *, force: bool) -> None:
     """Leave the cluster: disconnect containers from cluster networks and mark this host's record as down.
 
-    Raises Unavailable if this host is in no cluster. Without ``force``, raises Unavailable also in these cases:
+    After a killed init, join or leave, this host is in no cluster, but has files or processes of it. The function then
+    removes these.
+
+    Raises Unavailable if this host is in no cluster and has no such files. Without ``force``, raises Unavailable also
+    in these cases:
 
     - This host is a manager.
     - A running container cannot be disconnected.
     - Another version of hawse wrote the membership record.
     """
     with locked(host.run, *MEMBERSHIP_LOCK):
-        membership = _leaving(host, force=force)
-        _disconnect_all(host, force=force)
-        if membership is not None:
-            with suppress(EngineError):
-                _leave_store(host, membership)
+        if not host.is_clustered and any(path.exists() for path in _places(host)):
+            _withdraw(host)
+        else:
+            membership = _leaving(host, force=force)
+            _disconnect_all(host, force=force)
+            if membership is not None:
+                with suppress(EngineError):
+                    _leave_store(host, membership)
         local_networks.delete_all_copies(host)
         gateway_bridge.release_ingress_address(host)
         _abandon(host)
@@ -452,7 +459,7 @@ def _workplace(host: Host) -> Iterator[Path]:
         _require_outside(host)
         _withdraw(host)
         _abandon(host)  # remove the remains of a killed attempt
-        path = host.root / "cluster.new"
+        _, path = _places(host)
         path.mkdir(mode=0o700, parents=True)
         try:
             yield path
@@ -467,6 +474,11 @@ def _workplace(host: Host) -> Iterator[Path]:
             gateway_bridge.release_ingress_address(host)
             _tell_agent(host)
             raise
+
+
+def _places(host: Host) -> tuple[Path, Path]:
+    """Return the directory of the cluster's files, and the directory in which an init or join first writes them."""
+    return memberships.directory(host.root), host.root / "cluster.new"
 
 
 def _enter(host: Host, membership: ClusterMembership) -> None:
@@ -502,7 +514,7 @@ def _abandon(host: Host) -> None:
         with suppress(FileNotFoundError, NotADirectoryError):
             (where / file).unlink()
     _end_membership(host)
-    for path in (where, host.root / "cluster.new"):
+    for path in _places(host):
         shutil.rmtree(path, ignore_errors=True)
 
 

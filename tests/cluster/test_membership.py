@@ -14,6 +14,7 @@ import pytest
 
 from tests.cluster.conftest import FAILS_LATE, KILLED_LATE, eventually, processes_of, shifted_clock
 from tests.conftest import loaded
+from tests.netns.engine.killing import killed
 
 pytestmark = pytest.mark.netns
 OUTSIDE = 'This node is not a swarm manager. Use "hawse swarm init" or "hawse swarm join"'
@@ -24,6 +25,14 @@ def fail(*_, force):
     raise Unavailable("busy")
 
 swarm.disconnect.disconnect = fail
+"""
+WITHOUT_INGRESS = """from engine.errors import Unavailable
+from engine.swarm import swarm
+
+def fail(*_):
+    raise Unavailable("too busy")
+
+swarm.shared_networks.create = fail
 """
 WITHOUT_AGENT = "from engine.swarm import swarm\nswarm._tell_agent = lambda _: None"
 UNCHECKED = "from drivers.overlay import OverlayDriver\nOverlayDriver.check_network = lambda *_: None"
@@ -231,6 +240,24 @@ def test_a_join_as_manager_that_was_killed_late_is_undone_by_the_next(cluster, f
     forget_down_nodes(first)
 
 
+@pytest.mark.parametrize("where", ["certificates.issue_own", "_enter"])
+def test_a_leave_removes_what_a_killed_init_left(outsider, where):
+    """The init is killed before and after the start of etcd."""
+    init = ("swarm", "init", "--advertise-addr", outsider.underlay)
+    killed(outsider, f"engine.swarm.swarm.{where}", *init)
+    assert outsider.hawse("swarm", "leave").stdout == "Node left the swarm.\n"
+    assert_outside(outsider)
+
+
+@pytest.mark.parametrize("where", ["daemons.stop", "shutil.rmtree"])
+def test_a_killed_leave_is_finished_by_the_next(outsider, where):
+    outsider.hawse("swarm", "init", "--advertise-addr", outsider.underlay)
+    killed(outsider, f"engine.swarm.swarm.{where}", "swarm", "leave", "--force")
+    assert outsider.hawse("swarm", "leave", "--force").stdout == "Node left the swarm.\n"
+    assert_outside(outsider)
+    assert "not part of a swarm" in refused(outsider, "swarm", "leave", "--force")
+
+
 def forget_down_nodes(manager):
     """Remove the nodes that are down, except the manager itself: a busy machine may let its short lease expire."""
     shown = manager.hawse("node", "ls", "--format", "{{.ID}} {{.Status}} {{.Self}}").stdout
@@ -250,6 +277,12 @@ def test_init_creates_no_cluster_if_etcd_cannot_start(outsider):
     finally:
         process.kill()
         process.wait()
+    assert_outside(outsider)
+
+
+def test_init_fails_if_the_network_ingress_cannot_be_created(outsider):
+    init = ("swarm", "init", "--advertise-addr", outsider.underlay)
+    assert "too busy" in outsider.hawse(*init, code=WITHOUT_INGRESS, check=False).stderr
     assert_outside(outsider)
 
 

@@ -7,6 +7,8 @@ import os
 import re
 import signal
 
+from engine.store.sqlite import SqliteStore
+
 KILLED = """
 import os, pkgutil
 module = pkgutil.resolve_name({module!r})
@@ -53,6 +55,19 @@ module.end_intent, module.{undo} = refuse, allow
 
 The kernel allows it again when the command begins to undo its work.
 """
+
+FULL_DISK = """
+import pkgutil, resource
+module = pkgutil.resolve_name({module!r})
+original = module.{name}
+
+def refuse(*a, **k):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    return original(*a, **k)
+
+module.{name} = refuse
+"""
+"""A program with which the kernel refuses to write files as soon as the command calls a function."""
 
 COUNTED = """
 import os, sys
@@ -101,6 +116,16 @@ def refused(host, where, call, code, *command):
     number = NUMBERS[os.uname().machine][call]
     program = REFUSED.format(module=module, name=name, number=number, code=code)
     return host.hawse(*command, code=program, check=False)
+
+
+def unwritable(host, where, *command):
+    """Run a hawse command on a host, and return the completed process.
+
+    From the command's call of the function ``where`` on, the kernel refuses to write files.
+    """
+    module, _, name = where.rpartition(".")
+    with SqliteStore(host.root / "hawse.db").read():  # the store's log exists as long as it is open
+        return host.hawse(*command, code=FULL_DISK.format(module=module, name=name), check=False)
 
 
 def killed_at_call(host, number, limit, *command):

@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from engine.store.locks import locked
-from tests.conftest import until
+from tests.conftest import install_busybox, until
 from tests.netns.engine.conftest import network_actions
 from tests.netns.engine.killing import killed
+from tests.netns.images.archives import make_tar
 
 pytestmark = pytest.mark.netns
 
@@ -66,6 +67,30 @@ def test_a_rename_goes_on_from_the_name_that_another_rename_gave(host):
     assert run_beside(host, other, "engine.containers.rename.locked", "rename", first, third).returncode == 0
     assert links_of_source(host) == [f"/{third}:/source/db"]
     assert [name for name in (first, second, third) if os.path.lexists(f"/run/netns/{name}")] == [third]
+
+
+def test_no_container_is_created_from_an_image_that_another_command_removes(host, tmp_path):
+    archive = tmp_path / "app.tar"
+    archive.write_bytes(make_tar(("a", b"data")))
+    host.hawse("import", str(archive), "app")
+    command = ("create", "--pull", "never", "app", "sleep", "1d")
+    done = run_beside(host, ("rmi", "app"), "engine.containers.create._record", *command)
+    assert (done.returncode, "No such image: app:latest" in done.stderr) == (1, True), done
+    assert host.hawse("ps", "-aq").stdout == ""
+
+
+def test_a_start_uses_the_image_of_the_creation_although_its_name_means_another_one(host, tmp_path):
+    """Only this image is protected from removal. It may have lost its name."""
+    for number in ("1", "2"):
+        install_busybox(tmp_path / number, "cat")
+        (tmp_path / number / "file").write_text(number)
+        subprocess.run(["tar", "-C", tmp_path / number, "-cf", tmp_path / f"{number}.tar", "."], check=True)
+    host.hawse("import", str(tmp_path / "1.tar"), "app")
+    host.hawse("create", "--name", "web", "--network", "none", "app", "cat", "/file")
+    host.hawse("import", str(tmp_path / "2.tar"), "app")
+    assert host.hawse("start", "-a", "web").stdout == "1"
+    host.hawse("rmi", "-f", "app")
+    assert host.hawse("start", "-a", "web").stdout == "1"
 
 
 def links_of_source(host):

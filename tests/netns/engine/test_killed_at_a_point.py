@@ -19,7 +19,7 @@ from drivers.bridge import BridgeDriver
 from drivers.errors import KernelError
 from drivers.linux import host as linux_host
 from drivers.linux import netns as namespaces
-from drivers.linux.process import start_time
+from drivers.linux.process import is_owner_running, start_time
 from engine.containers import connect, finalize, lookup, on_exit, start, stop
 from engine.containers import publish as publishing
 from engine.core import open_engine
@@ -58,6 +58,14 @@ def complete(*arguments):
 module.end_intent = complete
 """
 """A program that sends SIGINT to the command after the COMMIT of the transaction that ends an intent."""
+
+MEMORY = """
+import mmap
+memory = mmap.mmap(-1, 1 << 28, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+memory.madvise(mmap.MADV_NOHUGEPAGE)
+for page in range(0, len(memory), mmap.PAGESIZE):
+    memory[page] = 1
+"""
 
 
 @pytest.fixture
@@ -177,6 +185,15 @@ def test_a_connect_that_cannot_leave_the_sandbox_ends_and_is_undone(web):
     assert web.sh("ip -br link | grep -c veth") == before
 
 
+@pytest.mark.parametrize("command", [("network", "create", "any"), ("system", "shutdown")])
+def test_a_command_that_gets_no_socket_does_not_assume_a_reboot(web, command):
+    """Without a socket, the command cannot read the cookie of the host's network namespace."""
+    done = refused(web, "drivers.linux.host.boot_identity", "socket", errno.EMFILE, *command)
+    assert (done.returncode, done.stderr) == (1, "Error response from daemon: too many open files\n")
+    assert web.hawse("ps", "-a", "--format", "{{.Names}} {{.State}}").stdout == "web running\n"
+    assert state(web) == (["app"], ["app"], True, ["app"])
+
+
 @pytest.mark.parametrize(
     ("module", "undo", "command"),
     [
@@ -215,6 +232,19 @@ def test_a_command_that_is_interrupted_after_its_work_is_recorded_keeps_the_work
         assert reader.intents() == []
     web.hawse(*check)
     assert state(web)[0] == (["app", "zoo"] if "connect" in command else ["app"])
+
+
+def test_an_interrupted_command_has_ended_when_its_caller_goes_on(web):
+    """Otherwise, the next command takes the unfinished work for that of a running command, and does not finish it.
+
+    The command has much memory, so that its process ends slowly.
+    """
+    code = INTERRUPTED.format(module="engine.containers.publish") + MEMORY
+    command = ["network", "connect", "-p", "7100:71", "zoo", "web"]
+    assert web.hawse(*command, code=code, check=False).returncode == 130
+    with SqliteStore(web.root / "hawse.db").read() as reader:
+        (intent,) = reader.intents()
+    assert not is_owner_running(intent.owner)
 
 
 def test_a_refused_connect_with_a_port_is_undone_although_its_undo_is_killed(web):

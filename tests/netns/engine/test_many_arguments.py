@@ -15,7 +15,7 @@ from engine.model import IPAMConfig, NetworkCreate
 from engine.store.locks import locked
 from engine.store.sqlite import SqliteStore
 from tests.conftest import until
-from tests.netns.engine.killing import killed
+from tests.netns.engine.killing import killed, unwritable
 
 pytestmark = pytest.mark.netns
 
@@ -127,6 +127,14 @@ def test_the_next_command_finishes_a_killed_prune(shared_host):
     shared_host.hawse("network", "create", "any")
     assert shared_host.hawse("network", "ls", "-qf", "type=custom").stdout.count("\n") == 1
     assert shared_host.sh("ip -br link show type bridge").count("br-") == 1
+
+
+def test_prune_fails_if_the_store_cannot_be_written(shared_host):
+    shared_host.hawse("network", "create", "n1")
+    done = unwritable(shared_host, "engine.networks.remove.remove_each", "network", "prune", "-f")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "hawse.db cannot be read or written" in done.stderr
+    assert shared_host.hawse("network", "prune", "-f").stdout == "Deleted Networks:\nn1\n\n"
 
 
 def test_an_error_of_one_network_does_not_affect_others(host, monkeypatch):

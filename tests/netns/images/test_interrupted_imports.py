@@ -1,7 +1,8 @@
-"""Imports of images are killed with SIGKILL at any moment, or several imports of one image run at the same time."""
+"""Imports and removals of images are killed or fail, or several imports of one image run at the same time."""
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import random
@@ -14,8 +15,11 @@ from pathlib import Path
 import pytest
 
 from drivers.linux import process
+from engine.images import ImageStore
+from engine.store.sqlite import SqliteStore
 from tests.conftest import loaded
 from tests.installation import CHECKOUT
+from tests.netns.engine.killing import killed, unwritable
 
 from .archives import make_tar, saved
 
@@ -36,6 +40,14 @@ root = Path(sys.argv[1])
 print("ready", flush=True)
 print(ImageStore(SqliteStore(root / "hawse.db"), root).import_archive(open(sys.argv[2], "rb"), sys.argv[3]))
 """
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> str:
+    """Return the path of an archive with a small root file system."""
+    path = tmp_path / "plain.tar"
+    path.write_bytes(make_tar(("a", b"data")))
+    return str(path)
 
 
 @pytest.fixture
@@ -112,3 +124,47 @@ def test_simultaneous_imports_give_one_image_with_all_names(images, rootfs, star
     (image,) = images.list({})
     assert sorted(image["RepoTags"]) == [f"app:{n}" for n in range(4)]
     assert os.listdir(tmp_path / "root" / "images") == [image["Id"].removeprefix("sha256:")]
+
+
+def test_prune_deletes_the_files_that_a_killed_removal_left(host, plain):
+    host.hawse("import", plain, "app:1")
+    killed(host, "engine.images.store.remove_tree", "rmi", "app:1")
+    assert "No such image" in host.hawse("rmi", "app:1", check=False).stderr
+    assert os.listdir(host.root / "images")
+    assert host.hawse("image", "prune", "-f").stdout == "Total reclaimed space: 0B\n"
+    assert os.listdir(host.root / "images") == []
+
+
+def test_files_that_cannot_be_deleted_do_not_prevent_another_removal_of_the_image(images, monkeypatch):
+    def fail(_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("engine.images.store.remove_tree", fail)
+    for _ in range(2):
+        images.import_archive(io.BytesIO(ARCHIVE), "app:1")
+        images.remove("app:1")
+    assert images.list({}) == []
+
+
+def test_an_image_whose_record_cannot_be_written_leaves_no_files(host, plain):
+    done = unwritable(host, "engine.images.store._name", "import", plain, "app:1")  # the files are in place by then
+    assert "cannot be read or written" in done.stderr
+    assert os.listdir(host.root / "images") == []
+
+
+def test_an_image_is_removed_from_a_disk_without_free_inodes(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=64,mode=0700", "hawse-test", str(disk)], check=True)
+    try:
+        store = SqliteStore(disk / "hawse.db")
+        images = ImageStore(store, disk)
+        images.import_archive(io.BytesIO(make_tar(("a", b"data"))), "app:1")
+        with store.read():  # the store's log exists as long as it is open
+            with pytest.raises(OSError, match="No space left"):
+                for number in range(64):
+                    (disk / f"filler{number}").touch()
+            images.remove("app:1")
+        assert os.listdir(disk / "images") == []
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)

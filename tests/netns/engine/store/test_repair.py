@@ -5,6 +5,7 @@ The kernel's objects, such as bridges and processes, still exist while the store
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
 import subprocess
@@ -16,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from engine.store import backup
-from tests.conftest import loaded
+from tests.conftest import install_busybox, loaded
 from tests.netns.engine.killing import killed
+from tests.netns.images.archives import make_tar
 
 pytestmark = pytest.mark.netns
 
@@ -178,6 +180,28 @@ def test_a_lost_store_is_noticed_by_the_files_of_a_stopped_container(host):
     assert "that belong to no container" in host.hawse("system", "check", "--repair").stdout
     assert host.hawse("system", "check").stdout == "The database is sound.\n"
     assert len(host.hawse("network", "ls", "-q").stdout.split()) == 3
+
+
+def test_image_commands_after_a_loss_of_the_store_delete_no_files_of_containers(host, tmp_path):
+    install_busybox(tmp_path / "root", "sleep", "echo")
+    archive, other = tmp_path / "app.tar", tmp_path / "other.tar"
+    subprocess.run(["tar", "-C", str(tmp_path / "root"), "-cf", str(archive), "."], check=True)
+    other.write_bytes(make_tar(("a", b"data")))
+    host.hawse("import", str(archive), "app")
+    host.hawse("run", "-d", "--name", "web", "--network", "none", "app", "sleep", "1d")
+    for path in host.root.glob("hawse.db*"):
+        path.unlink()
+    for command in (["import", str(other), "other"], ["image", "prune", "-f"]):
+        assert host.hawse(*command, check=False).stderr.endswith(WAY_OUT)
+    host.hawse("system", "check", "--repair")
+    host.hawse("import", str(other), "other")
+    host.hawse("image", "prune", "-af")
+    name = host.hawse("ps", "--format", "{{.Names}}").stdout.strip()
+    host.hawse("restart", "-t0", name)
+    assert host.hawse("exec", name, "echo", "here").stdout == "here\n"
+    host.hawse("rm", "-f", name)
+    host.hawse("image", "prune", "-f")
+    assert os.listdir(host.root / "images") == []
 
 
 def _network_of(host, name):
