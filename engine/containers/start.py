@@ -379,25 +379,28 @@ def _run(host: Host, live: Reserved) -> None:
 def start_by_user(host: Host, container_id: str) -> bool:
     """Start a container because the user requests the start; return False if it is already running or restarting.
 
-    The start is tried once more as `retried_after_ends` says. If it fails, a container that was created with
-    --rm is removed.
+    The start is tried once more as `retried_after_ends` says. If it fails, a container that was created with --rm is
+    removed.
     """
+    failures: list[EngineError] = []
+    attempt = partial(_attempt, host, container_id, failures)
     try:
-        return retried_after_ends(host, partial(_attempt, host, container_id), finalize.finalize_ended, container_id)
-    except EngineError:
+        return retried_after_ends(host, attempt, finalize.finalize_ended, container_id)
+    except EngineError as error:
         with host.store.read() as reader:
             failed = reader.container(container_id)
-        if failed is not None and failed.host.auto_remove:
+        if error in failures and failed is not None and failed.host.auto_remove:
             with suppress(NotFound, Conflict):  # another command has already removed or started the container
                 remove(host, container_id, force=False)
         raise
 
 
-def _attempt(host: Host, container_id: str) -> bool:
+def _attempt(host: Host, container_id: str, failures: list[EngineError]) -> bool:
     """Start a container; return False, without effect, if it is already running or restarting.
 
     If the end of the last run is not recorded yet, it is recorded first. (After the loss of HAWSE_RUN, no other process
-    records it.)
+    records it.) An error of the start itself is added to ``failures``; an error before the start, such as that of the
+    container's lock, is not.
     """
     with locked(host.run, "container", container_id):
         stored = lookup.resolve(host, container_id)
@@ -407,5 +410,9 @@ def _attempt(host: Host, container_id: str) -> bool:
         if stored.status == "running":
             finalize.finalize_exit(host, container_id)
         reset_restart_count(host, container_id)
-        start(host, container_id)
+        try:
+            start(host, container_id)
+        except EngineError as error:
+            failures.append(error)
+            raise
     return True
