@@ -22,11 +22,13 @@ from msgspec.structs import replace
 
 from drivers import firewall
 from drivers.api import Repairer
+from drivers.linux import host as linux_host
 from drivers.linux import process, recording
 from engine.agent.client import announce, keep_agent
 from engine.cluster import hooks
 from engine.containers import adopted, connect, on_exit, remove, start_failure
-from engine.endpoints import boots, shared_state
+from engine.endpoints import shared_state
+from engine.endpoints.boots import BOOT
 from engine.errors import EngineError
 from engine.events import repair as repairs
 from engine.host import (
@@ -93,11 +95,11 @@ def recover(host: Host) -> None:
     the end.
     """
     with host.store.read() as reader:
-        begun, known, drivers = reader.intents(), reader.meta(boots.BOOT), _drivers(reader)
+        begun, known, drivers = reader.intents(), reader.meta(BOOT), _drivers(reader)
     abandoned = orphaned_intents(begun)
     restarts = [intent for intent in abandoned if intent.kind == IntentKind.CONTAINER_RESTART]
     resolve_intents(host, [intent for intent in abandoned if intent.kind != IntentKind.CONTAINER_RESTART])
-    booted = known != boots.identity()
+    booted = known != linux_host.boot_identity()
     if booted:
         after_boot.begin(host)
         come_back(host, STORE_PATIENCE_SECONDS)

@@ -162,5 +162,5 @@ def test_a_command_enters_few_files_of_the_engine(host):
     connect = entered(host, "network", "connect", "app", "db")
     run = entered(host, "run", "-d", "-p", "8080:80", "--network", "app", "hostfs", "sleep", "1d")
     assert len(create) <= 20, create
-    assert len(connect) <= 25, connect
+    assert len(connect) <= 25, "\n".join(connect)
     assert len(run) <= 40, run
