@@ -46,8 +46,9 @@ def state_of(pid: int, started: int, *names: str) -> Snapshot:
 
 def test_a_sandbox_is_served_later_when_descriptors_have_run_out(service):
     facts("bridge")  # load the driver, because an import opens files
+    state = state_of(os.getpid(), start_time(os.getpid()), "c")
     with no_descriptor_left():
-        service.reconcile(state_of(os.getpid(), start_time(os.getpid()), "c"))
+        service.reconcile(state)
     assert service.needed()
 
 
