@@ -230,7 +230,7 @@ def _record(host: Host, record: ContainerRecord, *, has_random_name: bool) -> No
         named = replace(record, name=name)
         try:
             with host.store.write() as tx:
-                if record.image_id and all(image.id != record.image_id for image in tx.images()):
+                if record.image_id and tx.image(record.image_id) is None:
                     raise _missing(record.config.image)
                 tx.put_container(named)
                 events.container(tx, named, "create")

@@ -133,7 +133,7 @@ def _sizes(host: Host, record: ContainerRecord) -> Mapping[str, int]:
     """
     written = files.size(host, record.id)
     with host.store.read() as reader:
-        image = next((i for i in reader.images() if i.id == record.image_id), None)
+        image = reader.image(record.image_id)
     return {"SizeRw": written, "SizeRootFs": written + (image.size if image else 0)}
 
 

@@ -333,7 +333,7 @@ def _is_needed(transaction: Transaction, image_id: str) -> bool:
     The move is needed if the image has no record, or if its present files were never verified. Raises `Conflict` if a
     container uses unverified files, because files in use cannot be replaced.
     """
-    present = next((image for image in transaction.images() if image.id == image_id), None)
+    present = transaction.image(image_id)
     if present is None or present.verified:
         return present is None
     short = short_id(image_id)

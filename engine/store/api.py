@@ -166,6 +166,9 @@ class Reader(Protocol):
     def images(self) -> list[ImageRecord]:
         """Return all images."""
 
+    def image(self, image_id: str) -> ImageRecord | None:
+        """Return the image with this full id, or None if no image has this id."""
+
     def has_containers(self) -> bool:
         """Return whether there is any container."""
 

@@ -212,6 +212,10 @@ class SqliteReader:
         """Return all images."""
         return self._select(ImageRecord, "images")
 
+    def image(self, image_id: str) -> ImageRecord | None:
+        """Return the image with this full id, or None if no image has this id."""
+        return self._one(ImageRecord, "images", image_id)
+
     def intents(self) -> list[Intent]:
         """Return all intents (records of unfinished work), oldest first; there are normally very few."""
         rows = self._connection.execute("SELECT kind, object_id, owner FROM intents ORDER BY seq")
