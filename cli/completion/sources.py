@@ -15,8 +15,8 @@ from cli.container.stats import HEADER as STATS_FIELDS
 from cli.image.ls import HEADER as IMAGE_FIELDS
 from cli.network.ls import HEADER as NETWORK_FIELDS
 from engine.filters.containers import HEALTH, STATUSES
+from engine.runtime.credentials import CAPABILITIES
 from engine.system import network_drivers
-from engine.validate.container import CAPABILITIES
 
 Words = Mapping[str, str]
 """Maps each offered word to its description, or to "" if the word needs no description."""
@@ -241,7 +241,7 @@ CONTAINERS: Mapping[str, Source] = {
     "pull": Source({"always": "Pull the image each time", "missing": "Pull the image if it is missing", "never": ""}),
     "stream": plain("stdin", "stdout", "stderr"),
     "signal": plain(*SIGNALS),
-    "capability": plain("ALL", *CAPABILITIES.split()),
+    "capability": plain("ALL", *CAPABILITIES),
     "log-driver": plain("json-file", "local", "none"),
     "log-option": Source(keys=dict.fromkeys(("compress=", "max-file=", "max-size="), "none")),
     "tail": plain("all", "10", "100"),

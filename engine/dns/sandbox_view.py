@@ -35,6 +35,7 @@ from engine.resolv_conf import (
     address_families,
     resolv_conf,
 )
+from engine.runtime.credentials import normalised
 
 MAX_UPSTREAMS = 3  # name servers, as many as resolv.conf(5) allows (MAXNS)
 
@@ -167,7 +168,7 @@ def _view(
 
 def _may_administer(container: ContainerRecord) -> bool:
     """Return whether the container's programs may have CAP_NET_ADMIN, with which they can make firewall rules."""
-    added = {name.upper().removeprefix("CAP_") for name in container.host.cap_add or ()}
+    added = normalised(container.host.cap_add or ())
     return container.host.privileged or not added.isdisjoint(("ALL", "NET_ADMIN"))
 
 

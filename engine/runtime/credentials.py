@@ -154,7 +154,7 @@ def capability_mask(add: Sequence[str], drop: Sequence[str], *, privileged: bool
     known = syscalls.permitted_capabilities()
     if privileged:
         return known
-    added, dropped = _normalise(add), _normalise(drop)
+    added, dropped = normalised(add), normalised(drop)
     added_mask, dropped_mask = _mask(added - {"ALL"}), _mask(dropped - {"ALL"})
     if "ALL" in added:
         return known & ~dropped_mask
@@ -162,13 +162,14 @@ def capability_mask(add: Sequence[str], drop: Sequence[str], *, privileged: bool
     return (start | added_mask) & known
 
 
+def normalised(names: Sequence[str]) -> set[str]:
+    """Return capability names in upper case without the prefix "CAP_"; ALL stays ALL."""
+    return {name.upper().removeprefix("CAP_") for name in names}
+
+
 def capability_names(mask: int) -> list[str]:
     """Return the names of the capabilities in a bit mask, such as "CAP_CHOWN"."""
     return [f"CAP_{name}" for number, name in enumerate(CAPABILITIES) if mask >> number & 1]
-
-
-def _normalise(names: Sequence[str]) -> set[str]:
-    return {name.upper().removeprefix("CAP_") for name in names}
 
 
 def _mask(names: set[str] | Sequence[str]) -> int:

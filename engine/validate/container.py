@@ -28,6 +28,7 @@ from engine.model import (
     RestartPolicy,
 )
 from engine.names import CONTAINER_PREFIX, check_container_name, is_container_mode, shared_container
+from engine.runtime.credentials import CAPABILITIES
 from engine.validate.addresses import parse_address
 from engine.validate.endpoint import check_networking_config
 from engine.validate.signals import parse_signal
@@ -46,13 +47,7 @@ MAC_WITHOUT_NETWORK = (
     "NetworkSettings.Networks"
 )
 ALL_CAPABILITIES = "ALL"
-CAPABILITIES = """
-CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE
-NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN
-SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE
-MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE
-"""
-KNOWN_CAPABILITIES = frozenset(f"CAP_{name}" for name in CAPABILITIES.split())
+KNOWN_CAPABILITIES = frozenset(f"CAP_{name}" for name in CAPABILITIES)
 PROPAGATIONS = frozenset({"shared", "rshared", "slave", "rslave", "private", "rprivate"})
 # A bind may have at most one mode of each of these sets. Propagation and SELinux modes are accepted, as in Docker.
 EXCLUSIVE_MODES = (
