@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from engine.agent import client
-from tests.conftest import let_others_pass, loaded
+from tests.conftest import let_others_pass, loaded, until
 from tests.netns.dns.conftest import alive
 
 pytestmark = pytest.mark.netns
@@ -94,10 +94,7 @@ def test_agent_that_nothing_needs_ends(host, world):
         pass
     world.start()
     pid = world.status()["pid"]
-    deadline = time.monotonic() + loaded(10)
-    while alive(pid):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: not alive(pid))
     world.start()
     assert world.status()["pid"] != pid
 
@@ -153,10 +150,7 @@ def test_agent_closes_its_descriptors_of_a_sandbox_whose_process_ends(app):
     finally:
         process.kill()
         process.wait()
-    deadline = time.monotonic() + loaded(5)
-    while descriptors(pid) > before - 4:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: descriptors(pid) <= before - 4, 5)
 
 
 def test_agent_does_not_serve_a_process_that_only_has_the_recorded_pid(app):
