@@ -30,8 +30,10 @@ from engine.runtime.streams import Streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Set
+    from collections.abc import Callable, Set
     from typing import Any
+
+    from engine.runtime.directory import Spec
 
 _kernel_log = KernelLog()
 
@@ -50,7 +52,7 @@ class Container:
         loop: Loop,
         children: Children,
         directory: ContainerDirectory,
-        spec: Mapping[str, Any],
+        spec: Spec,
         on_end: Callable[[Container], None],
         jobs: Jobs,
     ) -> None:
@@ -138,7 +140,7 @@ class Container:
         if self.stage != "running" or not is_running(self.pid, self.pid_start):
             return
         if not exists:
-            self.directory.create(dict(self.spec))
+            self.directory.create(self.spec)
             self._note_process(self.pid, self.pid_start)
             self.directory.write("started", {"at": self.started_at})
         if not is_linked:
@@ -397,7 +399,7 @@ class Container:
             return
 
 
-def _fork(spec: Mapping[str, Any], inherited: init.ChildSetup, own_pid_namespace: int) -> int:
+def _fork(spec: Spec, inherited: init.ChildSetup, own_pid_namespace: int) -> int:
     """Fork a child that becomes the container's first process, and return its pid.
 
     Without ``--pid host``, the child is in a new pid namespace. Later forks of the supervisor stay in the supervisor's

@@ -14,9 +14,9 @@ import json
 import os
 import socket
 import termios
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from engine.model import ExecCreate
 from engine.runtime import cgroup, keeper, process, protocol, root_paths, syscalls
@@ -30,6 +30,9 @@ from engine.runtime.relay import relay
 from engine.runtime.rootfs import own_null
 from engine.runtime.stdio_proxy import StdioProxy
 
+if TYPE_CHECKING:
+    from engine.runtime.directory import Spec
+
 _NAMESPACES = (
     syscalls.CLONE_NEWNS | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWPID
 )
@@ -38,16 +41,15 @@ _NAMESPACES = (
 def execute_in(
     directory: ContainerDirectory,
     pidfd: int,
-    spec: Mapping[str, Any],
+    spec: Spec,
     request: ExecCreate,
     stdio: Stdio,
     ended: Callable[[int], object] | None,
 ) -> int:
     """Run ``request`` in a container, and return the exit code of the command.
 
-    ``pidfd`` refers to the container's first process. ``stdio`` has the caller's own standard streams. ``spec`` is the
-    container's description (`ProcessSpec`) as JSON values. Raises `RuntimeFailure` if the command cannot be executed.
-    In two cases, the function returns before the command's end:
+    ``pidfd`` refers to the container's first process. ``stdio`` has the caller's own standard streams. Raises
+    `RuntimeFailure` if the command cannot be executed. In two cases, the function returns before the command's end:
 
     - The request is to run detached: returns 0 immediately.
     - The user types the detach keys (ctrl-p ctrl-q): returns `LEFT`. At the command's end, another process calls
@@ -97,15 +99,14 @@ def _enter(
     directory: ContainerDirectory,
     channel: socket.socket,
     pidfd: int,
-    spec: Mapping[str, Any],
+    spec: Spec,
     request: ExecCreate,
     streams: Sequence[int],
 ) -> NoReturn:
     """Enter the container's namespaces, fork the command in them, and exit with the command's exit code.
 
     ``pidfd`` refers to the container's first process. ``streams`` are the command's standard streams. On ``channel``,
-    the caller gets the command's terminal, or an error. ``spec`` is the container's description (`ProcessSpec`) as JSON
-    values.
+    the caller gets the command's terminal, or an error.
     """
     try:
         os.setsid()
@@ -128,9 +129,7 @@ def _enter(
         os._exit(1)
 
 
-def _become_command(
-    channel: socket.socket, spec: Mapping[str, Any], request: ExecCreate, streams: Sequence[int]
-) -> NoReturn:
+def _become_command(channel: socket.socket, spec: Spec, request: ExecCreate, streams: Sequence[int]) -> NoReturn:
     try:
         os.setsid()
         os.umask(0o022)
@@ -154,11 +153,10 @@ def _become_command(
         os._exit(1)
 
 
-def working_directory(spec: Mapping[str, Any], request: ExecCreate) -> str:
+def working_directory(spec: Spec, request: ExecCreate) -> str:
     """Return the directory in which the command of ``request`` starts; raises `SetupFailed` for a relative path.
 
-    If the request names no directory, the result is the container's working directory. ``spec`` is the container's
-    description (`ProcessSpec`) as JSON values.
+    If the request names no directory, the result is the container's working directory.
     """
     cwd: str = request.working_dir or spec["cwd"]
     if not cwd.startswith("/"):
@@ -166,11 +164,10 @@ def working_directory(spec: Mapping[str, Any], request: ExecCreate) -> str:
     return cwd
 
 
-def exec_environment(spec: Mapping[str, Any], request: ExecCreate, identity: Identity) -> dict[str, str]:
+def exec_environment(spec: Spec, request: ExecCreate, identity: Identity) -> dict[str, str]:
     """Return the environment of a command in a container; ``identity`` is the command's user.
 
-    ``spec`` is the container's description (`ProcessSpec`) as JSON values. The environment has these variables. If a
-    name occurs twice, the later variable is used.
+    The environment has these variables. If a name occurs twice, the later variable is used.
 
     - With a terminal: TERM=xterm.
     - The container's variables. An entry of the request that is only a name, without "=", removes this variable.

@@ -11,7 +11,7 @@ import os
 import select
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing, suppress
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from engine.model import ExecCreate
 from engine.runtime import cgroup, crun, keeper, oci, peer, process, protocol, root_paths, rootfs, syscalls
@@ -25,22 +25,24 @@ from engine.runtime.relay import relay
 from engine.runtime.stdio_proxy import StdioProxy
 from engine.runtime.terminal import size
 
+if TYPE_CHECKING:
+    from engine.runtime.directory import Spec
+
 _UNSTARTED = 255
 """The exit code of crun if crun did not execute the command."""
 
 
 def execute_in_image(
     directory: ContainerDirectory,
-    spec: Mapping[str, Any],
+    spec: Spec,
     request: ExecCreate,
     stdio: Stdio,
     ended: Callable[[int], object] | None,
 ) -> int:
     """Run ``request`` in the container, and return the exit code of its command.
 
-    ``stdio`` has the caller's own standard streams. ``spec`` is the container's description (`ProcessSpec`) as JSON
-    values. Raises `RuntimeFailure` if the command cannot be executed. In two cases, the function returns before the
-    command's end:
+    ``stdio`` has the caller's own standard streams. Raises `RuntimeFailure` if the command cannot be executed. In two
+    cases, the function returns before the command's end:
 
     - The request is to run detached: returns 0 immediately.
     - The user types the detach keys (ctrl-p ctrl-q): returns `LEFT`. At the command's end, another process calls
@@ -53,12 +55,10 @@ def execute_in_image(
         raise RuntimeFailure(failure.kind, message(failure, EXEC)) from failure
 
 
-def _describe(
-    directory: ContainerDirectory, spec: Mapping[str, Any], request: ExecCreate, cwd: str, stdio: Stdio
-) -> dict[str, Any]:
+def _describe(directory: ContainerDirectory, spec: Spec, request: ExecCreate, cwd: str, stdio: Stdio) -> dict[str, Any]:
     """Return the description of the requested process in the form that crun reads.
 
-    ``spec`` is the container's description (`ProcessSpec`) as JSON values. ``cwd`` is the command's working directory.
+    ``cwd`` is the command's working directory.
     """
     try:
         root = _open_root(directory)
@@ -103,7 +103,7 @@ def _check_directory(root: int, path: str) -> None:
 
 def _execute(
     directory: ContainerDirectory,
-    spec: Mapping[str, Any],
+    spec: Spec,
     request: ExecCreate,
     stdio: Stdio,
     document: Mapping[str, Any],
@@ -111,8 +111,7 @@ def _execute(
 ) -> int:
     """Run crun with the process description ``document``, and return the exit code of the command.
 
-    Returns early as `execute_in_image` does. Raises `SetupFailed` if crun cannot execute the command. ``spec`` is the
-    container's description (`ProcessSpec`) as JSON values.
+    Returns early as `execute_in_image` does. Raises `SetupFailed` if crun cannot execute the command.
     """
     with ExitStack() as stack:
         log, order = (_memory(stack, name) for name in ("log", "process"))
@@ -166,7 +165,7 @@ def _relay_terminal(terminal: Terminal, child: int, request: ExecCreate, stdio: 
 
 
 def _become_crun(
-    directory: ContainerDirectory, spec: Mapping[str, Any], arguments: list[str], streams: list[int], kept: list[int]
+    directory: ContainerDirectory, spec: Spec, arguments: list[str], streams: list[int], kept: list[int]
 ) -> NoReturn:
     try:
         os.setsid()

@@ -11,8 +11,7 @@ from engine.runtime.stop_order import StopOrder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from engine.runtime.directory import Spec
 
 
 class OnExit:
@@ -21,9 +20,7 @@ class OnExit:
     The command releases what the ended container used. A client that handles the end does this itself.
     """
 
-    def __init__(
-        self, directory: ContainerDirectory, spec: Mapping[str, Any], stop_order: StopOrder, jobs: Jobs
-    ) -> None:
+    def __init__(self, directory: ContainerDirectory, spec: Spec, stop_order: StopOrder, jobs: Jobs) -> None:
         self._directory, self._spec, self._stop_order, self._jobs = directory, spec, stop_order, jobs
         self._holders = 0
         self._job: Job | None = None  # None before the container's end, or if the end has been handled
