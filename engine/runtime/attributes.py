@@ -4,8 +4,6 @@ A resident process (a background process of hawse) copies the attributes of proc
 as a service of the init program. Otherwise it would inherit the attributes of the command that starts it, and so would
 all containers. Example: after ``ulimit -t 60`` in a shell, the agent would be killed after a minute of processor time.
 After ``nice``, all later containers would run with a low priority.
-
-This module has few imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations

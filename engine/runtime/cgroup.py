@@ -6,7 +6,7 @@ resident process moves to ``/hawse/shared``, which is outside the groups of syst
 ``/hawse`` itself has no processes, so that its subgroups can have controllers (cgroups(7)).
 
 A container with ``--pid host`` has its own group, so that the kernel can kill all its processes at once, even while
-they fork. This module has few imports, because the supervisor uses it and must use little memory.
+they fork.
 """
 
 from __future__ import annotations

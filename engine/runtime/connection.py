@@ -1,7 +1,4 @@
-"""The supervisor's end of a connection from a client.
-
-This module has few imports, because the supervisor must use little memory.
-"""
+"""The supervisor's end of a connection from a client."""
 
 from __future__ import annotations
 

@@ -7,8 +7,7 @@
 - ``rootfs`` and ``dev`` are mount points.
 - ``config.json`` is crun's input. crun writes ``pid``, and uses the socket ``console``.
 
-Every JSON file is written atomically. This module has few imports, because the supervisor uses it and must use little
-memory.
+Every JSON file is written atomically.
 """
 
 from __future__ import annotations

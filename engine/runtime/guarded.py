@@ -4,7 +4,7 @@ The guard (`engine.runtime.guard`) restarts a killed agent or supervisor, and bo
 three run again after any two of them were killed at once.
 
 The record of a process is a file in HAWSE_RUN. If the process ends because it is no longer needed, it removes its
-record. This module has few imports, because the supervisor uses it and must use little memory.
+record.
 """
 
 from __future__ import annotations

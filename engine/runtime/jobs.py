@@ -2,8 +2,6 @@
 
 Each container has at most one job. A program that fails or is killed is executed again after a pause. A durable job is
 also a file below HAWSE_RUN. If the supervisor is killed, the next supervisor reads the file and takes the job over.
-
-This module has few imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations

@@ -3,8 +3,6 @@
 The kernel counts the kills of each control group. But only a container with ``--pid host`` has a control group of its
 own (`engine.runtime.cgroup`). Therefore this module reads the kernel log. The log names a process by its pid in the
 initial pid namespace. Therefore a supervisor in another pid namespace cannot use the log.
-
-This module has few imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The command ``on_exit``, which the supervisor runs after a container's end unless a client handles the end.
-
-This module has few imports, because the supervisor uses it and must use little memory.
-"""
+"""The command ``on_exit``, which the supervisor runs after a container's end unless a client handles the end."""
 
 from __future__ import annotations
 

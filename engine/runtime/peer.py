@@ -20,8 +20,7 @@ the connection itself.
 
 The launcher is the process that the user starts as ``hawse``. A child of the warm server runs the launcher's command.
 The child enters the launcher's network and mount namespaces, but has the rights of the warm server. Therefore the warm
-server requires that the launcher's rights are equal to its own (`identity`). This module has few imports, because the
-supervisor uses it and must use little memory.
+server requires that the launcher's rights are equal to its own (`identity`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Find the exit status of a process, and convert it to Docker's exit code.
 
-The process need not be a child of this process. This module has few imports, because the supervisor uses it and must
-use little memory.
+The process need not be a child of this process.
 """
 
 from __future__ import annotations

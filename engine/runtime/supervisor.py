@@ -2,8 +2,7 @@
 
 The first command that needs the supervisor starts it, and it ends some seconds after the last container. If the
 supervisor is killed, the containers continue to run. The guard (`engine.runtime.guard`) or the next command starts
-another supervisor, which adopts the containers. The supervisor handles only processes and streams. It has few imports,
-because it must use little memory.
+another supervisor, which adopts the containers. The supervisor handles only processes and streams.
 """
 
 from __future__ import annotations
