@@ -43,17 +43,13 @@ class StoredCursor(Struct, frozen=True):
     tx: Transaction
 
     def last(self, protocol: str, address: str, ports: range) -> int:
-        """Return the host port that was chosen last from the port range ``ports``, or 0 if none is stored.
-
-        Each combination of protocol (such as "tcp"), host address and range has its own last port.
-        """
+        """Return the host port that was chosen last from the port range ``ports``, or 0 if none is stored."""
         return self._read().get(_key(protocol, address, ports), 0)
 
     def move(self, protocol: str, address: str, ports: range, port: int) -> None:
         """Store ``port`` as the host port that was chosen last from the port range ``ports``.
 
-        Each combination of protocol (such as "tcp"), host address and range has its own last port. The store keeps the
-        last ports of at most `CURSOR_LIMIT` combinations.
+        The store keeps the last ports of at most `CURSOR_LIMIT` combinations of protocol, host address and range.
         """
         cursors = self._read()
         cursors.pop(_key(protocol, address, ports), None)  # move this entry to the end: the oldest are deleted
