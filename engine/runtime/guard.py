@@ -84,10 +84,7 @@ class GuardedProcess:
                 self._start()
             return
         if self._liveness.is_stuck(self._pid):
-            with contextlib.suppress(OSError):
-                pidfd = peer.open_pidfd(self._connection)
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-                os.close(pidfd)
+            peer.kill(self._connection)
         elif self._liveness.is_ping_due():
             with contextlib.suppress(OSError):  # the socket is full if the process reads nothing
                 self._connection.send(self._ping, socket.MSG_DONTWAIT)

@@ -18,8 +18,8 @@ import signal
 import sys
 
 from drivers.linux import process
-from engine import PACKAGES
 from engine.runtime.directory import open_own
+from engine.runtime.spawn import python_command, spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ CHECK_INTERVAL_SECONDS = 3.0
 SYSTEMD_DELAY_SECONDS = 2.0
 """Seconds that the guard waits for systemd to start a process again."""
 
-_BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from engine.runtime.guard import main; main(sys.argv[1])"
 _OF_ONE_PROCESS = (
     "HAWSE_AGENT_READY", "HAWSE_AGENT_LOCK", "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET", "SYSTEMD_EXEC_PID",
     "WATCHDOG_PID", "WATCHDOG_USEC",
@@ -61,7 +60,7 @@ def save(run: str, name: str, log: str = "/dev/null") -> None:
     """
     document = {
         "argv": [sys.executable, *sys.orig_argv[1:]],
-        "env": {name: value for name, value in os.environ.items() if name not in _OF_ONE_PROCESS},
+        "env": _environment(),
         "log": log,
         "network": _own_network(),
         "delay": SYSTEMD_DELAY_SECONDS if is_run_by_systemd() else 0.0,
@@ -105,6 +104,10 @@ def forget(run: str, name: str) -> None:
         os.unlink(_path(run, name))
 
 
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in _OF_ONE_PROCESS}
+
+
 def _path(run: str, name: str) -> str:
     return os.path.join(run, f"{name}.start")
 
@@ -116,13 +119,8 @@ def _own_network() -> int:
 
 def start_guard(run: str) -> int:
     """Start a guard, which ends at once if another guard runs; return its pid, or 0 if it cannot be started now."""
-    null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in range(3)]
-    argv = [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, PACKAGES, run]
-    env = {name: value for name, value in os.environ.items() if name not in _OF_ONE_PROCESS}
     try:
-        return os.posix_spawn(
-            sys.executable, argv, env, file_actions=null, setsid=True, setsigdef=[signal.SIGPIPE, signal.SIGXFSZ]
-        )
+        return spawn(python_command("engine.runtime.guard", run), _environment())
     except OSError:
         return 0
 

@@ -121,11 +121,6 @@ def process(connection: socket.socket) -> Iterator[int]:
         os.close(pidfd)
 
 
-def open_pidfd(connection: socket.socket) -> int:
-    """Open a pidfd of the peer; raises OSError if the peer has ended. The caller closes the pidfd."""
-    return _pidfd(connection, credentials(connection)[0])
-
-
 def objection(connection: socket.socket, rights: Rights) -> str:
     """Return the reason why this server must not act for the peer, or "" if this server may act for the peer.
 
@@ -245,11 +240,16 @@ def kill_if_stopped(connection: socket.socket, *, before: bool) -> bool:
     """
     stopped = processes.is_stopped(credentials(connection)[0])
     if stopped and before:
-        with contextlib.suppress(OSError):
-            pidfd = open_pidfd(connection)
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            os.close(pidfd)
+        kill(connection)
     return stopped
+
+
+def kill(connection: socket.socket) -> None:
+    """Kill the peer; does nothing if the peer has ended."""
+    with contextlib.suppress(OSError):
+        pidfd = _pidfd(connection, credentials(connection)[0])
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.close(pidfd)
 
 
 def identity(pid: int) -> Identity:
