@@ -15,7 +15,7 @@ import os
 import socket
 import termios
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, NoReturn
 
 from engine.model import ExecCreate
@@ -28,7 +28,7 @@ from engine.runtime.errors import BAD_CWD, EXEC, OTHER, SetupFailed, describe
 from engine.runtime.init import FAILED, TERMINAL, close_all_but, enter_working_directory, report
 from engine.runtime.relay import relay
 from engine.runtime.rootfs import own_null
-from engine.runtime.stdio_proxy import StdioProxy
+from engine.runtime.stdio_proxy import open_streams
 
 if TYPE_CHECKING:
     from engine.runtime.directory import Spec
@@ -55,16 +55,11 @@ def execute_in(
     - The user types the detach keys (ctrl-p ctrl-q): returns `LEFT`. At the command's end, another process calls
       ``ended`` with the exit code.
     """
-    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-    streams = [null if request.detach else fd for fd in (stdio.stdin, stdio.stdout, stdio.stderr)]
-    if not request.attach_stdin:
-        streams[0] = null
-    shield = StdioProxy([null, null, null] if request.tty else streams)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours, closing(shield), ExitStack() as stack:
+    with ours, ExitStack() as stack:
+        shield = open_streams(stack, request, stdio)
         middle = keeper.fork(lambda: _enter(directory, theirs, pidfd, spec, request, shield.theirs), ended, stack)
         theirs.close()
-        os.close(null)
         shield.close_command_ends()
         try:
             master = _await_exec(ours)

@@ -10,7 +10,7 @@ import json
 import os
 import select
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from engine.model import ExecCreate
@@ -22,7 +22,7 @@ from engine.runtime.errors import EXEC, NOT_FOUND, OTHER, SetupFailed, message
 from engine.runtime.exec import exec_environment, working_directory
 from engine.runtime.init import close_all_but
 from engine.runtime.relay import relay
-from engine.runtime.stdio_proxy import StdioProxy
+from engine.runtime.stdio_proxy import open_streams
 from engine.runtime.terminal import size
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _execute(
     with ExitStack() as stack:
         log, order = (_memory(stack, name) for name in ("log", "process"))
         os.write(order, json.dumps(document).encode("utf-8", "surrogateescape"))
-        shield = _open_streams(stack, request, stdio)
+        shield = open_streams(stack, request, stdio, crun.may_be_error)
         terminal = stack.enter_context(Terminal(directory)) if request.tty else None
         arguments = crun.exec_arguments(
             directory.run,
@@ -138,20 +138,6 @@ def _execute(
             raise failure
         shield.release(crun.refusal(shield.held, request.cmd))
         return code
-
-
-def _open_streams(stack: ExitStack, request: ExecCreate, stdio: Stdio) -> StdioProxy:
-    """Open the command's streams, which the exit stack ``stack`` closes.
-
-    A stream that the request does not attach is /dev/null.
-    """
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    stack.callback(os.close, null)
-    is_attached = not (request.detach or request.tty)
-    streams = [fd if is_attached else null for fd in (stdio.stdin, stdio.stdout, stdio.stderr)]
-    if not request.attach_stdin:
-        streams[0] = null
-    return stack.enter_context(closing(StdioProxy(streams, crun.may_be_error if is_attached else None)))
 
 
 def _relay_terminal(terminal: Terminal, child: int, request: ExecCreate, stdio: Stdio) -> bool:
