@@ -12,13 +12,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import signal
 import sys
 
 from drivers.linux import process
-from engine.runtime.directory import open_own
+from engine.runtime.directory import DocumentDirectory
 from engine.runtime.spawn import python_command, spawn
 
 TYPE_CHECKING = False
@@ -67,12 +66,8 @@ def save(run: str, name: str, log: str = "/dev/null") -> None:
     }
     if load(run, name) == document:
         return
-    path = _path(run, name)
     with contextlib.suppress(OSError):
-        fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with open(fd, "w", encoding="utf-8") as file:
-            json.dump(document, file)
-        os.replace(f"{path}.new", path)
+        DocumentDirectory(run).write(_file(name), document)
 
 
 def load(run: str, name: str) -> dict[str, Any] | None:
@@ -82,12 +77,10 @@ def load(run: str, name: str) -> dict[str, Any] | None:
     and "delay" (seconds before the start). Returns None if the record is missing or damaged.
     """
     try:
-        with open(open_own(_path(run, name)), encoding="utf-8") as file:
-            document: dict[str, Any] = json.load(file)
+        document = DocumentDirectory(run).read(_file(name)) or {}
     except (OSError, ValueError, RecursionError):
         return None
-    whole = isinstance(document, dict) and all(isinstance(document.get(key), kind) for key, kind in _FIELDS.items())
-    return document if whole else None
+    return document if all(isinstance(document.get(key), kind) for key, kind in _FIELDS.items()) else None
 
 
 def is_saved(run: str, name: str) -> bool:
@@ -95,21 +88,21 @@ def is_saved(run: str, name: str) -> bool:
 
     The guard restarts only a process that has a record.
     """
-    return os.path.lexists(_path(run, name))
+    return os.path.lexists(os.path.join(run, _file(name)))
 
 
 def forget(run: str, name: str) -> None:
     """Remove the start record of this process (`save`), because it ends and must not be restarted; idempotent."""
     with contextlib.suppress(OSError):
-        os.unlink(_path(run, name))
+        DocumentDirectory(run).unlink(_file(name))
 
 
 def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in _OF_ONE_PROCESS}
 
 
-def _path(run: str, name: str) -> str:
-    return os.path.join(run, f"{name}.start")
+def _file(name: str) -> str:
+    return f"{name}.start"
 
 
 def _own_network() -> int:
