@@ -36,7 +36,6 @@ from engine import names
 from engine.agent.client import SOCKET as AGENT_SOCKET
 from engine.containers import directory, namespace_files
 from engine.containers.namespace_files import NETNS_DIRECTORY
-from engine.containers.restart_policy import LOST
 from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound, PermissionDenied, reason_of
 from engine.golang import timestamps
 from engine.golang.timestamps import to_seconds
@@ -45,6 +44,7 @@ from engine.model import Adoption, ContainerConfig, ContainerRecord, HostConfig,
 from engine.names import is_container_mode
 from engine.resolv_conf import parse_resolv_conf
 from engine.runtime.adopted_namespace import still_exists
+from engine.runtime.process import LOST
 from engine.runtime.supervisor import SOCKET as SUPERVISOR_SOCKET
 from engine.store import locks
 from engine.store.api import Reader, Taken, Transaction

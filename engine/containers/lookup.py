@@ -10,7 +10,6 @@ from drivers.linux import host as linux_host
 from drivers.linux import process
 from engine import names
 from engine.containers import adopted, restart_policy
-from engine.containers.restart_policy import LOST
 from engine.errors import Conflict
 from engine.golang import timestamps
 from engine.host import Host
@@ -18,6 +17,7 @@ from engine.model import ContainerRecord, NetworkRecord
 from engine.names import parse_link, shared_container
 from engine.runtime.adopted_namespace import still_exists
 from engine.runtime.api import ProcessState
+from engine.runtime.process import LOST
 from engine.store.api import Reader
 
 

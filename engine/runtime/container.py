@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 _kernel_log = KernelLog()
 
-LOST = 255
-"""The exit code that is recorded for a container if its real exit code is unknown."""
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.5, 30.0
 """Seconds from an error, such as a full disk, to the next attempt to write a file: after the first error, and at most.
 """
@@ -153,7 +151,7 @@ class Container:
 
         - If no process is recorded, or its end is recorded: returns False.
         - If the process never executed the command: kills the process if it still runs, and returns False.
-        - If the process has ended, but its end is not recorded: records the exit code `LOST`, and returns True.
+        - If the process has ended, but its end is not recorded: records the exit code `process.LOST`, and returns True.
         - If the process runs: returns True.
 
         Raises OSError. Raises ValueError, KeyError or TypeError if a file of the container is damaged.
@@ -174,7 +172,7 @@ class Container:
         self.stop_order.resume()
         self.streams.open_fifos(adopted=self.pid)
         if pidfd is None:
-            self._ended(LOST)
+            self._ended(process.LOST)
             return True
         self._note_start((self.directory.read("started") or {"at": time.time()})["at"])
         self._pidfd = pidfd
@@ -316,14 +314,14 @@ class Container:
         """Return the wait status of a process that an earlier supervisor started.
 
         Blocks up to 2 s until the new parent of the process has reaped the process. If the status is still unknown
-        then, returns a status with the exit code `LOST`.
+        then, returns a status with the exit code `process.LOST`.
         """
         for _ in range(200):
             status_of_orphan = process.foreign_exit_status(self.pid, self._pidfd)
             if status_of_orphan is not None:
                 return status_of_orphan
             time.sleep(0.01)
-        return LOST << 8
+        return process.LOST << 8
 
     def _ended(self, code: int) -> None:
         was_running, self.stage, self.exit_code, self.ended_at = self.stage == "running", "ended", code, time.time()

@@ -11,6 +11,8 @@ import os
 from drivers.linux.process import start_time, stat_fields
 from engine.runtime import syscalls
 
+LOST = 255
+"""The exit code of a process whose end no other process observed. Docker records the same code."""
 _EXIT_CODE = 49  # index of the exit code among the fields after the command name in /proc/PID/stat
 
 
