@@ -391,8 +391,7 @@ class Containers(Protocol):
     def rejoin(self) -> None:
         """Record the end of adopted namespaces; connect namespaces again if their names exist again after a boot.
 
-        An adopted namespace is on a network of hawse, but hawse did not create it. When such a namespace ends or
-        appears, the agent starts a new hawse process, which calls this method.
+        When an adopted namespace ends or appears, the agent starts a new hawse process, which calls this method.
         """
 
 
@@ -510,8 +509,7 @@ class System(Protocol):
     def boot(self, timeout: float) -> BootReport:
         """Restore networks, containers and adopted namespaces after a boot of the host; idempotent.
 
-        An adopted namespace is a network namespace that hawse did not create. On a cluster host, waits up to
-        ``timeout`` seconds until the etcd store answers.
+        On a cluster host, waits up to ``timeout`` seconds until the etcd store answers.
         """
 
     def shut_down(self) -> tuple[int, list[str]]:

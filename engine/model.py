@@ -454,7 +454,7 @@ class NetworkAttachment(Struct, frozen=True, omit_defaults=True):
 class ContainerRecord(Struct, frozen=True, omit_defaults=True):
     """A container: a sandbox and, optionally, the process that hawse runs in it.
 
-    - ``kind``: "process", or "adopted" for a network namespace that hawse did not create
+    - ``kind``: "process", or "adopted" for an adopted namespace, which is a network namespace that hawse did not create
     - ``path`` and ``args``: the command and its arguments
     - ``sandbox_path``: the file that opens the network namespace while the container runs
     - ``sandbox_inode``: identifies the namespace, because the path may later open another namespace
@@ -544,7 +544,7 @@ class EventOptions(Struct, frozen=True):
 class BootReport(Struct, frozen=True):
     """The result of the restoration after a boot: the numbers of restored objects, and what could not be restored.
 
-    - ``namespaces``: the number of adopted namespaces, which hawse did not create
+    - ``namespaces``: the number of adopted namespaces
     - ``absent``: the container names of adopted namespaces that do not exist yet
     - ``problems``: one line for each failure
     """

@@ -1,7 +1,4 @@
-"""Connect a running or stopped container to a network, and undo an interrupted connection.
-
-An adopted namespace is a network namespace that hawse connects to networks but did not create.
-"""
+"""Connect a running or stopped container to a network, and undo an interrupted connection."""
 
 from __future__ import annotations
 
@@ -105,9 +102,9 @@ def _locked_target(host: Host, network: str, container: str, adoption: Adoption)
 
     ``network`` is the network's name or id, for a hint in the error for an unknown container.
 
-    The lock is the container lock. Exception: ``container`` may be an adopted namespace (one that hawse did not create)
-    without a container record. In this case, the result is a new record, which is not stored, and the lock is that of
-    the namespace (`adopted.held`). The caller takes the container lock with `_Target.take_lock`.
+    The lock is the container lock. Exception: ``container`` may be an adopted namespace without a container record. In
+    this case, the result is a new record, which is not stored, and the lock is that of the namespace (`adopted.held`).
+    The caller takes the container lock with `_Target.take_lock`.
     """
     existing, reference = _existing(host, network, container)
     if existing is not None:
@@ -229,8 +226,8 @@ def _reserve(
 ) -> JoinedEndpoint:
     """Reserve the container's endpoint on a network, and record an intent (a record of unfinished work) to connect it.
 
-    ``record`` is ``target.record`` with the new attachment. For a namespace that hawse did not create, also stores
-    ``target.record``, because the store may have no record yet.
+    ``record`` is ``target.record`` with the new attachment. For an adopted namespace, also stores ``target.record``,
+    because the store may have no record yet.
     """
     with hooks.reserve_endpoints(host, record, [network]) as granted:
         activate.activate(host, network.id)

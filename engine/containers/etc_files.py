@@ -2,9 +2,8 @@
 directory.
 
 The files are bind-mounted into the container. Therefore each file is overwritten and never replaced by a new file. A
-container that joins another container's sandbox uses the files of that other container. An adopted sandbox is a network
-namespace that hawse did not create. It has only a resolv.conf (`engine.containers.namespace_files`), because hawse
-cannot mount files for processes that it did not start.
+container that joins another container's sandbox uses the files of that other container. An adopted namespace has only a
+resolv.conf (`engine.containers.namespace_files`), because hawse cannot mount files for processes that it did not start.
 
 /etc/hosts has localhost lines, --add-host entries, legacy links and the container's own addresses. `hosts_file` renders
 its text. `engine.resolv_conf` renders resolv.conf.
@@ -72,7 +71,7 @@ def paths(host: Host, record: ContainerRecord) -> dict[str, str]:
     The files are usually the container's own. If the container joins the sandbox of another container (the owner),
     there are three cases:
 
-    - The owner is an adopted namespace (which hawse did not create): the files are still the container's own.
+    - The owner is an adopted namespace: the files are still the container's own.
     - The owner is any other container: the files are the owner's. A file that the user bound into the owner
       (-v FILE:/etc/hosts) replaces hawse's file in the mapping.
     - The owner was removed: the mapping has the paths of the owner's former files.
@@ -110,7 +109,7 @@ def write(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]
     """Write /etc/hosts, /etc/resolv.conf and /etc/hostname of a container that is starting.
 
     ``members`` are its endpoints. A container that joins another container's sandbox gets no files, unless that sandbox
-    is an adopted namespace (which hawse did not create).
+    is an adopted namespace.
     """
     if is_container_mode(record.host.network_mode):
         with host.store.read() as reader:
@@ -128,7 +127,7 @@ def add_network(host: Host, record: ContainerRecord, members: Sequence[JoinedEnd
     """Update /etc/hosts and /etc/resolv.conf of a running container that has joined another network.
 
     ``members`` are the container's endpoints; the new one is the last. /etc/resolv.conf is not changed if the user has
-    edited it. For an adopted namespace (which hawse did not create), only hawse's resolv.conf is written.
+    edited it. For an adopted namespace, only hawse's resolv.conf is written.
     """
     if record.kind == "adopted":
         _follow_adopted(host, record, members)
@@ -173,8 +172,8 @@ def remove_network(
 
     As in Docker, the lines of all networks are removed, because they all contain the container's host name. After the
     container has left a predefined network (bridge, host or none), nothing is removed, because containers have no names
-    there. ``members`` are the endpoints that the container keeps. For an adopted namespace (which hawse did not
-    create), only hawse's resolv.conf is written.
+    there. ``members`` are the endpoints that the container keeps. For an adopted namespace, only hawse's resolv.conf is
+    written.
     """
     if record.kind == "adopted":
         _follow_adopted(host, record, members)
@@ -185,8 +184,8 @@ def remove_network(
 def remove_left_addresses(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
     """Remove the lines of the container's former addresses from its /etc/hosts; idempotent.
 
-    A killed command may have left these lines. ``members`` are the container's endpoints. For an adopted namespace
-    (which hawse did not create), only hawse's resolv.conf is written.
+    A killed command may have left these lines. ``members`` are the container's endpoints. For an adopted namespace,
+    only hawse's resolv.conf is written.
     """
     if record.kind == "adopted":
         _follow_adopted(host, record, members)

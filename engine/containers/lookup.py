@@ -80,8 +80,8 @@ def resolve(host: Host, reference: str) -> ContainerRecord:
 def resolve_own(host: Host, reference: str) -> ContainerRecord:
     """Return the container with this name, id or unique id prefix, if hawse created the container.
 
-    Accepts the same references and raises the same errors as `find`. Also raises Conflict for a namespace that hawse
-    did not create. For such a namespace, hawse runs no process and keeps no log.
+    Accepts the same references and raises the same errors as `find`. Also raises Conflict for an adopted namespace. For
+    such a namespace, hawse runs no process and keeps no log.
     """
     record = resolve(host, reference)
     if record.kind == "adopted":
@@ -194,8 +194,8 @@ def check_not_restarting(record: ContainerRecord) -> None:
 def is_alive(record: ContainerRecord) -> bool:
     """Return whether a container's process still runs.
 
-    For a namespace that hawse did not create, returns whether the namespace still exists. Returns False for a new
-    process with the same pid, and for a new namespace at the same path.
+    For an adopted namespace, returns whether the namespace still exists. Returns False for a new process with the same
+    pid, and for a new namespace at the same path.
     """
     if record.kind == "adopted":
         return still_exists(record)

@@ -208,7 +208,7 @@ def _finish_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
 
 
 def _leave_namespace(host: Host, record: ContainerRecord) -> None:
-    """Disconnect an adopted namespace (which hawse did not create) from all its networks.
+    """Disconnect an adopted namespace from all its networks.
 
     The namespace continues to exist, so hawse's interfaces in it must be deleted.
     """

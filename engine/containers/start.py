@@ -120,7 +120,7 @@ def _with_namespace(host: Host, record: ContainerRecord) -> tuple[ContainerRecor
 
     - In host mode, the namespace is "host".
     - In the mode ``container:NAME``, the namespace is the path of the sandbox of NAME. The record gets the host name
-      and domain name of NAME, unless NAME is a namespace that hawse did not create.
+      and domain name of NAME, unless NAME is an adopted namespace.
     - In any other mode, the namespace is "", which means a new namespace.
 
     Raises Conflict if NAME waits for a restart, Forbidden if NAME is not running, and EngineError if a container would

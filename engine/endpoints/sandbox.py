@@ -46,8 +46,8 @@ never gets the default route.
 PROTOCOLS = {"process": BOOT, "adopted": OURS}
 """The routing protocol number (rtm_protocol) of the default routes that hawse adds, by ``ContainerRecord.kind``.
 
-In containers the number is ``boot``, as in Docker. In adopted namespaces (namespaces that hawse did not create), other
-programs add routes too. Therefore hawse marks its own routes in adopted namespaces with another number.
+In containers the number is ``boot``, as in Docker. In adopted namespaces, other programs add routes too. Therefore
+hawse marks its own routes in adopted namespaces with another number.
 """
 IFNAME_OPTION = "com.docker.network.endpoint.ifname"
 

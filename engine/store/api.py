@@ -121,7 +121,7 @@ class Reader(Protocol):
         """Return all containers; with one of the two arguments, only some of them.
 
         - ``with_links``: only containers with legacy links (``--link``)
-        - ``adopted``: only containers in network namespaces that hawse did not create
+        - ``adopted``: only adopted namespaces
 
         If both are True, ``adopted`` has no effect.
         """
