@@ -375,10 +375,9 @@ class Containers(Protocol):
 
         Addresses and ports are released too. The restart policy and --rm decide about the restart and the removal.
 
-        When the process ends, the supervisor (the parent process of containers) starts a new hawse process, which calls
-        this method. If an automatic restart must wait, the supervisor starts a second process after the wait. The
-        second process passes ``finished_at``, the end of the last run. The container is restarted only if no other run
-        has ended since.
+        When the process ends, the supervisor starts a new hawse process, which calls this method. If an automatic
+        restart must wait, the supervisor starts a second process after the wait. The second process passes
+        ``finished_at``, the end of the last run. The container is restarted only if no other run has ended since.
         """
 
     def finalize_exit(self, container_id: str) -> None:

@@ -132,8 +132,8 @@ class Preparation:
     def reading(self) -> Host:
         """Return the host for an operation that only reads.
 
-        Records the predefined networks (bridge, host and none) if their records are missing. On a cluster host, also
-        starts the agent, hawse's background process, if it is not running.
+        Records the predefined networks if their records are missing. On a cluster host, also starts the agent if it is
+        not running.
         """
         predefined.ensure(self.host)
         hooks.ensure_agent(self.host)
@@ -147,8 +147,8 @@ class Preparation:
 
         - Takes the host lock in shared mode until this process ends. Meanwhile, no process removes hawse's kernel state
           from an unused host.
-        - Records the predefined networks (bridge, host and none) if they are missing.
-        - On a cluster host, starts the agent, hawse's background process, if it is not running.
+        - Records the predefined networks if they are missing.
+        - On a cluster host, starts the agent if it is not running.
         """
         require_net_admin("change networks")
         recover.hold_shared_lock(self.host)
@@ -158,9 +158,9 @@ class Preparation:
     def changing(self) -> Host:
         """Return the host for an operation that changes something.
 
-        The first call records missing predefined networks (bridge, host and none), finishes or undoes the work of
-        killed commands, and repairs kernel state that networks share. On a cluster host, it also starts hawse's
-        background process. It raises PermissionDenied without CAP_NET_ADMIN. Later calls only return the host.
+        The first call records missing predefined networks, finishes or undoes the work of killed commands, and repairs
+        kernel state that networks share. On a cluster host, it also starts the agent. It raises PermissionDenied
+        without CAP_NET_ADMIN. Later calls only return the host.
         """
         if not self._ready:
             require_net_admin("change networks")

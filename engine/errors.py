@@ -136,7 +136,7 @@ class InterfaceFailure(KernelFailure):
 class PortFailure(KernelFailure):
     """A host port that a container publishes is not free; a disconnect ignores this error, as in Docker.
 
-    For the gateway bridge (docker_gwbridge), KernelFailure is raised instead: there, Docker's disconnect fails too.
+    For the gateway bridge, KernelFailure is raised instead: there, Docker's disconnect fails too.
     """
 
 

@@ -224,7 +224,7 @@ def _connect_running(
 def _reserve(
     host: Host, target: _Target, record: ContainerRecord, network: NetworkRecord, attachment: NetworkAttachment
 ) -> JoinedEndpoint:
-    """Reserve the container's endpoint on a network, and record an intent (a record of unfinished work) to connect it.
+    """Reserve the container's endpoint on a network, and record an intent to connect it.
 
     ``record`` is ``target.record`` with the new attachment. For an adopted namespace, also stores ``target.record``,
     because the store may have no record yet.
@@ -345,8 +345,7 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
 def _sync_gateways(host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
     """Connect a container to the gateway bridge or disconnect it, as its networks require; set its default routes.
 
-    The gateway bridge (docker_gwbridge) connects containers on cluster networks to the outside. ``members`` are the
-    container's endpoints before this change. Returns the container's endpoints after it.
+    ``members`` are the container's endpoints before this change. Returns the container's endpoints after it.
     """
     joined, numbers = gateway_bridge.sync_gateway_bridge(host, container, members, names.interface_numbers(container))
     with host.store.write() as tx:

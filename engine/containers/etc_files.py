@@ -171,9 +171,8 @@ def remove_network(
     """Remove a container's own addresses from its /etc/hosts after the container has left ``network``.
 
     As in Docker, the lines of all networks are removed, because they all contain the container's host name. After the
-    container has left a predefined network (bridge, host or none), nothing is removed, because containers have no names
-    there. ``members`` are the endpoints that the container keeps. For an adopted namespace, only hawse's resolv.conf is
-    written.
+    container has left a predefined network, nothing is removed, because containers have no names there. ``members`` are
+    the endpoints that the container keeps. For an adopted namespace, only hawse's resolv.conf is written.
     """
     if record.kind == "adopted":
         _follow_adopted(host, record, members)
@@ -214,7 +213,7 @@ def follow_links(host: Host, record: ContainerRecord) -> None:
 
 
 def remove_link(host: Host, record: ContainerRecord, alias: str) -> None:
-    """Remove the line of a legacy link (``--link``) from a container's /etc/hosts; idempotent.
+    """Remove the line of a legacy link from a container's /etc/hosts; idempotent.
 
     ``alias`` is the name that the link gives to its target.
     """
@@ -345,7 +344,7 @@ def _at_once(path: str, flags: int) -> int:
 
 
 class LinkedHost(Struct, frozen=True):
-    """A legacy link (``--link``) on the default bridge: the address and the names of the link's target container."""
+    """A legacy link on the default bridge: the address and the names of the link's target container."""
 
     address: str
     alias: str
@@ -400,14 +399,14 @@ def with_address(text: str, name: str, address: str) -> str:
     """Return the text of /etc/hosts, with ``address`` as the new address of each line whose first name is ``name``.
 
     A first name such as ``name.domain`` counts as ``name``. Only lines with an address of the same IP version change.
-    Docker changes the file in this way when the target of a legacy link (``--link``) gets a new address.
+    Docker changes the file in this way when the target of a legacy link gets a new address.
     """
     present = r"[^\s:]*:\S*" if ":" in address else r"[^\s:]*"
     return re.sub(rf"(?m)^{present}(?=\t{re.escape(name)}(?:\s|\.))", address, text)
 
 
 def without_link(text: str, alias: str) -> str:
-    """Return the text of /etc/hosts without the line for the legacy link (``--link``) with this alias."""
+    """Return the text of /etc/hosts without the line for the legacy link with this alias."""
     return re.sub(rf"(?m)^\S+\t{re.escape(alias)} .*\n", "", text)
 
 

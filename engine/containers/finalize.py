@@ -93,7 +93,7 @@ def _record_end(
     ``ended`` is the record that the caller has read, with exit code, end time and new status. ``current`` is the record
     in the store: another command may have renamed or stopped the container meanwhile. ``state`` says how the runtime
     saw the process end. With ``at_shutdown``, the host's shutdown has stopped the process, which is no stop by the
-    user. If the new status is "restarting", an intent (a record of unfinished work) for the restart is recorded too.
+    user. If the new status is "restarting", an intent for the restart is recorded too.
     """
     stopped = ended.stopped_by_user or current.stopped_by_user
     ended = replace(ended, stopped_by_user=stopped, name=current.name)

@@ -236,7 +236,7 @@ def reassign_ports(
 
     ``members`` are the endpoints that the container still has. ``former`` are the ports of the removed endpoint. A host
     port that the user did not choose changes. As in Docker, no port is published if another container or another
-    program has one of the host ports by now. Only for the gateway bridge (docker_gwbridge), KernelFailure is raised.
+    program has one of the host ports by now. Only for the gateway bridge, KernelFailure is raised.
 
     The removed endpoint may have had no ports, and its default route may have prevented the publication (`holder`).
     """

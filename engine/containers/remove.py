@@ -181,8 +181,8 @@ def resume_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
 def _finish_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
     """Kill containers, release their endpoints and ports, and delete their records and files; idempotent.
 
-    Also ends the intents (records of unfinished work) of the removals. Returns the errors by container id; the intents
-    of these containers stay. The caller holds the container locks.
+    Also ends the intents of the removals. Returns the errors by container id; the intents of these containers stay. The
+    caller holds the container locks.
     """
     for container_id in ids:
         host.runtime.signal(container_id, signal.SIGKILL)  # kill now: the processes end during the next steps

@@ -85,7 +85,7 @@ def sandbox_of(container: ContainerRecord) -> Sandbox:
 def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, numbers: Mapping[str, int]) -> EndpointRecord:
     """Create one endpoint in the sandbox; return its record with the interface name, MAC address and gateways.
 
-    ``numbers`` maps a prefix of interface names to the number of the next interface. Example: {"eth": 2} gives eth2.
+    ``numbers`` has the form of `engine.names.interface_numbers`.
     """
     driver = host.driver(member.network.driver)
     network, endpoint = member.spec, endpoint_spec(member.endpoint, container)

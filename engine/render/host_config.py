@@ -138,7 +138,7 @@ def _resources(record: ContainerRecord) -> Json:
 
 
 def _links(record: ContainerRecord) -> list[str] | None:
-    """Return the container's legacy links (``--link``), or None on a user-defined network or without links.
+    """Return the container's legacy links, or None on a user-defined network or without links.
 
     Links on a user-defined network are part of the endpoint settings instead.
     """

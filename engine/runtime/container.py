@@ -76,9 +76,9 @@ class Container:
     def create(self, connection: Connection, mounts: int, network: int, own_pid_namespace: int) -> None:
         """Fork the process that creates the container; ``connection`` gets a reply when the network namespace exists.
 
-        For hostfs (a container on the host's own files), the forked process becomes the container's first process. For
-        other containers, it runs crun. ``mounts`` and ``network`` are file descriptors of the client's mount and
-        network namespaces. ``own_pid_namespace`` is a file descriptor of the supervisor's pid namespace.
+        For hostfs, the forked process becomes the container's first process. For other containers, it runs crun.
+        ``mounts`` and ``network`` are file descriptors of the client's mount and network namespaces.
+        ``own_pid_namespace`` is a file descriptor of the supervisor's pid namespace.
         """
         self._asked = connection
         self.streams.open_fifos()

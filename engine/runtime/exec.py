@@ -1,4 +1,4 @@
-"""Execute another command in a hostfs container (a container on the host's own files), without the supervisor.
+"""Execute another command in a hostfs container, without the supervisor.
 
 The calling process forks twice. The first child enters the container's namespaces and exits with the command's exit
 code. The second child is created in the container's pid namespace and becomes the command. Both children have their own

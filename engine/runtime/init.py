@@ -1,4 +1,4 @@
-"""The first process of a hostfs container (a container on the host's own files), from fork to execve.
+"""The first process of a hostfs container, from fork to execve.
 
 This process exchanges one-letter messages with the supervisor over one socket:
 

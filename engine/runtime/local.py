@@ -246,8 +246,8 @@ class LocalRuntime(Struct, eq=False):
     def _has_begun(self, directory: ContainerDirectory) -> bool:
         """Return whether crun has started the container.
 
-        The result is also True for a hostfs container (a container on the host's own files), which does not use crun,
-        and for a container without the file ``spec``.
+        The result is also True for a hostfs container, which does not use crun, and for a container without the file
+        ``spec``.
         """
         spec = directory.read("spec")
         return directory.read("started") is not None or spec is None or spec["rootfs"] == "/"
@@ -393,7 +393,7 @@ class LocalRuntime(Struct, eq=False):
 def prepare(spec: ProcessSpec, hidden: Sequence[Path] = ()) -> dict[str, Any]:
     """Convert ``spec`` to JSON values with absolute paths; create missing bind sources as directories, as Docker does.
 
-    The runtime hides the directories ``hidden`` from a hostfs container (a container on the host's own files).
+    The runtime hides the directories ``hidden`` from a hostfs container.
     """
     document: dict[str, Any] = to_builtins(spec)
     document["rootfs"] = os.path.realpath(spec.rootfs)

@@ -58,7 +58,7 @@ class Sources:
 
 
 def enter_root(*, read_only: bool) -> int:
-    """Separate the mounts of a hostfs container (on the host's own files) from the host's mounts.
+    """Separate the mounts of a hostfs container from the host's mounts.
 
     Returns a file descriptor of the container's root. With ``read_only``, all mounts become read-only.
     """

@@ -44,7 +44,7 @@ class StdioProxy:
 
     ``may_say`` decides which streams are replaced by pipes:
 
-    - None, for hostfs (a container on the host's own files): every terminal.
+    - None, for hostfs: every terminal.
     - A function, for a container of an image: the error stream in all cases, and each other stream that is not a pipe,
       a socket or /dev/null.
 

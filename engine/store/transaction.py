@@ -186,7 +186,7 @@ class SqliteReader:
         return self._one(ImageRecord, "images", image_id)
 
     def intents(self) -> list[Intent]:
-        """Return all intents (records of unfinished work), oldest first; there are normally very few."""
+        """Return all intents, oldest first; there are normally very few."""
         rows = self._connection.execute("SELECT kind, object_id, owner FROM intents ORDER BY seq")
         return [Intent(*row) for row in rows]
 
@@ -318,7 +318,7 @@ class SqliteTransaction(SqliteReader):
         self._delete("images", image_id)
 
     def put_intent(self, intent: Intent) -> None:
-        """Store an intent (a record of unfinished work); replaces an intent of the same kind for the same object."""
+        """Store an intent; replaces an intent of the same kind for the same object."""
         self._execute(
             "INSERT INTO intents (kind, object_id, owner) VALUES (?, ?, ?) "
             "ON CONFLICT (kind, object_id) DO UPDATE SET owner = excluded.owner",
