@@ -154,12 +154,15 @@ def record_ports(tx: Transaction, record: ContainerRecord, endpoint: EndpointRec
             raise allocation.PortConflict(f"Bind for {error.value} failed: port is already allocated") from error
 
 
-def move(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
+def move(
+    host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint], former: Sequence[PortRecord] = ()
+) -> list[JoinedEndpoint]:
     """Move a container's published ports to the endpoint that `holder` returns; return the container's endpoints.
 
     ``members`` are the container's endpoints before the move. The host ports are allocated from the container's
     configuration. A host port that the user did not choose changes. If no endpoint had the ports before, they are
-    published now. If `holder` returns None, they are no longer published.
+    published now, and ``former`` are the ports of an endpoint that was removed. If `holder` returns None, the ports are
+    no longer published.
     """
     target = holder(host, record, members)
     current = next((m for m in members if m.endpoint.ports), None)
@@ -172,7 +175,7 @@ def move(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint])
         if current is not None:
             tx.put_endpoint(replace(current.endpoint, ports=()))
         if target is not None:
-            former = current.endpoint.ports if current is not None else ()
+            former = current.endpoint.ports if current is not None else former
             moved = replace(target.endpoint, ports=tuple(_allocate_again(tx, host, record, target, former)))
             record_ports(tx, record, moved)
     if current is not None:
@@ -240,11 +243,5 @@ def reassign_ports(
 
     The removed endpoint may have had no ports, and its default route may have prevented the publication (`holder`).
     """
-    target = holder(host, record, members)
-    if target is None or target.endpoint.ports or not requested_ports(record):
-        return
     with suppress(PortFailure):
-        with host.store.write() as tx:
-            held = replace(target.endpoint, ports=tuple(_allocate_again(tx, host, record, target, former)))
-            record_ports(tx, record, held)
-        sandbox.publish(host, record, replace(target, endpoint=held), held.ports)
+        move(host, record, members, former)
