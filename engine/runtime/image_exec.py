@@ -118,14 +118,8 @@ def _execute(
         os.write(order, json.dumps(document).encode("utf-8", "surrogateescape"))
         shield = open_streams(stack, request, stdio, crun.may_be_error)
         terminal = stack.enter_context(Terminal(directory)) if request.tty else None
-        arguments = crun.exec_arguments(
-            directory.run,
-            spec["id"],
-            process=f"/proc/self/fd/{order}",
-            log=f"/proc/self/fd/{log}",
-            console=terminal.path if terminal else "",
-            detach=request.detach,
-        )
+        console = terminal.path if terminal else ""
+        arguments = crun.exec_arguments(directory, order, log, console, detach=request.detach)
         child = keeper.fork(lambda: _become_crun(directory, spec, arguments, shield.theirs, [log, order]), ended, stack)
         shield.close_command_ends()
         if terminal is None:

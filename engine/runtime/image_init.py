@@ -82,9 +82,8 @@ def _start(spec: Spec, directory: ContainerDirectory, first: int, program: int |
         pidfd = os.pidfd_open(first)
         syscalls.setns(pidfd, syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS)
         rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
-    arguments = crun.start_arguments(directory.run, spec["id"])
     silence()
-    os.execve(program, arguments, crun.ENVIRONMENT)
+    os.execve(program, crun.start_arguments(directory), crun.ENVIRONMENT)
 
 
 def _program(setup: ChildSetup) -> int | str:
@@ -107,14 +106,7 @@ def _create(spec: Spec, setup: ChildSetup, directory: ContainerDirectory) -> int
     directory.write("config.json", document)
     log = os.memfd_create("log", 0)
     listener = peer.listening_socket(directory.path, "console") if spec["tty"] else None
-    arguments = crun.create_arguments(
-        directory.run,
-        spec["id"],
-        bundle=directory.path,
-        log=f"/proc/self/fd/{log}",
-        pid_file=directory.file("pid"),
-        console=directory.file("console") if listener else "",
-    )
+    arguments = crun.create_arguments(directory, log, directory.file("console") if listener else "")
     child = _spawn(program, arguments, setup.stdio, log)
     _, status = os.waitpid(child, 0)
     if status:
