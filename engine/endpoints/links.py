@@ -123,7 +123,7 @@ def open_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> N
 def close_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> None:
     """Forbid the traffic of all legacy links from and to a container that leaves the default bridge; idempotent.
 
-    `open_links` has allowed this traffic of legacy links. ``member`` is the container's endpoint.
+    ``member`` is the container's endpoint.
     """
     with host.store.read() as reader:
         links = _concerning(reader, record, member)
@@ -133,8 +133,7 @@ def close_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> 
 def end_links(host: Host, before: ContainerRecord, after: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
     """Forbid the traffic of the legacy links that are in ``before`` but not in ``after``; idempotent.
 
-    `open_links` has allowed this traffic. ``before`` and ``after`` are two records of one container, and ``members``
-    are its endpoints.
+    ``before`` and ``after`` are two records of one container, and ``members`` are its endpoints.
     """
     for member in members:
         with host.store.read() as reader:
@@ -153,20 +152,14 @@ def _close(host: Host, member: JoinedEndpoint, links: Sequence[Pair]) -> None:
 
 
 def pairs(reader: Reader, network: NetworkRecord) -> Iterator[Pair]:
-    """Yield each legacy link between two endpoints of a network. Only the default bridge has such links.
-
-    A link is (linking container, its endpoint, linked container, its endpoint).
-    """
+    """Yield each legacy link between two endpoints of a network. Only the default bridge has such links."""
     for record in reader.containers(with_links=True) if network.predefined else ():
         for endpoint in _on(reader, network, record):
             yield from _outgoing(reader, record, endpoint)
 
 
 def _concerning(reader: Reader, record: ContainerRecord, member: JoinedEndpoint) -> list[Pair]:
-    """Return the legacy links from and to the container's endpoint ``member``.
-
-    A link is (linking container, its endpoint, linked container, its endpoint).
-    """
+    """Return the legacy links from and to the container's endpoint ``member``."""
     outgoing = _outgoing(reader, record, member.endpoint)
     return [*outgoing, *_incoming(reader, member.network, record, member.endpoint)]
 

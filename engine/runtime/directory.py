@@ -40,7 +40,7 @@ _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345
 
 
 def crun_root(run: str) -> str:
-    """Return crun's own directory, with the state of all containers; ``run`` is the directory HAWSE_RUN."""
+    """Return crun's own directory, with the state of all containers."""
     return os.path.join(run, "crun")
 
 
