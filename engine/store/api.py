@@ -154,8 +154,8 @@ class Reader(Protocol):
     def endpoint(self, endpoint_id: str) -> EndpointRecord | None:
         """Return the endpoint with this full id, or None if no endpoint has this id."""
 
-    def ports(self, *, except_endpoint: str = "") -> list[PortRecord]:
-        """Return the host ports of all endpoints except the one with the id ``except_endpoint``; "" excludes none."""
+    def ports(self) -> list[PortRecord]:
+        """Return the host ports of all endpoints."""
 
     def addresses(self, pool: str) -> list[int]:
         """Return the reserved addresses of a subnet as integers, ascending.

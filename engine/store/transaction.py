@@ -164,12 +164,9 @@ class SqliteReader:
         """Return the endpoint with this full id, or None if no endpoint has this id."""
         return self._one(EndpointRecord, "endpoints", endpoint_id)
 
-    def ports(self, *, except_endpoint: str = "") -> list[PortRecord]:
-        """Return the host ports of all endpoints except the one with the id ``except_endpoint``; "" excludes none."""
-        rows = self._connection.execute(
-            "SELECT protocol, host_ip, host_port, host_port_end, port, port_end FROM ports WHERE endpoint_id != ?",
-            (except_endpoint,),
-        )
+    def ports(self) -> list[PortRecord]:
+        """Return the host ports of all endpoints."""
+        rows = self._connection.execute("SELECT protocol, host_ip, host_port, host_port_end, port, port_end FROM ports")
         return [PortRecord(*row) for row in rows]
 
     def addresses(self, pool: str) -> list[int]:
