@@ -250,13 +250,11 @@ class Containers(Protocol):
         If the container waits for an automatic restart, it is stopped, and no signal is sent.
         """
 
-    def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
-        """Remove a container. A running container is removed only if ``force`` is set. ``volumes`` has no effect."""
+    def remove(self, reference: str, *, force: bool = False) -> None:
+        """Remove a container. A running container is removed only if ``force`` is set."""
 
-    def remove_each(
-        self, references: Sequence[str], *, force: bool = False, volumes: bool = False
-    ) -> Iterator[EngineError | None]:
-        """Remove several containers together; ``force`` and ``volumes`` have the same meaning as in `remove`.
+    def remove_each(self, references: Sequence[str], *, force: bool = False) -> Iterator[EngineError | None]:
+        """Remove several containers together; ``force`` has the same meaning as in `remove`.
 
         For each reference, in order, yields None after the removal of the container, or the error.
         """

@@ -284,17 +284,14 @@ class ContainerVerbs(_Verbs):
         """Send a signal (by default SIGKILL) to a container's process."""
         stop.kill(self.changing(), reference, signal)
 
-    def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
+    def remove(self, reference: str, *, force: bool = False) -> None:
         """Remove a container; with ``force``, also a running container."""
-        for error in self.remove_each([reference], force=force, volumes=volumes):
+        for error in self.remove_each([reference], force=force):
             if error is not None:
                 raise error
 
-    def remove_each(
-        self, references: Sequence[str], *, force: bool = False, volumes: bool = False
-    ) -> Iterator[EngineError | None]:
+    def remove_each(self, references: Sequence[str], *, force: bool = False) -> Iterator[EngineError | None]:
         """Remove several containers together; yield None or the error for each reference, in order."""
-        del volumes
         try:
             host = self.changing()
         except EngineError as error:

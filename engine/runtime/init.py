@@ -46,7 +46,7 @@ class ChildSetup:
     """
 
     def __init__(
-        self, channel: socket.socket, mounts: int, network: int, stdio: tuple[int, int, int], program: int = -1
+        self, channel: socket.socket, mounts: int, network: int, stdio: tuple[int, int, int], program: int
     ) -> None:
         self.channel, self.mounts, self.network, self.stdio, self.program = channel, mounts, network, stdio, program
 

@@ -56,7 +56,7 @@ class StdioProxy:
     output then stays the same.
     """
 
-    def __init__(self, streams: list[int], may_say: Callable[[bytes], bool] | None = None) -> None:
+    def __init__(self, streams: list[int], may_say: Callable[[bytes], bool] | None) -> None:
         self.held = b""
         self._may_say, files = may_say, may_say is not None
         self.theirs = list(streams)
