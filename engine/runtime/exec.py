@@ -24,7 +24,7 @@ from engine.runtime.api import LEFT, RuntimeFailure, Stdio
 from engine.runtime.command import environment, execute, find_executable
 from engine.runtime.credentials import Identity, assume, capability_mask, find_identity
 from engine.runtime.directory import ContainerDirectory
-from engine.runtime.errors import BAD_CWD, EXEC, OTHER, SetupFailed, describe
+from engine.runtime.errors import BAD_CWD, EXEC, SetupFailed
 from engine.runtime.init import FAILED, TERMINAL, close_all_but, enter_working_directory, report
 from engine.runtime.relay import relay
 from engine.runtime.rootfs import own_null
@@ -119,7 +119,7 @@ def _enter(
         code = 0 if request.detach else process.exit_code(os.waitpid(inner, 0)[1])
         os._exit(code)
     except Exception as error:
-        report(channel, SetupFailed(OTHER, describe(error)), EXEC)
+        report(channel, error, EXEC)
     finally:
         os._exit(1)
 
@@ -140,10 +140,8 @@ def _become_command(channel: socket.socket, spec: Spec, request: ExecCreate, str
             syscalls.refuse_new_privileges()
         env = exec_environment(spec, request, identity)
         execute(find_executable(request.cmd[0], env), request.cmd, env)
-    except SetupFailed as failure:
-        report(channel, failure, EXEC)
     except Exception as error:
-        report(channel, SetupFailed(OTHER, describe(error)), EXEC)
+        report(channel, error, EXEC)
     finally:
         os._exit(1)
 

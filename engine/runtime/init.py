@@ -109,8 +109,9 @@ def run_child(setup: ChildSetup, start: Callable[[], None], clean_up: Callable[[
             os._exit(1)  # the child process must never continue in the supervisor's code
 
 
-def report(channel: socket.socket, failure: SetupFailed, prefix: str) -> None:
+def report(channel: socket.socket, error: Exception, prefix: str) -> None:
     """Send the reason why a container or command cannot start; ``prefix`` (`CREATE` or `EXEC`) begins the message."""
+    failure = error if isinstance(error, SetupFailed) else SetupFailed(OTHER, describe(error))
     document = {"kind": failure.kind, "message": message(failure, prefix)}
     channel.send(FAILED + json.dumps(document).encode())
 
