@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from drivers.linux import host as linux_host
 from drivers.port_ranges import range_text
@@ -173,20 +172,16 @@ def move(
     moved = None
     with host.store.write() as tx:
         if current is not None:
-            tx.put_endpoint(replace(current.endpoint, ports=()))
+            tx.put_endpoint(current.with_ports(()).endpoint)
         if target is not None:
             former = current.endpoint.ports if current is not None else former
-            moved = replace(target.endpoint, ports=tuple(_allocate_again(tx, host, record, target, former)))
-            record_ports(tx, record, moved)
+            moved = target.with_ports(_allocate_again(tx, host, record, target, former))
+            record_ports(tx, record, moved.endpoint)
     if current is not None:
         sandbox.unpublish(host, record, current, current.endpoint.ports)
-    if target is not None and moved is not None:
-        sandbox.publish(host, record, replace(target, endpoint=moved), moved.ports)
-    return [_with_ports(m, moved.ports if moved is not None and m is target else ()) for m in members]
-
-
-def _with_ports(member: JoinedEndpoint, held: Sequence[PortRecord]) -> JoinedEndpoint:
-    return replace(member, endpoint=replace(member.endpoint, ports=tuple(held)))
+    if moved is not None:
+        sandbox.publish(host, record, moved, moved.endpoint.ports)
+    return [moved if moved is not None and m is target else m.with_ports(()) for m in members]
 
 
 def _host_side(host: Host, member: JoinedEndpoint) -> allocation.HostAddressing:

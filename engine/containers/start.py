@@ -219,7 +219,7 @@ def _reserve(
     for index, member in enumerate(members):
         if member is publisher:
             chosen = port_assignment.allocate(tx, host, record, member, port_assignment.requested_ports(record))
-            members[index] = replace(member, endpoint=replace(member.endpoint, ports=tuple(chosen)))
+            members[index] = member.with_ports(chosen)
         port_assignment.record_ports(tx, record, members[index].endpoint)
     tx.put_container(record)
     return Reserved(record, members)

@@ -71,6 +71,10 @@ class JoinedEndpoint(Struct, frozen=True, dict=True):
         settings = attachment_of(container, self.network.id).settings
         return DEFAULT_ROUTE.index(self.endpoint.default_route), gateway_priority(self.network, settings.gw_priority)
 
+    def with_ports(self, ports: Iterable[PortRecord]) -> JoinedEndpoint:
+        """Return a copy of the endpoint that has the published ports ``ports``."""
+        return replace(self, endpoint=replace(self.endpoint, ports=tuple(ports)))
+
 
 def joining_order(networks: Iterable[NetworkRecord]) -> list[NetworkRecord]:
     """Return the networks in the order in which a starting container joins them."""
