@@ -209,11 +209,7 @@ def resize(host: Host, reference: str, rows: int, columns: int) -> None:
 
 
 def watch_end(host: Host, reference: str, *, next_run: bool) -> EndWatch:
-    """Return an object with a file descriptor that becomes readable when the container's present run ends.
-
-    If the container has no process, the descriptor is readable immediately. With ``next_run``, a container without a
-    process is watched until the end of its next run.
-    """
+    """Return an object with a file descriptor that becomes readable when the container's present run ends."""
     return host.runtime.watch_end(lookup.resolve_own(host, reference).id, next_run=next_run)
 
 
