@@ -226,12 +226,9 @@ class SqliteReader:
             or self._select(kind, table, "id > ? AND id < ?", reference, reference + _HIGHEST)
         )
 
-    def _value(self, query: str, *values: Any, **named: Any) -> Any:
-        """Run a query and return the first column of its first row, or None if the result has no row.
-
-        The caller passes either ``values`` for the query's placeholders ``?``, or ``named`` for placeholders ``:NAME``.
-        """
-        row = self._connection.execute(query, named or values).fetchone()
+    def _value(self, query: str, *values: Any) -> Any:
+        """Run a query and return the first column of its first row, or None if the result has no row."""
+        row = self._connection.execute(query, values).fetchone()
         return row and row[0]
 
 
