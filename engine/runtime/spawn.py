@@ -26,7 +26,8 @@ def python_command(module: str, run: str) -> list[str]:
 def spawn(argv: list[str], env: Mapping[str, str]) -> int:
     """Start a program in a session of its own, with the null device as its streams; return its pid. Raises OSError.
 
-    The program gets the default handling of the two signals that Python ignores.
+    A program name without a slash is searched in the PATH of this process, not in that of ``env``. The program gets the
+    default handling of the two signals that Python ignores. It is a child of this process.
     """
     null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
     default = [signal.SIGPIPE, signal.SIGXFSZ]
