@@ -250,13 +250,11 @@ class Containers(Protocol):
         If the container waits for an automatic restart, it is stopped, and no signal is sent.
         """
 
-    def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
-        """Remove a container. A running container is removed only if ``force`` is set. ``volumes`` has no effect."""
+    def remove(self, reference: str, *, force: bool = False) -> None:
+        """Remove a container. A running container is removed only if ``force`` is set."""
 
-    def remove_each(
-        self, references: Sequence[str], *, force: bool = False, volumes: bool = False
-    ) -> Iterator[EngineError | None]:
-        """Remove several containers together; ``force`` and ``volumes`` have the same meaning as in `remove`.
+    def remove_each(self, references: Sequence[str], *, force: bool = False) -> Iterator[EngineError | None]:
+        """Remove several containers together; ``force`` has the same meaning as in `remove`.
 
         For each reference, in order, yields None after the removal of the container, or the error.
         """
@@ -375,10 +373,9 @@ class Containers(Protocol):
 
         Addresses and ports are released too. The restart policy and --rm decide about the restart and the removal.
 
-        When the process ends, the supervisor (the parent process of containers) starts a new hawse process, which calls
-        this method. If an automatic restart must wait, the supervisor starts a second process after the wait. The
-        second process passes ``finished_at``, the end of the last run. The container is restarted only if no other run
-        has ended since.
+        When the process ends, the supervisor starts a new hawse process, which calls this method. If an automatic
+        restart must wait, the supervisor starts a second process after the wait. The second process passes
+        ``finished_at``, the end of the last run. The container is restarted only if no other run has ended since.
         """
 
     def finalize_exit(self, container_id: str) -> None:
@@ -391,8 +388,7 @@ class Containers(Protocol):
     def rejoin(self) -> None:
         """Record the end of adopted namespaces; connect namespaces again if their names exist again after a boot.
 
-        An adopted namespace is on a network of hawse, but hawse did not create it. When such a namespace ends or
-        appears, the agent starts a new hawse process, which calls this method.
+        When an adopted namespace ends or appears, the agent starts a new hawse process, which calls this method.
         """
 
 
@@ -510,8 +506,7 @@ class System(Protocol):
     def boot(self, timeout: float) -> BootReport:
         """Restore networks, containers and adopted namespaces after a boot of the host; idempotent.
 
-        An adopted namespace is a network namespace that hawse did not create. On a cluster host, waits up to
-        ``timeout`` seconds until the etcd store answers.
+        On a cluster host, waits up to ``timeout`` seconds until the etcd store answers.
         """
 
     def shut_down(self) -> tuple[int, list[str]]:

@@ -132,8 +132,8 @@ class Preparation:
     def reading(self) -> Host:
         """Return the host for an operation that only reads.
 
-        Records the predefined networks (bridge, host and none) if their records are missing. On a cluster host, also
-        starts the agent, hawse's background process, if it is not running.
+        Records the predefined networks if their records are missing. On a cluster host, also starts the agent if it is
+        not running.
         """
         predefined.ensure(self.host)
         hooks.ensure_agent(self.host)
@@ -147,8 +147,8 @@ class Preparation:
 
         - Takes the host lock in shared mode until this process ends. Meanwhile, no process removes hawse's kernel state
           from an unused host.
-        - Records the predefined networks (bridge, host and none) if they are missing.
-        - On a cluster host, starts the agent, hawse's background process, if it is not running.
+        - Records the predefined networks if they are missing.
+        - On a cluster host, starts the agent if it is not running.
         """
         require_net_admin("change networks")
         recover.hold_shared_lock(self.host)
@@ -158,9 +158,9 @@ class Preparation:
     def changing(self) -> Host:
         """Return the host for an operation that changes something.
 
-        The first call records missing predefined networks (bridge, host and none), finishes or undoes the work of
-        killed commands, and repairs kernel state that networks share. On a cluster host, it also starts hawse's
-        background process. It raises PermissionDenied without CAP_NET_ADMIN. Later calls only return the host.
+        The first call records missing predefined networks, finishes or undoes the work of killed commands, and repairs
+        kernel state that networks share. On a cluster host, it also starts the agent. It raises PermissionDenied
+        without CAP_NET_ADMIN. Later calls only return the host.
         """
         if not self._ready:
             require_net_admin("change networks")
@@ -182,7 +182,7 @@ class _Verbs:
 
 @raises_engine_errors
 class NetworkVerbs(_Verbs):
-    """Implements `engine.api.Networks`."""
+    """Implements `engine.api.Networks`, which describes the methods."""
 
     def create(self, request: NetworkCreate) -> Created:
         """Create a network."""
@@ -190,11 +190,7 @@ class NetworkVerbs(_Verbs):
         return networks_create.create(host, networks_create.with_default_options(request, host.config))
 
     def advice(self, request: NetworkCreate) -> Strings:
-        """Return one line of advice for each setting of a new network that the user perhaps does not want.
-
-        Such a setting is an option that has no effect, or a subnet that overlaps a subnet of a host interface. `create`
-        has already executed ``request``.
-        """
+        """Return one line of advice for each setting of a new network that the user perhaps does not want."""
         return networks_advice.lines(self.host, request)
 
     def list(self, filters: Filters) -> Documents:
@@ -206,11 +202,11 @@ class NetworkVerbs(_Verbs):
         return networks_query.list_summaries(self.reading(), filters)
 
     def inspect(self, reference: str, *, verbose: bool = False) -> Json:
-        """Return the document of one network; with ``verbose``, also the numbers of used and available addresses."""
+        """Return the document of one network."""
         return networks_query.inspect(self.reading(), reference, verbose=verbose)
 
     def remove(self, reference: str) -> None:
-        """Remove a network; raises Forbidden if the network has active endpoints or must not be removed."""
+        """Remove a network."""
         for error in self.remove_each([reference]):
             if error is not None:
                 raise error
@@ -240,17 +236,11 @@ class NetworkVerbs(_Verbs):
         *,
         adoption: Adoption | None = None,
     ) -> None:
-        """Connect a container, or a network namespace that hawse did not create, to a network.
-
-        `engine.api.Networks.connect` explains the parameters.
-        """
+        """Connect a container, or a network namespace that hawse did not create, to a network."""
         containers_connect.connect(self.changing(), reference, container, settings, ports, adoption)
 
     def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:
-        """Disconnect a container from a network.
-
-        With ``force``, also removes the endpoint of a container that no longer exists.
-        """
+        """Disconnect a container from a network."""
         containers_disconnect.disconnect(self.changing(), reference, container, force=force)
 
     def prune(self, filters: Filters) -> Strings:
@@ -264,7 +254,7 @@ class NetworkVerbs(_Verbs):
 
 @raises_engine_errors
 class ContainerVerbs(_Verbs):
-    """Implements `engine.api.Containers`."""
+    """Implements `engine.api.Containers`, which describes the methods."""
 
     def create(self, request: ContainerCreate) -> Created:
         """Create a container without starting it."""
@@ -276,18 +266,11 @@ class ContainerVerbs(_Verbs):
         return containers_start.start_by_user(host, lookup.resolve_own(host, reference).id)
 
     def open_attachment(self, reference: str, stdio: Stdio, *, stdin: bool) -> Attachment:
-        """Connect ``stdio``, the caller's own streams, to a container's standard streams.
-
-        The container's standard input is connected only with ``stdin``.
-        """
+        """Connect ``stdio``, the caller's own streams, to a container's standard streams."""
         return containers_exec.open_attachment(self.host, reference, stdio, stdin=stdin)
 
     def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> bool:
-        """Stop a container; return False, without effect, if it neither runs nor waits for an automatic restart.
-
-        Sends ``signal``, or the container's stop signal if ``signal`` is "". Sends SIGKILL after ``timeout`` seconds.
-        If ``timeout`` is None, the container's own stop timeout applies. A negative timeout means no SIGKILL.
-        """
+        """Stop a container; return False, without effect, if it neither runs nor waits for an automatic restart."""
         host = self.changing()
         container = lookup.resolve_own(host, reference)
         with stop.error_prefix(f"cannot stop container: {reference}"):
@@ -298,29 +281,17 @@ class ContainerVerbs(_Verbs):
         stop.restart(self.changing(), reference, timeout, signal)
 
     def kill(self, reference: str, signal: str = "") -> None:
-        """Send a signal (by default SIGKILL) to a container's process; raises Conflict if the container does not run.
-
-        A container that waits for an automatic restart is stopped instead.
-        """
+        """Send a signal (by default SIGKILL) to a container's process."""
         stop.kill(self.changing(), reference, signal)
 
-    def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
-        """Remove a container; with ``force``, also a running container.
-
-        ``volumes`` has no effect, because hawse has no volumes.
-        """
-        for error in self.remove_each([reference], force=force, volumes=volumes):
+    def remove(self, reference: str, *, force: bool = False) -> None:
+        """Remove a container; with ``force``, also a running container."""
+        for error in self.remove_each([reference], force=force):
             if error is not None:
                 raise error
 
-    def remove_each(
-        self, references: Sequence[str], *, force: bool = False, volumes: bool = False
-    ) -> Iterator[EngineError | None]:
-        """Remove several containers together; yield None or the error for each reference, in order.
-
-        With ``force``, also removes running containers. ``volumes`` has no effect, because hawse has no volumes.
-        """
-        del volumes
+    def remove_each(self, references: Sequence[str], *, force: bool = False) -> Iterator[EngineError | None]:
+        """Remove several containers together; yield None or the error for each reference, in order."""
         try:
             host = self.changing()
         except EngineError as error:
@@ -337,24 +308,17 @@ class ContainerVerbs(_Verbs):
         containers_unlink.unlink(self.changing(), reference)
 
     def update(self, reference: str, policy: RestartPolicy | None) -> None:
-        """Change a container's restart policy.
-
-        If ``policy`` is None, only checks that the container may be updated, and adds the event "update".
-        """
+        """Change a container's restart policy."""
         containers_update.update(self.changing(), reference, policy)
 
     def wait(self, reference: str, *, condition: str = "not-running") -> int:
-        """Wait until a container is "not-running" or "removed", as ``condition`` says; return its exit code."""
+        """Wait until a container does not run or is removed; return its exit code."""
         return containers_exec.wait(self.host, reference, condition)
 
     def list(
         self, filters: Filters, *, all: bool = False, limit: int = -1, size: bool = False, networks: bool = True
     ) -> Documents:
-        """List containers, newest first; without ``all``, a ``limit`` or a ``status`` filter, only running containers.
-
-        With ``size``, the documents contain the disk usage. Without ``networks``, their NetworkSettings.Networks is
-        empty.
-        """
+        """Return the documents of GET /containers/json, newest container first."""
         shown = query.Shown(size, networks)
         return query.list_documents(self.reading(), filters, everything=all, limit=limit, shown=shown)
 
@@ -371,11 +335,7 @@ class ContainerVerbs(_Verbs):
         containers_exec.announce(self.host, reference, request)
 
     def exec(self, reference: str, request: ExecCreate, stdio: Stdio) -> int:
-        """Run a command in a running container, and return the command's exit code.
-
-        ``stdio`` are the caller's own streams. Returns 0 immediately for a detached command. Returns `LEFT` (-1) if the
-        user detaches while the command runs.
-        """
+        """Run a command in a running container, and return the command's exit code."""
         return containers_exec.execute(self.host, reference, request, stdio)
 
     def top(self, reference: str, arguments: str = "") -> Json:
@@ -383,10 +343,7 @@ class ContainerVerbs(_Verbs):
         return processes.top(self.reading(), reference, arguments)
 
     def exec_pid(self, reference: str, runner: int) -> int:
-        """Return the pid of the command that a process runs with `exec` in a container, or 0 if there is none.
-
-        ``runner`` is the pid of the process that called `exec`.
-        """
+        """Return the pid of the command that a process runs with `exec` in a container, or 0 if there is none."""
         return processes.exec_pid(self.reading(), reference, runner)
 
     def current_stats(self, references: Sequence[str]) -> Documents:
@@ -394,18 +351,11 @@ class ContainerVerbs(_Verbs):
         return containers_stats.current_stats(self.reading(), references)
 
     def stats(self, reference: str, *, once: bool = False, one_shot: bool = False) -> Iterator[Json]:
-        """Yield a document with the resource usage of a container every second.
-
-        With ``once``, yield only one document, after a second, or immediately if the container is not running. With
-        ``one_shot``, yield one document immediately.
-        """
+        """Yield a document with the resource usage of a container every second."""
         return containers_stats.stream(self.reading(), reference, once=once, one_shot=one_shot)
 
     def open_streams(self, reference: str, *, stdin: bool) -> ContainerStreams:
-        """Connect to a container's standard streams, for a caller that copies the data itself.
-
-        The container's standard input is connected only with ``stdin``.
-        """
+        """Connect to a container's standard streams, for a caller that copies the data itself."""
         return containers_exec.open_streams(self.host, reference, stdin=stdin)
 
     def resize(self, reference: str, rows: int, columns: int) -> None:
@@ -413,18 +363,11 @@ class ContainerVerbs(_Verbs):
         containers_exec.resize(self.host, reference, rows, columns)
 
     def watch_end(self, reference: str, *, next_run: bool) -> EndWatch:
-        """Return an object with a file descriptor that becomes readable when the container's present run ends.
-
-        If the container has no process, the descriptor is readable immediately. With ``next_run``, the descriptor of
-        such a container becomes readable at the end of the next run instead.
-        """
+        """Return an object with a file descriptor that becomes readable when the container's present run ends."""
         return containers_exec.watch_end(self.host, reference, next_run=next_run)
 
     def logs(self, reference: str, options: LogOptions, wait: WaitReadable | None = None) -> Iterator[LogLine]:
-        """Return the lines of a container's log.
-
-        ``wait`` is the function that waits for new lines, or None for a function that waits without a limit.
-        """
+        """Return the lines of a container's log."""
         return containers_exec.logs(self.host, reference, options, wait)
 
     def prune(self, filters: Filters) -> tuple[Strings, int]:
@@ -439,16 +382,11 @@ class ContainerVerbs(_Verbs):
         containers_publish.publish(self.changing(), reference, ports)
 
     def unpublish(self, reference: str, ports: Sequence[PortSpec]) -> None:
-        """Unpublish ports of a container; raises NotFound, and changes nothing, if one of them is not published."""
+        """Unpublish ports of a container."""
         containers_publish.unpublish(self.changing(), reference, ports)
 
     def exited(self, container_id: str, finished_at: str = "") -> None:
-        """Handle the end of a container's process, or the end of the wait before an automatic restart.
-
-        The supervisor (the parent process of containers) starts a new hawse process, which calls this method. At the
-        end of the container's process, ``finished_at`` is "". After the wait, it is the time at which the last run
-        ended.
-        """
+        """Handle the end of a container's process, or the end of the wait before an automatic restart."""
         host = self.changing()
         on_exit.exited(host, container_id, finished_at)
         recover.schedule_cleanup(host)
@@ -460,8 +398,5 @@ class ContainerVerbs(_Verbs):
         recover.schedule_cleanup(host)
 
     def rejoin(self) -> None:
-        """Record the end of adopted namespaces, and connect those again that have come back after a boot.
-
-        An adopted namespace is a network namespace that hawse did not create, but that is on a network of hawse.
-        """
+        """Record the end of adopted namespaces, and connect those again that have come back after a boot."""
         containers_rejoin.follow_all(self.changing())

@@ -56,7 +56,7 @@ def in_words(error: BaseException) -> str:
 
 
 class InvalidArgument(EngineError):
-    """The request itself is wrong, independent of the host's state (HTTP 400)."""
+    """The request itself is wrong, independent of the host's state."""
 
     status = 400
 
@@ -68,31 +68,31 @@ class InvalidSettings(InvalidArgument):
 
 
 class NotFound(EngineError):
-    """A named network, container, image or driver does not exist (HTTP 404)."""
+    """A named network, container, image or driver does not exist."""
 
     status = 404
 
 
 class Conflict(EngineError):
-    """The request conflicts with an existing object or with the state of an object (HTTP 409)."""
+    """The request conflicts with an existing object or with the state of an object."""
 
     status = 409
 
 
 class Forbidden(EngineError):
-    """The request is valid but not allowed in the present state (HTTP 403)."""
+    """The request is valid but not allowed in the present state."""
 
     status = 403
 
 
 class PermissionDenied(EngineError):
-    """The caller has no root rights, lacks CAP_NET_ADMIN, or is not allowed to access a file (HTTP 403)."""
+    """The caller has no root rights, lacks CAP_NET_ADMIN, or is not allowed to access a file."""
 
     status = 403
 
 
 class Unavailable(EngineError):
-    """A resource that hawse needs is not available: the store, nft, a kernel module or the cluster (HTTP 503)."""
+    """A resource that hawse needs is not available: the store, nft, a kernel module or the cluster."""
 
     status = 503
 
@@ -116,17 +116,17 @@ class Outdated(Unavailable):
 
 
 class NotImplementedByHawse(EngineError):
-    """Docker supports this operation, but hawse does not (HTTP 501)."""
+    """Docker supports this operation, but hawse does not."""
 
     status = 501
 
 
 class DriverFailure(EngineError):
-    """A network driver refused a request, and Docker gives the error no class (HTTP 500)."""
+    """A network driver refused a request, and Docker gives the error no class."""
 
 
 class KernelFailure(EngineError):
-    """The kernel refused an operation (HTTP 500); the message names the operation, the object and the errno."""
+    """The kernel refused an operation; the message names the operation, the object and the errno."""
 
 
 class InterfaceFailure(KernelFailure):
@@ -136,7 +136,7 @@ class InterfaceFailure(KernelFailure):
 class PortFailure(KernelFailure):
     """A host port that a container publishes is not free; a disconnect ignores this error, as in Docker.
 
-    For the gateway bridge (docker_gwbridge), KernelFailure is raised instead: there, Docker's disconnect fails too.
+    For the gateway bridge, KernelFailure is raised instead: there, Docker's disconnect fails too.
     """
 
 

@@ -111,7 +111,7 @@ class DryRun:
 
 
 def _remove_abandoned(run: Path) -> None:
-    """Remove the directories of dry runs whose process no longer runs; ``run`` is the directory HAWSE_RUN."""
+    """Remove the directories of dry runs whose process no longer runs."""
     for directory in run.glob(f"{PREFIX}*"):
         owner = directory.name.removeprefix(PREFIX).partition("-")[0]
         if not process.is_owner_running(owner):

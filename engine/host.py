@@ -189,7 +189,7 @@ def begin_intent(tx: Transaction, kind: str, object_id: str, owner: str = "") ->
 
 
 def end_intent(tx: Transaction, kind: str, object_id: str) -> None:
-    """Delete an intent, the record of unfinished work, because the work is done or undone.
+    """Delete an intent, because the work is done or undone.
 
     ``kind`` and ``object_id`` are those of `begin_intent`. Call this function in the transaction that also records the
     result of the work.
@@ -198,7 +198,7 @@ def end_intent(tx: Transaction, kind: str, object_id: str) -> None:
 
 
 def orphaned_intents(begun: Iterable[Intent]) -> list[Intent]:
-    """Return those intents (records of unfinished work) in ``begun`` whose process no longer runs."""
+    """Return those intents in ``begun`` whose process no longer runs."""
     return [intent for intent in begun if not process.is_owner_running(intent.owner)]
 
 

@@ -343,7 +343,7 @@ class NetworkRecord(Struct, frozen=True, omit_defaults=True):
     config_from: str = ""
     options: Mapping[str, str] | None = None
     labels: Mapping[str, str] | None = None
-    host_options: Mapping[str, str] | None = None  # driver options of a cluster network that apply only on this host
+    host_options: Mapping[str, str] | None = None
     predefined: bool = False
     phase: str = "live"
     owner: str = ""
@@ -438,23 +438,22 @@ def live_by_container(endpoints: Iterable[EndpointRecord]) -> dict[str, list[End
 class NetworkAttachment(Struct, frozen=True, omit_defaults=True):
     """A container's configuration for one network.
 
-    ``network`` is the network's name or id as the user typed it. ``network_id`` is "" until the container is started on
-    the network for the first time. ``named`` is True if the network existed when the container was connected.
+    - ``network``: the network's name or id as the user typed it; the key in NetworkSettings.Networks
+    - ``network_id``: "" until the container is started on the network for the first time
+    - ``named``: True if the network existed when the container was connected; inspect then shows the container's DNS
+      names even before its first start
     """
 
-    network: str  # network name or id as typed; the key in NetworkSettings.Networks
+    network: str
     settings: EndpointSettings
     network_id: str = ""
     named: bool = False
-    """True if the network existed when the container was connected. Then inspect shows the DNS names of the container
-    even before its first start.
-    """
 
 
 class ContainerRecord(Struct, frozen=True, omit_defaults=True):
     """A container: a sandbox and, optionally, the process that hawse runs in it.
 
-    - ``kind``: "process", or "adopted" for a network namespace that hawse did not create
+    - ``kind``: "process", or "adopted" for an adopted namespace, which is a network namespace that hawse did not create
     - ``path`` and ``args``: the command and its arguments
     - ``sandbox_path``: the file that opens the network namespace while the container runs
     - ``sandbox_inode``: identifies the namespace, because the path may later open another namespace
@@ -544,7 +543,7 @@ class EventOptions(Struct, frozen=True):
 class BootReport(Struct, frozen=True):
     """The result of the restoration after a boot: the numbers of restored objects, and what could not be restored.
 
-    - ``namespaces``: the number of adopted namespaces, which hawse did not create
+    - ``namespaces``: the number of adopted namespaces
     - ``absent``: the container names of adopted namespaces that do not exist yet
     - ``problems``: one line for each failure
     """

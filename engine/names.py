@@ -18,7 +18,7 @@ from engine.model import ContainerRecord, EndpointSettings, NetworkRecord
 SHORT_ID = 12  # hex digits of a shortened id
 INTERFACE_PREFIX = "com.docker.network.container_iface_prefix"  # an option of a network
 ADOPTED = "netns:"
-"""The prefix of the default name of a namespace that hawse did not create."""
+"""The prefix of the default name of an adopted namespace."""
 PREDEFINED_NAMES = frozenset({"bridge", "host", "none", "default"})
 CONTAINER_PREFIX = "container:"
 PRESENT = ("live", "planned")
@@ -81,8 +81,7 @@ def dns_names(container: ContainerRecord, settings: EndpointSettings) -> list[st
     """Return the names of a container on a user-defined network, without duplicates.
 
     ``settings`` are the container's settings on this network. The order of the names is: container name, aliases, short
-    id, host name. For a namespace that hawse did not create, its plain name comes first: ``lab1`` for ``netns:lab1``
-    (`plain_name`).
+    id, host name. For an adopted namespace, its plain name comes first: ``lab1`` for ``netns:lab1`` (`plain_name`).
     """
     short = short_id(container.id)
     primary = [container.name] if container.kind == "process" else [plain_name(container.name), container.name]
@@ -90,7 +89,7 @@ def dns_names(container: ContainerRecord, settings: EndpointSettings) -> list[st
 
 
 def plain_name(name: str) -> str:
-    """Return the host name of a namespace that hawse did not create, from its container name.
+    """Return the host name of an adopted namespace, from its container name.
 
     Examples: ``netns:lab1`` gives ``lab1``, and ``pid:7`` gives ``pid-7``.
     """

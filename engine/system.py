@@ -32,7 +32,7 @@ from engine.validate.logging import JSON_FILE, LOCAL, OTHER_DRIVERS, default_opt
 
 @raises_engine_errors
 class SystemVerbs:
-    """Implements `engine.api.System`."""
+    """Implements `engine.api.System`, which describes the methods."""
 
     def __init__(self, host: Host, prepare: Callable[[], object]) -> None:
         self.host, self._prepare = host, prepare
@@ -157,9 +157,7 @@ class SystemVerbs:
     def trace(self, source: str, target: str, *, dry: bool = False) -> Json:
         """Find out whether ``source`` can reach ``target``, and if not, the cause; changes nothing.
 
-        The result has the keys ``reachable`` (None if it is unknown), ``hops`` (the places that a packet passes) and
-        ``culprit`` (the cause of the failure, or None). With ``dry``, no probe is sent. Raises PermissionDenied without
-        root rights.
+        Raises PermissionDenied without root rights.
         """
         from engine.diagnosis.trace.run import trace
 
@@ -167,38 +165,23 @@ class SystemVerbs:
         return trace(self.host, source, target, dry=dry).document()
 
     def answer(self, question: str) -> str:
-        """Answer another host's question about this host's side of a traced path; changes nothing.
-
-        The question and the answer are JSON texts. Returns "" if this host does not have the overlay network in the
-        question, or if the question's source is not an endpoint of the other host on this network.
-        """
+        """Answer another host's question about this host's side of a traced path; changes nothing."""
         from engine.diagnosis.trace import answering
 
         with answering.limits():
             return answering.answer(self.host, question)
 
     def events(self, options: EventOptions, client: int = -1) -> EventStream:
-        """Return the events since ``options.since`` (default: now); the stream then waits for new events.
-
-        The stream ends at the time ``options.until``, if it is given, or when a client has closed its connection.
-        ``client`` is the file descriptor of this connection, or -1.
-        """
+        """Return the events since ``options.since`` (default: now); the stream then waits for new events."""
         return EventStream(self.host.store, self._event_watch, options, client)
 
     def boot(self, timeout: float) -> BootReport:
-        """Restore networks, containers and adopted namespaces after a boot of the host; idempotent.
-
-        An adopted namespace is a network namespace that hawse did not create. On a cluster host, waits up to
-        ``timeout`` seconds until the etcd store answers.
-        """
+        """Restore networks, containers and adopted namespaces after a boot of the host; idempotent."""
         self._prepare()
         return recover.boot(self.host, timeout)
 
     def shut_down(self) -> tuple[int, list[str]]:
-        """End the processes of all containers because the host shuts down; return how many ended, and the failures.
-
-        There is one line of text for each failure.
-        """
+        """End the processes of all containers because the host shuts down; return how many ended, and the failures."""
         return shutdown.end_all(self.host)
 
     def _warnings(self) -> list[str] | None:

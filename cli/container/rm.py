@@ -33,7 +33,7 @@ def rm(app: App, containers: tuple[str, ...], force: bool, link: bool, volumes: 
     named = [reference for reference in references if reference]
     outcomes: Iterator[Outcome] = (remove_link(app, reference) for reference in named)
     if named and not link:
-        outcomes = app.engine.containers.remove_each(named, force=force, volumes=volumes)
+        outcomes = app.engine.containers.remove_each(named, force=force)
     each = (next(outcomes) if reference else StatusError(NO_NAME) for reference in references)
     with app.removing(len(named), "containers"):
         report(app, zip(containers, each, strict=True), forgiven=(NotFound,) if force else ())

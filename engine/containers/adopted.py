@@ -36,7 +36,6 @@ from engine import names
 from engine.agent.client import SOCKET as AGENT_SOCKET
 from engine.containers import directory, namespace_files
 from engine.containers.namespace_files import NETNS_DIRECTORY
-from engine.containers.restart_policy import LOST
 from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound, PermissionDenied, reason_of
 from engine.golang import timestamps
 from engine.golang.timestamps import to_seconds
@@ -45,6 +44,7 @@ from engine.model import Adoption, ContainerConfig, ContainerRecord, HostConfig,
 from engine.names import is_container_mode
 from engine.resolv_conf import parse_resolv_conf
 from engine.runtime.adopted_namespace import still_exists
+from engine.runtime.process import LOST
 from engine.runtime.supervisor import SOCKET as SUPERVISOR_SOCKET
 from engine.store import locks
 from engine.store.api import Reader, Taken, Transaction
@@ -154,7 +154,7 @@ def _updated(known: ContainerRecord, namespace: NamespaceReference, requested: A
 
 
 def record(tx: Transaction, container: ContainerRecord) -> None:
-    """Store the record of a namespace that hawse did not create; raises Conflict if a container has the same name."""
+    """Store the record of an adopted namespace; raises Conflict if a container has the same name."""
     try:
         tx.put_container(container)
     except Taken as error:
@@ -163,7 +163,7 @@ def record(tx: Transaction, container: ContainerRecord) -> None:
 
 
 def _settings(namespace: NamespaceReference, requested: Adoption) -> HostConfig:
-    """Return the host configuration for a namespace that hawse did not create.
+    """Return the host configuration for an adopted namespace.
 
     Its DNS settings are those of the user's own resolv.conf for the namespace.
     """
@@ -178,7 +178,7 @@ def _settings(namespace: NamespaceReference, requested: Adoption) -> HostConfig:
 
 
 def _policy(requested: Adoption, *, of_process: bool) -> RestartPolicy:
-    """Return the restart policy for a namespace that hawse did not create.
+    """Return the restart policy for an adopted namespace.
 
     The policy says whether hawse connects the namespace again after a boot. With ``of_process`` (a namespace given as
     ``pid:N``), it is "no". Otherwise it is the user's policy, by default "unless-stopped".
@@ -249,7 +249,7 @@ def _has_own_namespace(record: ContainerRecord) -> bool:
 
 
 def ended_at(record: ContainerRecord) -> float:
-    """Estimate when an adopted namespace (which hawse did not create) ended, in Unix seconds.
+    """Estimate when an adopted namespace ended, in Unix seconds.
 
     The estimate may be too late. It is the last change of the directory that contained the namespace's name, such as
     /run/netns, because the deletion of the name changes the directory. In three cases, it is the present time:
@@ -271,7 +271,7 @@ def ended_at(record: ContainerRecord) -> float:
 def is_waiting(record: ContainerRecord) -> bool:
     """Return whether an adopted namespace lost its networks at a boot and waits to be connected again.
 
-    An adopted namespace is one that hawse did not create. The result is False for all other containers.
+    The result is False for all other containers.
     """
     return (
         record.kind == "adopted"
@@ -282,7 +282,7 @@ def is_waiting(record: ContainerRecord) -> bool:
 
 
 def remove_files(host: Host, container: ContainerRecord) -> None:
-    """Remove hawse's files of a namespace that hawse did not create, and restore the user's own files; idempotent.
+    """Remove hawse's files of an adopted namespace, and restore the user's own files; idempotent.
 
     The caller deletes the record after this call. If the caller is killed before the deletion, the next command still
     finds the record and finishes the removal.
@@ -292,7 +292,7 @@ def remove_files(host: Host, container: ContainerRecord) -> None:
 
 
 def forget_if_unused(host: Host, container_id: str) -> None:
-    """Delete the record and the files of a namespace that hawse did not create, if it is on no network; idempotent.
+    """Delete the record and the files of an adopted namespace, if it is on no network; idempotent.
 
     The caller holds the container lock.
     """

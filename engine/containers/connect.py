@@ -1,7 +1,4 @@
-"""Connect a running or stopped container to a network, and undo an interrupted connection.
-
-An adopted namespace is a network namespace that hawse connects to networks but did not create.
-"""
+"""Connect a running or stopped container to a network, and undo an interrupted connection."""
 
 from __future__ import annotations
 
@@ -105,9 +102,9 @@ def _locked_target(host: Host, network: str, container: str, adoption: Adoption)
 
     ``network`` is the network's name or id, for a hint in the error for an unknown container.
 
-    The lock is the container lock. Exception: ``container`` may be an adopted namespace (one that hawse did not create)
-    without a container record. In this case, the result is a new record, which is not stored, and the lock is that of
-    the namespace (`adopted.held`). The caller takes the container lock with `_Target.take_lock`.
+    The lock is the container lock. Exception: ``container`` may be an adopted namespace without a container record. In
+    this case, the result is a new record, which is not stored, and the lock is that of the namespace (`adopted.held`).
+    The caller takes the container lock with `_Target.take_lock`.
     """
     existing, reference = _existing(host, network, container)
     if existing is not None:
@@ -227,10 +224,10 @@ def _connect_running(
 def _reserve(
     host: Host, target: _Target, record: ContainerRecord, network: NetworkRecord, attachment: NetworkAttachment
 ) -> JoinedEndpoint:
-    """Reserve the container's endpoint on a network, and record an intent (a record of unfinished work) to connect it.
+    """Reserve the container's endpoint on a network, and record an intent to connect it.
 
-    ``record`` is ``target.record`` with the new attachment. For a namespace that hawse did not create, also stores
-    ``target.record``, because the store may have no record yet.
+    ``record`` is ``target.record`` with the new attachment. For an adopted namespace, also stores ``target.record``,
+    because the store may have no record yet.
     """
     with hooks.reserve_endpoints(host, record, [network]) as granted:
         activate.activate(host, network.id)
@@ -348,8 +345,7 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
 def _sync_gateways(host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
     """Connect a container to the gateway bridge or disconnect it, as its networks require; set its default routes.
 
-    The gateway bridge (docker_gwbridge) connects containers on cluster networks to the outside. ``members`` are the
-    container's endpoints before this change. Returns the container's endpoints after it.
+    ``members`` are the container's endpoints before this change. Returns the container's endpoints after it.
     """
     joined, numbers = gateway_bridge.sync_gateway_bridge(host, container, members, names.interface_numbers(container))
     with host.store.write() as tx:

@@ -38,8 +38,8 @@ from engine.validate.container import (
     check_binds,
     check_container_create,
     check_mounts,
-    check_name,
     check_networks,
+    clean_path,
     link_target,
     links_with_host_mode,
     parse_security_options,
@@ -96,7 +96,7 @@ def _new_record(
     driver, options = choose_driver(
         request.host.log_driver, request.host.log_options, host.config.log_driver, host.config.log_opts
     )
-    name = check_name(request)
+    name = names.check_container_name(request.name) if request.name else ""
     if name:
         _check_name_is_free(host, name)
     check_binds(request.host.binds)
@@ -323,7 +323,7 @@ def _normalised(request: ContainerCreate) -> ContainerCreate:
         mode = "bridge"
     config, directory = request.config, request.config.working_dir
     if posixpath.isabs(directory):
-        config = replace(config, working_dir="/" + posixpath.normpath(directory).lstrip("/"))
+        config = replace(config, working_dir=clean_path(directory))
     return replace(request, config=config, host=replace(request.host, network_mode=mode), networks=networks)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from engine.host import Host
 from engine.images.trees import tree_size
 from engine.paths import make_private_directory
+from engine.runtime.spawn import spawn
 
 DISCARDED = ".discarded"
 """The subdirectory of HAWSE_ROOT/containers for the directories of removed containers."""
@@ -41,10 +42,8 @@ def _delete(trees: Sequence[Path]) -> None:
     The separate process inherits no open files. Its environment contains only PATH. If the program rm is not installed,
     the calling process deletes the trees itself.
     """
-    null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
-    environment = {"PATH": os.environ.get("PATH", os.defpath)}
     try:
-        os.posix_spawnp("rm", ["rm", "-rf", "--", *map(str, trees)], environment, file_actions=null, setsid=True)
+        spawn(["rm", "-rf", "--", *map(str, trees)], {"PATH": os.environ.get("PATH", os.defpath)})
     except FileNotFoundError:  # the program rm was not found in PATH
         for tree in trees:
             shutil.rmtree(tree, ignore_errors=True)

@@ -2,9 +2,8 @@
 directory.
 
 The files are bind-mounted into the container. Therefore each file is overwritten and never replaced by a new file. A
-container that joins another container's sandbox uses the files of that other container. An adopted sandbox is a network
-namespace that hawse did not create. It has only a resolv.conf (`engine.containers.namespace_files`), because hawse
-cannot mount files for processes that it did not start.
+container that joins another container's sandbox uses the files of that other container. An adopted namespace has only a
+resolv.conf (`engine.containers.namespace_files`), because hawse cannot mount files for processes that it did not start.
 
 /etc/hosts has localhost lines, --add-host entries, legacy links and the container's own addresses. `hosts_file` renders
 its text. `engine.resolv_conf` renders resolv.conf.
@@ -72,7 +71,7 @@ def paths(host: Host, record: ContainerRecord) -> dict[str, str]:
     The files are usually the container's own. If the container joins the sandbox of another container (the owner),
     there are three cases:
 
-    - The owner is an adopted namespace (which hawse did not create): the files are still the container's own.
+    - The owner is an adopted namespace: the files are still the container's own.
     - The owner is any other container: the files are the owner's. A file that the user bound into the owner
       (-v FILE:/etc/hosts) replaces hawse's file in the mapping.
     - The owner was removed: the mapping has the paths of the owner's former files.
@@ -110,7 +109,7 @@ def write(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]
     """Write /etc/hosts, /etc/resolv.conf and /etc/hostname of a container that is starting.
 
     ``members`` are its endpoints. A container that joins another container's sandbox gets no files, unless that sandbox
-    is an adopted namespace (which hawse did not create).
+    is an adopted namespace.
     """
     if is_container_mode(record.host.network_mode):
         with host.store.read() as reader:
@@ -128,7 +127,7 @@ def add_network(host: Host, record: ContainerRecord, members: Sequence[JoinedEnd
     """Update /etc/hosts and /etc/resolv.conf of a running container that has joined another network.
 
     ``members`` are the container's endpoints; the new one is the last. /etc/resolv.conf is not changed if the user has
-    edited it. For an adopted namespace (which hawse did not create), only hawse's resolv.conf is written.
+    edited it. For an adopted namespace, only hawse's resolv.conf is written.
     """
     if record.kind == "adopted":
         _follow_adopted(host, record, members)
@@ -172,9 +171,8 @@ def remove_network(
     """Remove a container's own addresses from its /etc/hosts after the container has left ``network``.
 
     As in Docker, the lines of all networks are removed, because they all contain the container's host name. After the
-    container has left a predefined network (bridge, host or none), nothing is removed, because containers have no names
-    there. ``members`` are the endpoints that the container keeps. For an adopted namespace (which hawse did not
-    create), only hawse's resolv.conf is written.
+    container has left a predefined network, nothing is removed, because containers have no names there. ``members`` are
+    the endpoints that the container keeps. For an adopted namespace, only hawse's resolv.conf is written.
     """
     if record.kind == "adopted":
         _follow_adopted(host, record, members)
@@ -185,8 +183,8 @@ def remove_network(
 def remove_left_addresses(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
     """Remove the lines of the container's former addresses from its /etc/hosts; idempotent.
 
-    A killed command may have left these lines. ``members`` are the container's endpoints. For an adopted namespace
-    (which hawse did not create), only hawse's resolv.conf is written.
+    A killed command may have left these lines. ``members`` are the container's endpoints. For an adopted namespace,
+    only hawse's resolv.conf is written.
     """
     if record.kind == "adopted":
         _follow_adopted(host, record, members)
@@ -215,7 +213,7 @@ def follow_links(host: Host, record: ContainerRecord) -> None:
 
 
 def remove_link(host: Host, record: ContainerRecord, alias: str) -> None:
-    """Remove the line of a legacy link (``--link``) from a container's /etc/hosts; idempotent.
+    """Remove the line of a legacy link from a container's /etc/hosts; idempotent.
 
     ``alias`` is the name that the link gives to its target.
     """
@@ -346,7 +344,7 @@ def _at_once(path: str, flags: int) -> int:
 
 
 class LinkedHost(Struct, frozen=True):
-    """A legacy link (``--link``) on the default bridge: the address and the names of the link's target container."""
+    """A legacy link on the default bridge: the address and the names of the link's target container."""
 
     address: str
     alias: str
@@ -401,14 +399,14 @@ def with_address(text: str, name: str, address: str) -> str:
     """Return the text of /etc/hosts, with ``address`` as the new address of each line whose first name is ``name``.
 
     A first name such as ``name.domain`` counts as ``name``. Only lines with an address of the same IP version change.
-    Docker changes the file in this way when the target of a legacy link (``--link``) gets a new address.
+    Docker changes the file in this way when the target of a legacy link gets a new address.
     """
     present = r"[^\s:]*:\S*" if ":" in address else r"[^\s:]*"
     return re.sub(rf"(?m)^{present}(?=\t{re.escape(name)}(?:\s|\.))", address, text)
 
 
 def without_link(text: str, alias: str) -> str:
-    """Return the text of /etc/hosts without the line for the legacy link (``--link``) with this alias."""
+    """Return the text of /etc/hosts without the line for the legacy link with this alias."""
     return re.sub(rf"(?m)^\S+\t{re.escape(alias)} .*\n", "", text)
 
 

@@ -109,8 +109,8 @@ def _runner(
     """Return a function that runs the command and returns its exit code, or 0 at once for a detached command.
 
     If the user detaches from the command, another process calls ``ended`` with the exit code after the command's end.
-    In all other cases, ``ended`` is not called. In an adopted namespace (which hawse did not create), the command runs
-    as the calling user. Raises InvalidArgument if the request names a user for such a namespace.
+    In all other cases, ``ended`` is not called. In an adopted namespace, the command runs as the calling user. Raises
+    InvalidArgument if the request names a user for such a namespace.
     """
     if record.kind == "adopted":
         if request.user:
@@ -134,7 +134,7 @@ def _add_events(host: Host, record: ContainerRecord, exec_id: str, *actions: str
 
 
 def _execute_in_namespace(host: Host, record: ContainerRecord, request: ExecCreate, stdio: Stdio) -> int:
-    """Run a command of the host in a network namespace that hawse did not create, and return its exit code.
+    """Run a command of the host in an adopted namespace, and return its exit code.
 
     The command runs in a new mount namespace, in which hawse's resolv.conf for the network namespace is mounted on
     /etc/resolv.conf. For a namespace of `ip netns`, `ip netns exec` mounts the files in /etc/netns/NAME. Returns 0
@@ -209,11 +209,7 @@ def resize(host: Host, reference: str, rows: int, columns: int) -> None:
 
 
 def watch_end(host: Host, reference: str, *, next_run: bool) -> EndWatch:
-    """Return an object with a file descriptor that becomes readable when the container's present run ends.
-
-    If the container has no process, the descriptor is readable immediately. With ``next_run``, a container without a
-    process is watched until the end of its next run.
-    """
+    """Return an object with a file descriptor that becomes readable when the container's present run ends."""
     return host.runtime.watch_end(lookup.resolve_own(host, reference).id, next_run=next_run)
 
 

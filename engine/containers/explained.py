@@ -53,8 +53,7 @@ def serves_names(record: ContainerRecord) -> bool:
 def resolver(record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
     """Record for ``--explain`` the redirection of DNS queries that the agent has just made in a container's namespace.
 
-    ``members`` are the container's endpoints. Predefined networks (bridge, host and none) have no names, and therefore
-    no redirection.
+    ``members`` are the container's endpoints. Predefined networks have no names, and therefore no redirection.
     """
     if recording.recorder is None or all(member.network.predefined for member in members):
         return

@@ -71,9 +71,9 @@ def finalize_ended(host: Host, after: int, own: str) -> bool:
 
     The result is also True if another process has recorded an end since the event with the number ``after``. An end of
     the container with the id ``own`` does not count, because the caller has recorded it. The caller holds no container
-    lock. If another process holds the lock of a container, because it records the end now, this
-    function waits for it up to `ENDING_SECONDS`. A container whose end cannot be recorded is skipped. So is a namespace
-    that hawse did not create: it may exist, although this process does not see it.
+    lock. If another process holds the lock of a container, because it records the end now, this function waits for it
+    up to `ENDING_SECONDS`. A container whose end cannot be recorded is skipped. So is an adopted namespace: it may
+    exist, although this process does not see it.
     """
     with host.store.read() as reader:
         running = [r for r in reader.containers() if r.status == "running" and r.kind == "process"]
@@ -93,7 +93,7 @@ def _record_end(
     ``ended`` is the record that the caller has read, with exit code, end time and new status. ``current`` is the record
     in the store: another command may have renamed or stopped the container meanwhile. ``state`` says how the runtime
     saw the process end. With ``at_shutdown``, the host's shutdown has stopped the process, which is no stop by the
-    user. If the new status is "restarting", an intent (a record of unfinished work) for the restart is recorded too.
+    user. If the new status is "restarting", an intent for the restart is recorded too.
     """
     stopped = ended.stopped_by_user or current.stopped_by_user
     ended = replace(ended, stopped_by_user=stopped, name=current.name)
@@ -111,8 +111,8 @@ def _record_end(
 def close_sandbox(host: Host, record: ContainerRecord) -> None:
     """Remove the symbolic links to the sandbox's network namespace; idempotent.
 
-    For an adopted namespace (which hawse did not create), restore the user's files instead. As in Docker, the
-    container's record keeps the path of the link.
+    For an adopted namespace, restore the user's files instead. As in Docker, the container's record keeps the path of
+    the link.
     """
     if record.kind == "adopted":
         namespace_files.restore(host, record)
@@ -133,7 +133,7 @@ def close_sandbox(host: Host, record: ContainerRecord) -> None:
 def _add_events(tx: Transaction, ended: ContainerRecord, state: ProcessState) -> None:
     """Add the events of the end of a run, in Docker's order; ``state`` says whether the user has stopped the container.
 
-    Adds no events for a namespace that hawse did not create, because no process has ended.
+    Adds no events for an adopted namespace, because no process has ended.
     """
     if ended.kind != "process":
         return

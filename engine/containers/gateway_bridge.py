@@ -41,9 +41,8 @@ OPTIONS = {
 def recorded_bridge(host: Host) -> NetworkRecord:
     """Create the gateway bridge if this host has no record of it, and return its network record.
 
-    The gateway bridge (docker_gwbridge) connects containers on cluster networks to the outside. As in Docker, one of
-    its addresses is reserved for the ingress sandbox. The ingress sandbox is Docker's sandbox for service traffic;
-    hawse has no such sandbox. If no address is free, none is reserved.
+    As in Docker, one of its addresses is reserved for the ingress sandbox. The ingress sandbox is Docker's sandbox for
+    service traffic; hawse has no such sandbox. If no address is free, none is reserved.
     """
     with host.store.read() as reader:
         known = bool(reader.find_networks(GATEWAY_BRIDGE))
@@ -59,7 +58,7 @@ def recorded_bridge(host: Host) -> NetworkRecord:
 
 
 def _put_ingress_endpoint(tx: Transaction, network: NetworkRecord) -> None:
-    """Record an endpoint of the ingress sandbox on ``network``, the gateway bridge (docker_gwbridge).
+    """Record an endpoint of the ingress sandbox on ``network``, the gateway bridge.
 
     The ingress sandbox is Docker's sandbox for service traffic; hawse only reserves an address for it. The address is
     the second host address of the first IPv4 subnet, such as 172.18.0.2. If that address is in use, it is the lowest
@@ -75,7 +74,7 @@ def _put_ingress_endpoint(tx: Transaction, network: NetworkRecord) -> None:
 
 
 def release_ingress_address(host: Host) -> None:
-    """Release the address of the gateway bridge (docker_gwbridge) that is reserved for the ingress sandbox.
+    """Release the address of the gateway bridge that is reserved for the ingress sandbox.
 
     Called when the host leaves its cluster.
     """
@@ -85,7 +84,7 @@ def release_ingress_address(host: Host) -> None:
 
 
 def active_bridge(host: Host) -> NetworkRecord:
-    """Create the gateway bridge (docker_gwbridge) as `recorded_bridge` does, and return its network record.
+    """Create the gateway bridge as `recorded_bridge` does, and return its network record.
 
     Unlike `recorded_bridge`, also creates the gateway bridge in the kernel if a reboot has removed it.
     """
@@ -95,7 +94,7 @@ def active_bridge(host: Host) -> NetworkRecord:
 def reserve(
     tx: Transaction, container: ContainerRecord, network: NetworkRecord, former: EndpointRecord | None = None
 ) -> JoinedEndpoint:
-    """Reserve an endpoint without DNS names on the gateway bridge ``network`` (docker_gwbridge) for a container.
+    """Reserve an endpoint without DNS names on the gateway bridge ``network`` for a container.
 
     ``former`` is the container's endpoint in its last run, or None. The addresses of ``former`` are used again if they
     are free.
@@ -107,8 +106,7 @@ def reserve(
 def _default_route(reader: Reader, container: ContainerRecord) -> str:
     """Return the ``default_route`` setting ("yes", "no" or "") of the container's endpoint on the gateway bridge.
 
-    The gateway bridge (docker_gwbridge) connects containers on cluster networks to the outside. The result depends on
-    the ``default_route`` settings of the container's cluster networks:
+    The result depends on the ``default_route`` settings of the container's cluster networks:
 
     - "yes" if at least one of them is "yes"
     - "no" if all of them are "no"
@@ -122,14 +120,13 @@ def _default_route(reader: Reader, container: ContainerRecord) -> str:
 def sync_gateway_bridge(
     host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint], numbers: Mapping[str, int]
 ) -> tuple[list[JoinedEndpoint], Mapping[str, int]]:
-    """Connect a running container to docker_gwbridge, or disconnect it, as its other networks require.
+    """Connect a running container to the gateway bridge, or disconnect it, as its other networks require.
 
-    docker_gwbridge connects containers on cluster networks to the outside. A container needs it if it is on a cluster
-    network and no other network leads to the outside. An endpoint on docker_gwbridge that a killed command was adding
-    or removing is replaced.
+    A container needs it if it is on a cluster network and no other network leads to the outside. An endpoint on the
+    gateway bridge that a killed command was adding or removing is replaced.
 
-    ``members`` are the container's endpoints. ``numbers`` maps a prefix of interface names to the number of the
-    container's next interface. Example: {"eth": 2} gives eth2. Returns the endpoints and the numbers after the change.
+    ``members`` are the container's endpoints. ``numbers`` has the form of `names.interface_numbers`. Returns the
+    endpoints and the numbers after the change.
     """
     gateway = next((m for m in members if is_gateway(m.network) and _unnamed(container, m)), None)
     joined = [m for m in members if m is not gateway]

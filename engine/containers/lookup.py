@@ -10,7 +10,6 @@ from drivers.linux import host as linux_host
 from drivers.linux import process
 from engine import names
 from engine.containers import adopted, restart_policy
-from engine.containers.restart_policy import LOST
 from engine.errors import Conflict
 from engine.golang import timestamps
 from engine.host import Host
@@ -18,6 +17,7 @@ from engine.model import ContainerRecord, NetworkRecord
 from engine.names import parse_link, shared_container
 from engine.runtime.adopted_namespace import still_exists
 from engine.runtime.api import ProcessState
+from engine.runtime.process import LOST
 from engine.store.api import Reader
 
 
@@ -80,8 +80,8 @@ def resolve(host: Host, reference: str) -> ContainerRecord:
 def resolve_own(host: Host, reference: str) -> ContainerRecord:
     """Return the container with this name, id or unique id prefix, if hawse created the container.
 
-    Accepts the same references and raises the same errors as `find`. Also raises Conflict for a namespace that hawse
-    did not create. For such a namespace, hawse runs no process and keeps no log.
+    Accepts the same references and raises the same errors as `find`. Also raises Conflict for an adopted namespace. For
+    such a namespace, hawse runs no process and keeps no log.
     """
     record = resolve(host, reference)
     if record.kind == "adopted":
@@ -194,8 +194,8 @@ def check_not_restarting(record: ContainerRecord) -> None:
 def is_alive(record: ContainerRecord) -> bool:
     """Return whether a container's process still runs.
 
-    For a namespace that hawse did not create, returns whether the namespace still exists. Returns False for a new
-    process with the same pid, and for a new namespace at the same path.
+    For an adopted namespace, returns whether the namespace still exists. Returns False for a new process with the same
+    pid, and for a new namespace at the same path.
     """
     if record.kind == "adopted":
         return still_exists(record)

@@ -1,7 +1,5 @@
 """Maintain the resolv.conf of adopted namespaces, so that `ip netns exec` and `exec` resolve names there.
 
-Adopted namespaces are namespaces that hawse did not make.
-
 `ip netns exec NAME` mounts the files in /etc/netns/NAME over those in /etc. hawse writes resolv.conf there while the
 namespace NAME is on a network. During this time, the user's own file is in /etc/netns/.hawse/NAME. hawse moves the
 file, because a rename keeps the owner, the mode and a symbolic link. For other namespaces, the file is in the
@@ -36,7 +34,7 @@ FILE_LIMIT_BYTES = 1 << 20
 
 
 def path(host: Host, record: ContainerRecord) -> Path:
-    """Return the path of the file in which hawse writes the resolv.conf of a namespace that hawse did not create.
+    """Return the path of the file in which hawse writes the resolv.conf of an adopted namespace.
 
     For a namespace of `ip netns`, the file is in /etc/netns/NAME. For any other namespace, the file is in the
     container's directory.
@@ -59,7 +57,7 @@ def user_text(sandbox_path: str) -> str:
 
 
 def write(host: Host, record: ContainerRecord, text: str) -> None:
-    """Write the resolv.conf of a namespace that hawse did not create; the user's own file is kept.
+    """Write the resolv.conf of an adopted namespace; the user's own file is kept.
 
     If /etc is read-only, the file is not written. This is not an error, because the network works without names.
     """
@@ -86,7 +84,7 @@ def write(host: Host, record: ContainerRecord, text: str) -> None:
 
 
 def restore(host: Host, record: ContainerRecord) -> None:
-    """Remove hawse's resolv.conf of a namespace that hawse did not create, and restore the user's file; idempotent.
+    """Remove hawse's resolv.conf of an adopted namespace, and restore the user's file; idempotent.
 
     A file that the user has written in place of hawse's file is not removed. Errors are ignored, because the namespace
     must leave its networks in any case. For example, if the user has made hawse's file immutable (chattr +i), the

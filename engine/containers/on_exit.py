@@ -77,8 +77,8 @@ def _restart_later(host: Host, record: ContainerRecord, delay: float) -> None:
     """Let the supervisor start a container again after ``delay`` seconds, the wait before an automatic restart.
 
     If the user stops or starts the container during this wait, the supervisor does not restart it. The supervisor owns
-    the intent (the record of unfinished work) for the restart. Commands finish the intents of owners that were killed.
-    Therefore, if the supervisor is killed, the next command restarts the container.
+    the intent for the restart. Commands finish the intents of owners that were killed. Therefore, if the supervisor is
+    killed, the next command restarts the container.
     """
     owner = host.runtime.restart_later(record.id, delay, *host.callback("__exited", record.id, record.finished_at))
     with host.store.write() as tx:

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from drivers.linux import host as linux_host
 from drivers.port_ranges import range_text
@@ -43,17 +42,13 @@ class StoredCursor(Struct, frozen=True):
     tx: Transaction
 
     def last(self, protocol: str, address: str, ports: range) -> int:
-        """Return the host port that was chosen last from the port range ``ports``, or 0 if none is stored.
-
-        Each combination of protocol (such as "tcp"), host address and range has its own last port.
-        """
+        """Return the host port that was chosen last from the port range ``ports``, or 0 if none is stored."""
         return self._read().get(_key(protocol, address, ports), 0)
 
     def move(self, protocol: str, address: str, ports: range, port: int) -> None:
         """Store ``port`` as the host port that was chosen last from the port range ``ports``.
 
-        Each combination of protocol (such as "tcp"), host address and range has its own last port. The store keeps the
-        last ports of at most `CURSOR_LIMIT` combinations.
+        The store keeps the last ports of at most `CURSOR_LIMIT` combinations of protocol, host address and range.
         """
         cursors = self._read()
         cursors.pop(_key(protocol, address, ports), None)  # move this entry to the end: the oldest are deleted
@@ -158,12 +153,15 @@ def record_ports(tx: Transaction, record: ContainerRecord, endpoint: EndpointRec
             raise allocation.PortConflict(f"Bind for {error.value} failed: port is already allocated") from error
 
 
-def move(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
+def move(
+    host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint], former: Sequence[PortRecord] = ()
+) -> list[JoinedEndpoint]:
     """Move a container's published ports to the endpoint that `holder` returns; return the container's endpoints.
 
     ``members`` are the container's endpoints before the move. The host ports are allocated from the container's
     configuration. A host port that the user did not choose changes. If no endpoint had the ports before, they are
-    published now. If `holder` returns None, they are no longer published.
+    published now, and ``former`` are the ports of an endpoint that was removed. If `holder` returns None, the ports are
+    no longer published.
     """
     target = holder(host, record, members)
     current = next((m for m in members if m.endpoint.ports), None)
@@ -174,20 +172,16 @@ def move(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint])
     moved = None
     with host.store.write() as tx:
         if current is not None:
-            tx.put_endpoint(replace(current.endpoint, ports=()))
+            tx.put_endpoint(current.with_ports(()).endpoint)
         if target is not None:
-            former = current.endpoint.ports if current is not None else ()
-            moved = replace(target.endpoint, ports=tuple(_allocate_again(tx, host, record, target, former)))
-            record_ports(tx, record, moved)
+            former = current.endpoint.ports if current is not None else former
+            moved = target.with_ports(_allocate_again(tx, host, record, target, former))
+            record_ports(tx, record, moved.endpoint)
     if current is not None:
         sandbox.unpublish(host, record, current, current.endpoint.ports)
-    if target is not None and moved is not None:
-        sandbox.publish(host, record, replace(target, endpoint=moved), moved.ports)
-    return [_with_ports(m, moved.ports if moved is not None and m is target else ()) for m in members]
-
-
-def _with_ports(member: JoinedEndpoint, held: Sequence[PortRecord]) -> JoinedEndpoint:
-    return replace(member, endpoint=replace(member.endpoint, ports=tuple(held)))
+    if moved is not None:
+        sandbox.publish(host, record, moved, moved.endpoint.ports)
+    return [moved if moved is not None and m is target else m.with_ports(()) for m in members]
 
 
 def _host_side(host: Host, member: JoinedEndpoint) -> allocation.HostAddressing:
@@ -240,15 +234,9 @@ def reassign_ports(
 
     ``members`` are the endpoints that the container still has. ``former`` are the ports of the removed endpoint. A host
     port that the user did not choose changes. As in Docker, no port is published if another container or another
-    program has one of the host ports by now. Only for the gateway bridge (docker_gwbridge), KernelFailure is raised.
+    program has one of the host ports by now. Only for the gateway bridge, KernelFailure is raised.
 
     The removed endpoint may have had no ports, and its default route may have prevented the publication (`holder`).
     """
-    target = holder(host, record, members)
-    if target is None or target.endpoint.ports or not requested_ports(record):
-        return
     with suppress(PortFailure):
-        with host.store.write() as tx:
-            held = replace(target.endpoint, ports=tuple(_allocate_again(tx, host, record, target, former)))
-            record_ports(tx, record, held)
-        sandbox.publish(host, record, replace(target, endpoint=held), held.ports)
+        move(host, record, members, former)

@@ -33,7 +33,7 @@ def pids_of(host: Host, record: ContainerRecord, processes: dict[int, Process]) 
     - With a pid namespace of its own: the descendants of its first process, and all processes in this pid namespace.
     - With the host's pid namespace: the descendants of its first process, and all processes in the container's own
       control group. The control group is missing if hawse cannot change control groups.
-    - For a network namespace that hawse did not make: all processes in it.
+    - For an adopted namespace: all processes in it.
     """
     if record.kind == "adopted":
         namespace = f"net:[{record.sandbox_inode}]"
@@ -69,9 +69,9 @@ def top(host: Host, reference: str, arguments: str) -> Json:
 def exec_pid(host: Host, reference: str, runner: int) -> int:
     """Return the pid of the command that a hawse process executes in a container, or 0 if there is no such command.
 
-    ``runner`` is the pid of the hawse process. The command is a child of a child of ``runner``. In a namespace that
-    hawse did not create, it is a child of ``runner``. Raises NotFound if there is no such container, and Conflict if it
-    is not running.
+    ``runner`` is the pid of the hawse process. The command is a child of a child of ``runner``. In an adopted
+    namespace, it is a child of ``runner``. Raises NotFound if there is no such container, and Conflict if it is not
+    running.
     """
     adopted = running(host, reference).kind == "adopted"
     parents = {process.pid: process.parent for process in process_table.read().values()}

@@ -66,9 +66,8 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec], *, 
     with marked_repeatable(), host.store.write() as tx:
         if member is not None:
             added = port_assignment.allocate(tx, host, record, member, specs)
-            held = replace(member.endpoint, ports=(*member.endpoint.ports, *added))
-            port_assignment.record_ports(tx, record, held)
-            member = replace(member, endpoint=held)
+            member = member.with_ports((*member.endpoint.ports, *added))
+            port_assignment.record_ports(tx, record, member.endpoint)
             begin_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
         tx.put_container(record)
         for spec in specs:
@@ -119,9 +118,9 @@ def _withdraw(
     ``member`` is the endpoint with these ports. ``specs`` are the port settings of the publication: an event
     "unpublish" is added for each of them. ``connected`` is as in `publish_locked`.
     """
-    kept = tuple(port for port in member.endpoint.ports if port not in added)
+    kept = member.with_ports(port for port in member.endpoint.ports if port not in added)
     with host.store.write() as tx:
-        tx.put_endpoint(replace(member.endpoint, ports=kept))
+        tx.put_endpoint(kept.endpoint)
         tx.put_container(former)
         for spec in specs:
             events.container(tx, former, "unpublish", {"port": exposed_port(spec)})
@@ -198,4 +197,4 @@ def _take_back(
     ``bindings`` are the port settings that remain. Neither the store nor the kernel is changed.
     """
     gone, kept = port_settings.closed(member.endpoint.ports, requested, bindings)
-    return replace(member, endpoint=replace(member.endpoint, ports=tuple(kept))), gone
+    return member.with_ports(kept), gone

@@ -1,7 +1,4 @@
-"""Connect an adopted network namespace to its networks again, after a boot or when its name exists again.
-
-An adopted namespace is a namespace that hawse did not make.
-"""
+"""Connect an adopted network namespace to its networks again, after a boot or when its name exists again."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ from engine.store.locks import locked
 def follow_all(host: Host) -> None:
     """Record the end of each adopted namespace that has ended. Connect each waiting namespace whose name exists again.
 
-    An adopted namespace is one that hawse did not create. A namespace that cannot be connected continues to wait.
+    A namespace that cannot be connected continues to wait.
     """
     with host.store.read() as reader:
         records = reader.containers(adopted=True)
@@ -41,7 +38,7 @@ def follow_all(host: Host) -> None:
 
 
 def rejoin(host: Host, container_id: str) -> None:
-    """Connect a namespace that hawse did not create to all its networks again, and publish its ports; idempotent.
+    """Connect an adopted namespace to all its networks again, and publish its ports; idempotent.
 
     The namespace lost its networks at a boot and waits for its name. It gets its former addresses if they are still
     reserved for it. Raises NotFound if no namespace has the name now, and Forbidden if the name now means a host's own

@@ -181,8 +181,8 @@ def resume_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
 def _finish_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
     """Kill containers, release their endpoints and ports, and delete their records and files; idempotent.
 
-    Also ends the intents (records of unfinished work) of the removals. Returns the errors by container id; the intents
-    of these containers stay. The caller holds the container locks.
+    Also ends the intents of the removals. Returns the errors by container id; the intents of these containers stay. The
+    caller holds the container locks.
     """
     for container_id in ids:
         host.runtime.signal(container_id, signal.SIGKILL)  # kill now: the processes end during the next steps
@@ -208,7 +208,7 @@ def _finish_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
 
 
 def _leave_namespace(host: Host, record: ContainerRecord) -> None:
-    """Disconnect an adopted namespace (which hawse did not create) from all its networks.
+    """Disconnect an adopted namespace from all its networks.
 
     The namespace continues to exist, so hawse's interfaces in it must be deleted.
     """

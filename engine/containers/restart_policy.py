@@ -14,15 +14,8 @@ from engine.golang import timestamps
 from engine.model import ContainerRecord
 from engine.validate.signals import parse_signal
 
-LOST = 255
-"""The exit code of a run that ended together with the host, so that no process observed the end. Docker records the
-same code.
-"""
-FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS, STEADY_AFTER_SECONDS = (
-    0.1,
-    60.0,
-    10.0,
-)  # seconds, as in Docker's restart monitor
+# as in Docker's restart monitor
+FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS, STEADY_AFTER_SECONDS = 0.1, 60.0, 10.0
 
 
 def after_end(record: ContainerRecord, *, restart_requested: bool = False) -> ContainerRecord:

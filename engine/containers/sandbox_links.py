@@ -34,9 +34,9 @@ INIT_NAMESPACE = "/proc/1/ns/net"
 def open_path(run: Path, sandbox_id: str, namespace: str) -> str:
     """Create the symbolic link to the network namespace of a sandbox, and return the path of the link.
 
-    The link is in HAWSE_RUN/netns (``run`` is HAWSE_RUN), and replaces an older link of the same sandbox. ``namespace``
-    is the path /proc/PID/ns/net of a process. The command inspect shows the link's path as SandboxKey. When the process
-    ends, the link stays, but its target is gone.
+    The link is in HAWSE_RUN/netns, and replaces an older link of the same sandbox. ``namespace`` is the path
+    /proc/PID/ns/net of a process. The command inspect shows the link's path as SandboxKey. When the process ends, the
+    link stays, but its target is gone.
     """
     path = Path(path_of(run, sandbox_id))
     make_private_directory(path.parent)
@@ -48,9 +48,8 @@ def open_path(run: Path, sandbox_id: str, namespace: str) -> str:
 def open_host_path(run: Path, namespace: str) -> None:
     """Create the symbolic link to the host's network namespace, which inspect shows as SandboxKey in host mode.
 
-    ``run`` is HAWSE_RUN. ``namespace`` is the path /proc/PID/ns/net of a process in host mode. All containers in host
-    mode share the link. If PID 1 is in the same network namespace, the link leads to /proc/1/ns/net, because PID 1
-    outlives the containers.
+    ``namespace`` is the path /proc/PID/ns/net of a process in host mode. All containers in host mode share the link. If
+    PID 1 is in the same network namespace, the link leads to /proc/1/ns/net, because PID 1 outlives the containers.
     """
     inode = inode_of(namespace)
     if inode_of(path_of(run, HOST_SANDBOX)) != inode:
@@ -67,10 +66,7 @@ def inode_of(namespace: str) -> int:
 
 
 def path_of(run: Path, sandbox_id: str) -> str:
-    """Return the path of the symbolic link to a sandbox's network namespace, which inspect shows as SandboxKey.
-
-    ``run`` is HAWSE_RUN.
-    """
+    """Return the path of the symbolic link to a sandbox's network namespace, which inspect shows as SandboxKey."""
     return str(run / "netns" / short_id(sandbox_id))
 
 

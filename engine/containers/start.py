@@ -1,8 +1,8 @@
 """Start a container: reserve its endpoints, create the namespaces, set up the network, then execute the container's
 command.
 
-One intent (a record of unfinished work) covers the whole start. If a step fails, or hawse is killed, the finished steps
-are undone (`engine.containers.start_failure`). A failed start does not change what the user configured.
+One intent covers the whole start. If a step fails, or hawse is killed, the finished steps are undone
+(`engine.containers.start_failure`). A failed start does not change what the user configured.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _start(host: Host, record: ContainerRecord) -> None:
 
 
 def reserve_networks(host: Host, record: ContainerRecord) -> Reserved:
-    """Reserve the endpoints of a container that starts, and record an intent (unfinished work) for the start.
+    """Reserve the endpoints of a container that starts, and record an intent for the start.
 
     Before this, each network that exists only in the store is created in the kernel.
     """
@@ -120,7 +120,7 @@ def _with_namespace(host: Host, record: ContainerRecord) -> tuple[ContainerRecor
 
     - In host mode, the namespace is "host".
     - In the mode ``container:NAME``, the namespace is the path of the sandbox of NAME. The record gets the host name
-      and domain name of NAME, unless NAME is a namespace that hawse did not create.
+      and domain name of NAME, unless NAME is an adopted namespace.
     - In any other mode, the namespace is "", which means a new namespace.
 
     Raises Conflict if NAME waits for a restart, Forbidden if NAME is not running, and EngineError if a container would
@@ -203,7 +203,7 @@ def _reserve(
     """Record the container's endpoints on all networks, and choose the container's host ports.
 
     ``granted`` has the endpoints for which the cluster has already reserved addresses, by network id. ``bridge`` is the
-    gateway bridge (docker_gwbridge), or None if the container does not need the gateway bridge.
+    gateway bridge, or None if the container does not need the gateway bridge.
     """
     record = _prepared(tx, host, record)
     by_id = {a.network_id: a for a in record.attachments if a.network_id}
@@ -219,7 +219,7 @@ def _reserve(
     for index, member in enumerate(members):
         if member is publisher:
             chosen = port_assignment.allocate(tx, host, record, member, port_assignment.requested_ports(record))
-            members[index] = replace(member, endpoint=replace(member.endpoint, ports=tuple(chosen)))
+            members[index] = member.with_ports(chosen)
         port_assignment.record_ports(tx, record, members[index].endpoint)
     tx.put_container(record)
     return Reserved(record, members)
@@ -334,9 +334,8 @@ def join_all(host: Host, record: ContainerRecord, reserved: Sequence[JoinedEndpo
 def _join(host: Host, record: ContainerRecord, member: JoinedEndpoint, numbers: Mapping[str, int]) -> EndpointRecord:
     """Create one endpoint in the sandbox and return its record, with phase "live".
 
-    ``numbers`` maps a prefix of interface names to the number of the container's next interface. Example: {"eth": 2}
-    gives eth2. If the interface cannot be created, raises KernelFailure with Docker's error text for a failed process
-    start.
+    ``numbers`` has the form of `names.interface_numbers`. If the interface cannot be created, raises KernelFailure with
+    Docker's error text for a failed process start.
     """
     try:
         return replace(sandbox.join(host, record, member, numbers), phase="live")

@@ -13,11 +13,11 @@ from engine.containers import finalize, lookup, restart_policy
 from engine.containers.finalize import finalize_exit
 from engine.containers.remove import end_orphan, is_orphan
 from engine.containers.start import reset_restart_count, start
-from engine.errors import Conflict, EngineError, KernelFailure
+from engine.errors import Conflict, EngineError
 from engine.events import record as events
 from engine.host import Host, end_intent, retried_after_ends
 from engine.model import ContainerRecord
-from engine.runtime.api import RuntimeFailure, StopRequest
+from engine.runtime.api import StopRequest
 from engine.store.api import IntentKind
 from engine.store.locks import locked
 from engine.validate.signals import RTMAX, check_supported, parse_signal
@@ -116,11 +116,8 @@ def _ended(
     # With ``hold``, this command handles the end of the container. Without ``hold``, the supervisor runs a program that
     # handles the end. With --rm, that program is needed, because it also removes the container.
     hold = restart or not record.host.auto_remove
-    try:
-        with host.runtime.stop(record.id, request, hold=hold):
-            yield
-    except RuntimeFailure as error:
-        raise KernelFailure(str(error)) from error
+    with host.runtime.stop(record.id, request, hold=hold):
+        yield
 
 
 def stop_request(
@@ -172,20 +169,12 @@ def kill(host: Host, reference: str, signal: str) -> None:
         _mark_stopped(host, record.id)
     elif record.kind == "process" and restart_policy.ends_with(record, number):
         with error_prefix(f"cannot kill container: {reference}"):
-            _request_stop(host, record, number)
+            host.runtime.request_stop(record.id, StopRequest(number))  # also prevents an automatic restart
     else:
         host.runtime.signal(record.id, number)
     if number == signals.SIGKILL and host.runtime.wait(record.id, DEFAULT_TIMEOUT) is not None:
         with locked(host.run, "container", record.id):
             finalize_exit(host, record.id)
-
-
-def _request_stop(host: Host, record: ContainerRecord, number: int) -> None:
-    """Send the signal ``number`` to the container's process, and prevent an automatic restart after its end."""
-    try:
-        host.runtime.request_stop(record.id, StopRequest(number))
-    except RuntimeFailure as error:
-        raise KernelFailure(str(error)) from error
 
 
 def restart(host: Host, reference: str, timeout: int | None, signal: str) -> None:

@@ -24,7 +24,7 @@ Pair = tuple[ContainerRecord, EndpointRecord, ContainerRecord, EndpointRecord]
 
 
 class Linked(Struct, frozen=True):
-    """A running container that is the target of another container's legacy link (``--link``).
+    """A running container that is the target of another container's legacy link.
 
     ``alias`` is the target's name in the link. ``address`` and ``address6`` are the target's IPv4 and IPv6 addresses on
     the default bridge; ``address6`` is "" without IPv6.
@@ -37,7 +37,7 @@ class Linked(Struct, frozen=True):
 
 
 def linked(host: Host, record: ContainerRecord) -> list[Linked]:
-    """Return the containers that are targets of a container's legacy links (``--link``) on the default bridge.
+    """Return the containers that are targets of a container's legacy links on the default bridge.
 
     Raises an EngineError if a target does not exist, or is not running on the default bridge.
     """
@@ -61,7 +61,7 @@ def linked(host: Host, record: ContainerRecord) -> list[Linked]:
 
 
 def linking(host: Host, record: ContainerRecord) -> Iterator[tuple[ContainerRecord, str, str]]:
-    """Yield (linking container, alias, address) for each legacy link (``--link``) to the container ``record``.
+    """Yield (linking container, alias, address) for each legacy link to the container ``record``.
 
     Only containers on the default bridge are linked in this way. ``alias`` is the name that the link gives to
     ``record``. ``address`` is an address of ``record`` on the default bridge, without a prefix length. A link gives one
@@ -79,7 +79,7 @@ def linking(host: Host, record: ContainerRecord) -> Iterator[tuple[ContainerReco
 
 
 def renamed(reader: Reader, record: ContainerRecord, target: ContainerRecord, name: str) -> ContainerRecord:
-    """Return a copy of ``record`` in which its legacy links (``--link``) to ``target`` have the target's new ``name``.
+    """Return a copy of ``record`` in which its legacy links to ``target`` have the target's new ``name``.
 
     If the container of ``record`` does not link to ``target``, the result is ``record`` itself.
     """
@@ -106,7 +106,7 @@ def link_names(reader: Reader, records: Iterable[ContainerRecord]) -> dict[str, 
 
 
 def open_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> None:
-    """Allow the traffic of all legacy links (``--link``) from and to a container on the default bridge; idempotent.
+    """Allow the traffic of all legacy links from and to a container on the default bridge; idempotent.
 
     ``member`` is the container's endpoint. If it is on another network, nothing is changed.
     """
@@ -123,7 +123,7 @@ def open_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> N
 def close_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> None:
     """Forbid the traffic of all legacy links from and to a container that leaves the default bridge; idempotent.
 
-    `open_links` has allowed this traffic of legacy links (``--link``). ``member`` is the container's endpoint.
+    ``member`` is the container's endpoint.
     """
     with host.store.read() as reader:
         links = _concerning(reader, record, member)
@@ -131,10 +131,9 @@ def close_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> 
 
 
 def end_links(host: Host, before: ContainerRecord, after: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
-    """Forbid the traffic of the legacy links (``--link``) that are in ``before`` but not in ``after``; idempotent.
+    """Forbid the traffic of the legacy links that are in ``before`` but not in ``after``; idempotent.
 
-    `open_links` has allowed this traffic. ``before`` and ``after`` are two records of one container, and ``members``
-    are its endpoints.
+    ``before`` and ``after`` are two records of one container, and ``members`` are its endpoints.
     """
     for member in members:
         with host.store.read() as reader:
@@ -153,20 +152,14 @@ def _close(host: Host, member: JoinedEndpoint, links: Sequence[Pair]) -> None:
 
 
 def pairs(reader: Reader, network: NetworkRecord) -> Iterator[Pair]:
-    """Yield each legacy link (``--link``) between two endpoints of a network. Only the default bridge has such links.
-
-    A link is (linking container, its endpoint, linked container, its endpoint).
-    """
+    """Yield each legacy link between two endpoints of a network. Only the default bridge has such links."""
     for record in reader.containers(with_links=True) if network.predefined else ():
         for endpoint in _on(reader, network, record):
             yield from _outgoing(reader, record, endpoint)
 
 
 def _concerning(reader: Reader, record: ContainerRecord, member: JoinedEndpoint) -> list[Pair]:
-    """Return the legacy links (``--link``) from and to the container's endpoint ``member``.
-
-    A link is (linking container, its endpoint, linked container, its endpoint).
-    """
+    """Return the legacy links from and to the container's endpoint ``member``."""
     outgoing = _outgoing(reader, record, member.endpoint)
     return [*outgoing, *_incoming(reader, member.network, record, member.endpoint)]
 

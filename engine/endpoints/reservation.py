@@ -82,8 +82,7 @@ def _record_left(tx: Transaction, container: ContainerRecord, member: JoinedEndp
 def _add_event(tx: Transaction, container: ContainerRecord, member: JoinedEndpoint, action: str) -> None:
     """Add the event ``action`` ("connect" or "disconnect") of an endpoint to the events that hawse records.
 
-    As in Docker, there is no event if hawse, and not the user, has connected the container to the gateway bridge
-    (docker_gwbridge).
+    As in Docker, there is no event if hawse, and not the user, has connected the container to the gateway bridge.
     """
     if not hooks.is_gateway(member.network) or attachment_of(container, member.network.id).network:
         events.connection(tx, member.network, action, container.id)

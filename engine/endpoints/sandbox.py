@@ -46,8 +46,8 @@ never gets the default route.
 PROTOCOLS = {"process": BOOT, "adopted": OURS}
 """The routing protocol number (rtm_protocol) of the default routes that hawse adds, by ``ContainerRecord.kind``.
 
-In containers the number is ``boot``, as in Docker. In adopted namespaces (namespaces that hawse did not create), other
-programs add routes too. Therefore hawse marks its own routes in adopted namespaces with another number.
+In containers the number is ``boot``, as in Docker. In adopted namespaces, other programs add routes too. Therefore
+hawse marks its own routes in adopted namespaces with another number.
 """
 IFNAME_OPTION = "com.docker.network.endpoint.ifname"
 
@@ -71,6 +71,10 @@ class JoinedEndpoint(Struct, frozen=True, dict=True):
         settings = attachment_of(container, self.network.id).settings
         return DEFAULT_ROUTE.index(self.endpoint.default_route), gateway_priority(self.network, settings.gw_priority)
 
+    def with_ports(self, ports: Iterable[PortRecord]) -> JoinedEndpoint:
+        """Return a copy of the endpoint that has the published ports ``ports``."""
+        return replace(self, endpoint=replace(self.endpoint, ports=tuple(ports)))
+
 
 def joining_order(networks: Iterable[NetworkRecord]) -> list[NetworkRecord]:
     """Return the networks in the order in which a starting container joins them."""
@@ -85,7 +89,7 @@ def sandbox_of(container: ContainerRecord) -> Sandbox:
 def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, numbers: Mapping[str, int]) -> EndpointRecord:
     """Create one endpoint in the sandbox; return its record with the interface name, MAC address and gateways.
 
-    ``numbers`` maps a prefix of interface names to the number of the next interface. Example: {"eth": 2} gives eth2.
+    ``numbers`` has the form of `engine.names.interface_numbers`.
     """
     driver = host.driver(member.network.driver)
     network, endpoint = member.spec, endpoint_spec(member.endpoint, container)

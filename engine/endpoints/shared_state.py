@@ -65,7 +65,7 @@ def _siblings(endpoint: EndpointRecord, of_container: Sequence[EndpointRecord]) 
 
 
 def _links(reader: Reader, driver: str) -> Iterator[tuple[Link, bool]]:
-    """Yield each legacy link (``--link``) between two endpoints, and whether both endpoints are in their sandboxes.
+    """Yield each legacy link between two endpoints, and whether both endpoints are in their sandboxes.
 
     Only networks of the driver ``driver`` are searched. Such links exist only on the default bridge.
     """

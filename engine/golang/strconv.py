@@ -47,12 +47,12 @@ def parse_bool(text: str) -> bool:
     return parsed
 
 
-def parse_int(text: str, bits: int = 64, *, base: int = 0) -> int:
-    """Parse an integer of ``bits`` bits like strconv.ParseInt; raises ValueError with the error text that Go prints.
+def parse_int(text: str, *, base: int = 0) -> int:
+    """Parse an integer of 64 bits like strconv.ParseInt; raises ValueError with the error text that Go prints.
 
     ``base`` is 0 or 10. With base 0, the prefixes 0x, 0b, 0o and 0 (octal) are accepted.
     """
-    return _integer("ParseInt", text, base, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+    return _integer("ParseInt", text, base, -(1 << 63), (1 << 63) - 1)
 
 
 def parse_uint(text: str, bits: int = 64, *, base: int = 0) -> int:

@@ -99,12 +99,8 @@ class Bounded(io.RawIOBase):
         self.size += len(data)
         if self.size > self._limit:
             raise InvalidArgument(self._too_large)
-        self._take(data)
         buffer[: len(data)] = data
         return len(data)
-
-    def _take(self, data: bytes) -> None:
-        """Receive the data that was read from the source. Subclasses override this method to use the data."""
 
 
 class Measured(Bounded):
@@ -118,8 +114,11 @@ class Measured(Bounded):
         """Return the hexadecimal digest of all data read."""
         return self._hash.hexdigest()
 
-    def _take(self, data: bytes) -> None:
-        self._hash.update(data)
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        """Read as `Bounded` does, and hash the data."""
+        size = super().readinto(buffer)
+        self._hash.update(buffer[:size])
+        return size
 
 
 class _Rejoined(io.RawIOBase):

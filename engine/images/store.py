@@ -46,7 +46,7 @@ PULL = "pull"
 
 @raises_engine_errors
 class ImageStore:
-    """Implements `engine.api.Images`.
+    """Implements `engine.api.Images`, which describes the methods.
 
     The constructor's ``limits`` apply to every import. Without ``limits``, the environment variables and the free space
     set the limits. ``check`` is called before files without a record are deleted. It raises an error if the store is
@@ -60,20 +60,14 @@ class ImageStore:
         self.places = (self._directory,)
 
     def import_archive(self, source: BinaryIO, reference: str) -> str:
-        """Import the images of a tar archive; return the first image's id.
+        """Import an image from a tar archive; return the image id.
 
-        The archive is the output of ``docker save``, an OCI layout or a plain root file system, and may be compressed.
-        If ``reference`` is not empty, only the first image is imported, with ``reference`` as its name. All images of
-        an archive are verified before the first image is stored. Raises `InvalidArgument`.
+        All images of an archive are verified before the first image is stored. Raises `InvalidArgument`.
         """
         return self._import(source, new_name(reference) if reference else "")[0].id
 
     def load(self, source: BinaryIO) -> Sequence[ImageRecord]:
-        """Import all images of an archive, as `import_archive` does.
-
-        Returns a record of each image, with only the names that the archive gives it. As in Docker, raises
-        InvalidArgument for an archive without a manifest: a plain root file system, or an empty file.
-        """
+        """Import all images of an archive, as `import_archive` does; return a record of each image."""
         return self._import(source, "", plain=False)
 
     def _import(self, source: BinaryIO, name: str, *, plain: bool = True) -> Sequence[ImageRecord]:
@@ -98,8 +92,8 @@ class ImageStore:
     def save(self, references: Sequence[str], target: BinaryIO) -> None:
         """Write images to ``target`` as an archive for `load`.
 
-        A name without a tag means all tags of the repository. An image given by its id is written without names. Raises
-        NotFound if an image is missing, and `InvalidArgument` for an invalid name. In both cases, nothing is written.
+        An image given by its id is written without names. Raises NotFound if an image is missing, and `InvalidArgument`
+        for an invalid name.
         """
         from engine.images.save import SavedImage, tags_of_repository, write_archive
 
@@ -128,9 +122,7 @@ class ImageStore:
     def pull(self, reference: str, platform: str = "", auth: Mapping[str, Any] | None = None) -> Iterator[Json]:
         """Download an image from a registry and store it; yield the messages of Docker's POST /images/create.
 
-        ``platform`` is ``[os/]architecture[/variant]``, or "" for this host's. ``auth`` is the content of a docker
-        ``config.json``. The limits of an import apply. The download begins after the first message. Raises
-        `EngineError`.
+        The limits of an import apply. The download begins after the first message. Raises `EngineError`.
         """
         name, requested = parse_reference(reference), parse_platform(platform)
         with self._incoming() as work:
@@ -199,10 +191,10 @@ class ImageStore:
             events.image(transaction, record.id, "tag", new, record)
 
     def prune(self, filters: Filters) -> tuple[Documents, int]:
-        """Remove unused images; return an entry for each removed name or image, and the removed images' size in bytes.
+        """Remove unused images; return the removed objects, and the size of the removed images in bytes.
 
         By default, only images without a tag are removed. With the filter ``dangling=false``, all unused images are
-        removed. The entries have the form of those of `remove`. Raises `InvalidArgument` for an invalid filter.
+        removed. Raises `InvalidArgument` for an invalid filter.
         """
         check_image_prune(filters)
         with self._store.read() as reader:
@@ -220,10 +212,7 @@ class ImageStore:
         return removed, size
 
     def remove(self, reference: str, *, force: bool = False) -> Documents:
-        """Remove an image or one of its names; return an entry for each removed name or image, in Docker's order.
-
-        An entry is ``{"Untagged": name}`` or ``{"Deleted": id}``. Raises NotFound, and Conflict if the image is in use.
-        """
+        """Remove an image or one of its names; raises NotFound, and Conflict if the image is in use."""
         with self._store.write() as transaction:
             record, name = find(transaction.images(), reference)
             if record is None:

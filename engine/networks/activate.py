@@ -34,7 +34,7 @@ The number is small because the kernel's list of links is locked during the dele
 
 
 def destroy(host: Host, network_id: str) -> None:
-    """Remove a network's kernel objects, its record and its intents (records of unfinished work); idempotent.
+    """Remove a network's kernel objects, its record and its intents; idempotent.
 
     Also removes a network that was created only in part. Raises EngineError if the driver fails; the record then
     remains.
@@ -74,8 +74,8 @@ def destroy_all(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
 def _retire(host: Host, type_name: str, records: Sequence[NetworkRecord]) -> bool:
     """Disable the networks ``records`` of one driver; return False if the driver ``type_name`` cannot do this.
 
-    `finish_retired` deletes the remaining kernel objects later. For each network that has such objects, an intent (a
-    record of unfinished work) is begun. The caller deletes the networks' records.
+    `finish_retired` deletes the remaining kernel objects later. For each network that has such objects, an intent is
+    begun. The caller deletes the networks' records.
     """
     try:
         driver = host.driver(type_name)

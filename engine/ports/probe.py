@@ -2,7 +2,7 @@
 
 The test binds the socket in the same way as Docker's port proxy would, and closes the socket immediately. The test runs
 in the network namespace of the calling process and changes nothing in that namespace. In a long range, only the ports
-listed in /proc/net are tested. Ports that only the agent (hawse's background process) has bound count as free.
+listed in /proc/net are tested. Ports that only the agent has bound count as free.
 """
 
 from __future__ import annotations

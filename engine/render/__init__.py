@@ -7,6 +7,10 @@ labels, are sorted by key, because Go prints maps in this order.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+Json = dict[str, Any]
+"""A document, or a part of it."""
 
 
 def copied_list(values: Sequence[str] | None) -> list[str] | None:

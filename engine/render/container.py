@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from msgspec import Struct
 
@@ -12,14 +11,13 @@ from engine.golang.timestamps import to_seconds
 from engine.model import ContainerConfig, ContainerRecord, EndpointRecord, NetworkRecord
 from engine.names import is_container_mode
 from engine.ports.allocation import expand_exposed
-from engine.render import copied_list
+from engine.render import Json, copied_list
 from engine.render.endpoint import address_document, networks_document
 from engine.render.host_config import host_config_document
 from engine.render.mounts import mounts_document
 from engine.render.ports import listed_ports_document, ports_document
 from engine.render.state import state_document, status_text
 
-Json = dict[str, Any]
 NO_SIZES: Mapping[str, int] = {}
 """The default of the parameter ``sizes``: an empty mapping.
 

@@ -7,9 +7,7 @@ from typing import Any
 
 from engine.model import ContainerRecord, EndpointIPAM, EndpointRecord, NetworkAttachment
 from engine.names import dns_names, is_container_mode, is_user_defined
-from engine.render import copied_list
-
-Json = dict[str, Any]
+from engine.render import Json, copied_list
 
 
 def networks_document(record: ContainerRecord, endpoints: Sequence[EndpointRecord]) -> dict[str, Json]:

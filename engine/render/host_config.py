@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from engine.model import ContainerRecord
 from engine.names import is_user_defined, parse_link
-from engine.render import copied_list
+from engine.render import Json, copied_list
 from engine.render.ports import bindings_document
 from engine.runtime.rootfs import MASKED_PATHS, READ_ONLY_PATHS
 from engine.validate.logging import JSON_FILE
-
-Json = dict[str, Any]
 
 NULLABLE = (
     "PortBindings",
@@ -138,7 +135,7 @@ def _resources(record: ContainerRecord) -> Json:
 
 
 def _links(record: ContainerRecord) -> list[str] | None:
-    """Return the container's legacy links (``--link``), or None on a user-defined network or without links.
+    """Return the container's legacy links, or None on a user-defined network or without links.
 
     Links on a user-defined network are part of the endpoint settings instead.
     """

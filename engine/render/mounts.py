@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from engine.model import HostConfig, Mount
+from engine.render import Json
 from engine.validate.container import PROPAGATIONS, clean_path
-
-Json = dict[str, Any]
 
 
 def mounts_document(host: HostConfig) -> list[Json]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from engine.model import EndpointRecord, NetworkRecord, PoolRecord
-
-Json = dict[str, Any]
+from engine.render import Json
 
 
 def network_document(record: NetworkRecord, endpoints: Sequence[tuple[EndpointRecord, str]] = ()) -> Json:

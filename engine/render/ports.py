@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from drivers.registry import facts
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord, PortSpec
 from engine.ports.allocation import expand_exposed
+from engine.render import Json
 
-Json = dict[str, Any]
 PortMap = dict[str, list[dict[str, str]] | None]
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from engine.golang.timestamps import NEVER, to_seconds
 from engine.golang.units import human_duration
 from engine.model import ContainerRecord
-
-Json = dict[str, Any]
+from engine.render import Json
 
 ALIVE = frozenset({"running", "restarting", "paused"})
 

@@ -1,4 +1,4 @@
-"""Check whether a network namespace that hawse did not create still exists.
+"""Check whether an adopted namespace (`engine.model.ContainerRecord`) still exists.
 
 Both functions return False if the answer is unknown. For example, the namespace may be mounted in another mount
 namespace, where this process cannot see it.
@@ -14,7 +14,7 @@ from engine.model import ContainerRecord
 
 
 def still_exists(record: ContainerRecord) -> bool:
-    """Return whether a container's adopted network namespace (one that hawse did not create) still exists.
+    """Return whether an adopted namespace still exists.
 
     The path in ``record`` must still refer to this namespace. If ``record`` also names a process, this process must
     still run. Returns False if the path cannot be read.
@@ -29,7 +29,7 @@ def still_exists(record: ContainerRecord) -> bool:
 
 
 def has_certainly_ended(record: ContainerRecord) -> bool:
-    """Return whether a container's adopted network namespace (one that hawse did not create) has certainly ended.
+    """Return whether an adopted namespace has certainly ended.
 
     - If ``record`` names a process: True after the end of this process.
     - Otherwise: True if the path in ``record`` is missing or refers to another namespace.

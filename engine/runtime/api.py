@@ -77,7 +77,7 @@ class ProcessSpec(Struct, frozen=True):
     system_paths: bool = False
     init_path: str = ""
     log_path: str = ""
-    log_max_size: int = 0  # maximum bytes of one log file, 0 for no limit
+    log_max_size: int = 0
     log_max_files: int = 1
     log_compress: bool = False
     sandbox: str = ""
@@ -89,7 +89,7 @@ class CreatedProcess(Struct, frozen=True):
     """A process that `Runtime.create` or `Runtime.prepared` returns; it is in the container's network namespace.
 
     - `Runtime.prepared` returns the process that will execute the container's command.
-    - For hostfs (a container on the host's own files), `Runtime.create` returns this process too.
+    - For hostfs, `Runtime.create` returns this process too.
     - For a container of an image or a directory, `Runtime.create` returns the process that creates the container. This
       process is in no other namespace of the container.
 

@@ -34,11 +34,7 @@ class SupervisedStreams:
         return bool(self._unsent)
 
     def receive(self) -> Sequence[tuple[str, bytes]]:
-        """Return the output that has arrived, with its stream ("stdout" or "stderr"); blocks until output arrives.
-
-        After the end of the container's process or of its supervisor, the result is empty, and ``is_open`` becomes
-        False.
-        """
+        """Return the output that has arrived, with its stream ("stdout" or "stderr"); blocks until output arrives."""
         try:
             data = self._connection.recv(_CHUNK)
         except ConnectionError:
@@ -53,10 +49,7 @@ class SupervisedStreams:
         return output
 
     def send_input(self, data: bytes) -> bool:
-        """Send ``data`` to the container's standard input; return False if the connection has ended.
-
-        With b"", the container's standard input is closed if the container has the option stdin_once and no terminal.
-        """
+        """Send ``data`` to the container's standard input; return False if the connection has ended."""
         return self._send(protocol.frame(protocol.STDIN, data))
 
     def resize(self, rows: int, columns: int) -> None:
@@ -109,14 +102,7 @@ class SupervisedEnd:
 
 
 class SupervisedAttachment:
-    """Implements `engine.runtime.api.Attachment`.
-
-    ``exit_code`` is the container's exit code if the container ended during `run`. ``detached`` is True if the user
-    typed the detach keys. `run` calls ``tell`` with the name and the attributes of an event:
-
-    - "resize" with "height" and "width" in characters, when the size of the user's terminal changes
-    - "detach" without attributes, when the user detaches
-    """
+    """Implements `engine.runtime.api.Attachment`, which describes the methods and attributes."""
 
     tell: Callable[[str, Mapping[str, str]], None] = staticmethod(lambda *_: None)
 

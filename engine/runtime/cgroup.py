@@ -6,7 +6,7 @@ resident process moves to ``/hawse/shared``, which is outside the groups of syst
 ``/hawse`` itself has no processes, so that its subgroups can have controllers (cgroups(7)).
 
 A container with ``--pid host`` has its own group, so that the kernel can kill all its processes at once, even while
-they fork. This module has few imports, because the supervisor uses it and must use little memory.
+they fork. The functions get the path of the container's directory in HAWSE_RUN.
 """
 
 from __future__ import annotations
@@ -63,9 +63,8 @@ def _move(kind: str, name: str) -> None:
 def enter(container: str, first: int = 0) -> None:
     """Move a process to a container's own control group, with all children that it forks later.
 
-    - ``container``: the path of the container's directory in HAWSE_RUN
-    - ``first``: the pid of the container's first process, to create the group and move this process; or 0, to move the
-      calling process to the existing group
+    ``first`` is the pid of the container's first process, to create the group and move this process. With 0, the
+    calling process is moved to the existing group.
 
     Does nothing if the calling process is not allowed to change control groups.
     """
@@ -78,8 +77,7 @@ def enter(container: str, first: int = 0) -> None:
 def members(container: str) -> set[int]:
     """Return the pids of the processes in a container's own control group and its subgroups; empty without the group.
 
-    ``container`` is the path of the container's directory in HAWSE_RUN. Processes outside the caller's pid namespace
-    have the pid 0.
+    Processes outside the caller's pid namespace have the pid 0.
     """
     pids = set[int]()
     with contextlib.suppress(OSError), _hierarchy("cgroup2", {}) as root:
@@ -92,10 +90,7 @@ def members(container: str) -> set[int]:
 
 
 def kill(container: str) -> None:
-    """Kill all processes in a container's own control group; does nothing without the group, or before Linux 5.14.
-
-    ``container`` is the path of the container's directory in HAWSE_RUN.
-    """
+    """Kill all processes in a container's own control group; does nothing without the group, or before Linux 5.14."""
     with contextlib.suppress(OSError), _hierarchy("cgroup2", {}) as root:
         _write(root, f"{_own_group(container)}/cgroup.kill", "1")
 
@@ -103,8 +98,7 @@ def kill(container: str) -> None:
 def remove(container: str) -> None:
     """Remove a container's own control group with its subgroups.
 
-    ``container`` is the path of the container's directory in HAWSE_RUN. Blocks up to `REMOVAL_SECONDS` until
-    the processes in these groups have ended.
+    Blocks up to `REMOVAL_SECONDS` until the processes in these groups have ended.
     """
     deadline = time.monotonic() + REMOVAL_SECONDS
     with contextlib.suppress(OSError), _hierarchy("cgroup2", {}) as root:
@@ -113,7 +107,7 @@ def remove(container: str) -> None:
 
 
 def _own_group(container: str) -> str:
-    """Return the name of a container's own control group; ``container`` is the path of the container's directory.
+    """Return the name of a container's own control group.
 
     Containers below different HAWSE_RUN directories may have equal ids. Therefore the name depends on the whole path of
     the directory.

@@ -1,7 +1,4 @@
-"""The supervisor's end of a connection from a client.
-
-This module has few imports, because the supervisor must use little memory.
-"""
+"""The supervisor's end of a connection from a client."""
 
 from __future__ import annotations
 
@@ -20,15 +17,19 @@ _FULL = 1 << 20
 
 
 class Connection:
-    """A connection from a client to the supervisor; sends and receives frames (`protocol`) without blocking."""
+    """A connection from a client to the supervisor; sends and receives frames (`protocol`) without blocking.
 
-    def __init__(self, loop: Loop, connection: socket.socket) -> None:
+    When the connection closes, ``closed`` is called, and then `on_close`, which depends on the client's request.
+    """
+
+    def __init__(self, loop: Loop, connection: socket.socket, closed: Callable[[Connection], None]) -> None:
         self.on_frame: Callable[[Connection, int, bytes], None] = lambda *_: None
-        self.on_close: Callable[[Connection], None] = lambda _: None
+        self.on_close: Callable[[], None] = lambda: None
         self.on_drain: Callable[[], None] = lambda: None
         self.fds: list[int] = []
         self._loop, self._socket, self._decoder = loop, connection, protocol.Decoder()
         self._outgoing, self._closing, self._paused, self._closed = bytearray(), False, False, False
+        self._tell_closed = closed
         connection.setblocking(False)
         self._watch()
 
@@ -71,7 +72,8 @@ class Connection:
         self._loop.close_socket(self._socket)
         for fd in self.fds:
             os.close(fd)
-        self.on_close(self)
+        self._tell_closed(self)
+        self.on_close()
 
     def _watch(self) -> None:
         if not self._closed:

@@ -30,13 +30,13 @@ from engine.runtime.streams import Streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Set
+    from collections.abc import Callable, Set
     from typing import Any
+
+    from engine.runtime.directory import Spec
 
 _kernel_log = KernelLog()
 
-LOST = 255
-"""The exit code that is recorded for a container if its real exit code is unknown."""
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.5, 30.0
 """Seconds from an error, such as a full disk, to the next attempt to write a file: after the first error, and at most.
 """
@@ -50,7 +50,7 @@ class Container:
         loop: Loop,
         children: Children,
         directory: ContainerDirectory,
-        spec: Mapping[str, Any],
+        spec: Spec,
         on_end: Callable[[Container], None],
         jobs: Jobs,
     ) -> None:
@@ -76,9 +76,9 @@ class Container:
     def create(self, connection: Connection, mounts: int, network: int, own_pid_namespace: int) -> None:
         """Fork the process that creates the container; ``connection`` gets a reply when the network namespace exists.
 
-        For hostfs (a container on the host's own files), the forked process becomes the container's first process. For
-        other containers, it runs crun. ``mounts`` and ``network`` are file descriptors of the client's mount and
-        network namespaces. ``own_pid_namespace`` is a file descriptor of the supervisor's pid namespace.
+        For hostfs, the forked process becomes the container's first process. For other containers, it runs crun.
+        ``mounts`` and ``network`` are file descriptors of the client's mount and network namespaces.
+        ``own_pid_namespace`` is a file descriptor of the supervisor's pid namespace.
         """
         self._asked = connection
         self.streams.open_fifos()
@@ -138,7 +138,7 @@ class Container:
         if self.stage != "running" or not is_running(self.pid, self.pid_start):
             return
         if not exists:
-            self.directory.create(dict(self.spec))
+            self.directory.create(self.spec)
             self._note_process(self.pid, self.pid_start)
             self.directory.write("started", {"at": self.started_at})
         if not is_linked:
@@ -151,7 +151,7 @@ class Container:
 
         - If no process is recorded, or its end is recorded: returns False.
         - If the process never executed the command: kills the process if it still runs, and returns False.
-        - If the process has ended, but its end is not recorded: records the exit code `LOST`, and returns True.
+        - If the process has ended, but its end is not recorded: records the exit code `process.LOST`, and returns True.
         - If the process runs: returns True.
 
         Raises OSError. Raises ValueError, KeyError or TypeError if a file of the container is damaged.
@@ -172,7 +172,7 @@ class Container:
         self.stop_order.resume()
         self.streams.open_fifos(adopted=self.pid)
         if pidfd is None:
-            self._ended(LOST)
+            self._ended(process.LOST)
             return True
         self._note_start((self.directory.read("started") or {"at": time.time()})["at"])
         self._pidfd = pidfd
@@ -314,14 +314,14 @@ class Container:
         """Return the wait status of a process that an earlier supervisor started.
 
         Blocks up to 2 s until the new parent of the process has reaped the process. If the status is still unknown
-        then, returns a status with the exit code `LOST`.
+        then, returns a status with the exit code `process.LOST`.
         """
         for _ in range(200):
             status_of_orphan = process.foreign_exit_status(self.pid, self._pidfd)
             if status_of_orphan is not None:
                 return status_of_orphan
             time.sleep(0.01)
-        return LOST << 8
+        return process.LOST << 8
 
     def _ended(self, code: int) -> None:
         was_running, self.stage, self.exit_code, self.ended_at = self.stage == "running", "ended", code, time.time()
@@ -397,7 +397,7 @@ class Container:
             return
 
 
-def _fork(spec: Mapping[str, Any], inherited: init.ChildSetup, own_pid_namespace: int) -> int:
+def _fork(spec: Spec, inherited: init.ChildSetup, own_pid_namespace: int) -> int:
     """Fork a child that becomes the container's first process, and return its pid.
 
     Without ``--pid host``, the child is in a new pid namespace. Later forks of the supervisor stay in the supervisor's

@@ -87,41 +87,41 @@ KILL_SECONDS = 5.0
 _STATE = ("status", "config.json", "seccomp.bpf")
 
 
-def create_arguments(run: str, container_id: str, *, bundle: str, log: str, pid_file: str, console: str) -> list[str]:
+def create_arguments(directory: ContainerDirectory, log: int, console: str) -> list[str]:
     """Return the crun command line that creates a container; its first process then waits for ``crun start``.
 
-    - ``run``: the directory HAWSE_RUN
-    - ``bundle``: the directory with crun's input
-    - ``log`` and ``pid_file``: files that crun writes
-    - ``console``: the socket that gets the terminal from crun, or "" without a terminal
+    ``log`` is a file descriptor of the file for crun's errors. ``console`` is the path of the socket that gets the
+    terminal from crun, or "" without a terminal.
     """
-    terminal = ["--console-socket", console] if console else []
-    return [*_begin(run, log), "create", "--bundle", bundle, "--pid-file", pid_file, *terminal, container_id]
+    files = ["--bundle", directory.path, "--pid-file", directory.file("pid")]
+    return [*_begin(directory, log), "create", *files, *_terminal(console), directory.id]
 
 
-def start_arguments(run: str, container_id: str) -> list[str]:
-    """Return the crun command line that lets a created container execute its command; ``run`` is HAWSE_RUN."""
-    return [PROGRAM, "--root", crun_root(run), "start", container_id]
+def start_arguments(directory: ContainerDirectory) -> list[str]:
+    """Return the crun command line that lets a created container execute its command."""
+    return [PROGRAM, "--root", crun_root(directory.run), "start", directory.id]
 
 
-def exec_arguments(run: str, container_id: str, *, process: str, log: str, console: str, detach: bool) -> list[str]:
+def exec_arguments(directory: ContainerDirectory, process: int, log: int, console: str, *, detach: bool) -> list[str]:
     """Return the crun command line that executes another process in a container.
 
-    - ``run``: the directory HAWSE_RUN
-    - ``process``: the file that describes the process to execute
-    - ``log``: the file for crun's own errors
-    - ``console``: the socket that gets the terminal from crun, or "" without a terminal
-    - ``detach``: crun does not wait for the end of the process
+    ``process`` is a file descriptor of the process's description. With ``detach``, crun does not wait for the process.
+    ``log`` and ``console`` are as for `create_arguments`.
     """
-    terminal = ["--console-socket", console] if console else []
     leave = ["--detach"] if detach else []
-    return [*_begin(run, log), "exec", "--process", process, *terminal, *leave, container_id]
+    order = ["--process", f"/proc/self/fd/{process}"]
+    return [*_begin(directory, log), "exec", *order, *_terminal(console), *leave, directory.id]
 
 
-def _begin(run: str, log: str) -> list[str]:
+def _begin(directory: ContainerDirectory, log: int) -> list[str]:
     # Disable control groups, because hawse's containers have no resource limits. As a result, no control group remains
     # when a container ends.
-    return [PROGRAM, "--root", crun_root(run), "--cgroup-manager=disabled", "--log-format=json", f"--log={log}"]
+    root, errors = crun_root(directory.run), f"--log=/proc/self/fd/{log}"
+    return [PROGRAM, "--root", root, "--cgroup-manager=disabled", "--log-format=json", errors]
+
+
+def _terminal(console: str) -> list[str]:
+    return ["--console-socket", console] if console else []
 
 
 def keep_state(directory: ContainerDirectory) -> dict[str, int]:

@@ -7,8 +7,7 @@
 - ``rootfs`` and ``dev`` are mount points.
 - ``config.json`` is crun's input. crun writes ``pid``, and uses the socket ``console``.
 
-Every JSON file is written atomically. This module has few imports, because the supervisor uses it and must use little
-memory.
+Every JSON file is written atomically.
 """
 
 from __future__ import annotations
@@ -20,7 +19,11 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
+
+    Spec = Mapping[str, Any]
+    """A container's description as JSON values: the fields of `engine.runtime.api.ProcessSpec`, by name."""
 
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
 _WRITERS = 100  # maximum attempts to remove a directory; an attempt fails if another process creates a file in it
@@ -37,7 +40,7 @@ _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345
 
 
 def crun_root(run: str) -> str:
-    """Return crun's own directory, with the state of all containers; ``run`` is the directory HAWSE_RUN."""
+    """Return crun's own directory, with the state of all containers."""
     return os.path.join(run, "crun")
 
 
@@ -63,7 +66,7 @@ class DocumentDirectory:
         """Return the path of the file ``name`` in the directory."""
         return os.path.join(self.path, name)
 
-    def write(self, name: str, document: dict[str, Any]) -> None:
+    def write(self, name: str, document: Mapping[str, Any]) -> None:
         """Write a document to the file ``name`` atomically; does nothing if the directory has been removed.
 
         Raises OSError if the disk is full; an older file is then kept.
@@ -118,11 +121,8 @@ class ContainerDirectory(DocumentDirectory):
         """Return whether the container's directory exists."""
         return os.path.isdir(self.path)
 
-    def create(self, spec: dict[str, Any]) -> None:
-        """Create the container's directory and write ``spec`` to it; files of an earlier process are removed.
-
-        ``spec`` is the container's description (`engine.runtime.api.ProcessSpec`) as JSON values.
-        """
+    def create(self, spec: Spec) -> None:
+        """Create the container's directory and write ``spec`` to it; files of an earlier process are removed."""
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
         os.makedirs(self.path, mode=0o700, exist_ok=True)
         for name in _MOUNT_POINTS if spec.get("rootfs", "/") != "/" else ():
@@ -132,7 +132,7 @@ class ContainerDirectory(DocumentDirectory):
         self._forget_end()
         self.write("spec", spec)
 
-    def write(self, name: str, document: dict[str, Any]) -> None:
+    def write(self, name: str, document: Mapping[str, Any]) -> None:
         """Write a document to the file ``name`` as `DocumentDirectory.write` does.
 
         For the name ``exit``, also creates an empty file in the directory `ENDED`. Commands list this directory to find

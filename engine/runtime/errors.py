@@ -1,7 +1,6 @@
 """Describe why a process could not be created or executed, with the texts of runc, which Docker shows.
 
-This module has few imports, because the supervisor uses it and must use little memory. Callers of the runtime get
-`engine.runtime.api.RuntimeFailure` instead.
+Callers of the runtime get `engine.runtime.api.RuntimeFailure` instead of `SetupFailed`.
 """
 
 from __future__ import annotations

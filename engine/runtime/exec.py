@@ -1,4 +1,4 @@
-"""Execute another command in a hostfs container (a container on the host's own files), without the supervisor.
+"""Execute another command in a hostfs container, without the supervisor.
 
 The calling process forks twice. The first child enters the container's namespaces and exits with the command's exit
 code. The second child is created in the container's pid namespace and becomes the command. Both children have their own
@@ -14,9 +14,9 @@ import json
 import os
 import socket
 import termios
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NoReturn
 
 from engine.model import ExecCreate
 from engine.runtime import cgroup, keeper, process, protocol, root_paths, syscalls
@@ -24,11 +24,14 @@ from engine.runtime.api import LEFT, RuntimeFailure, Stdio
 from engine.runtime.command import environment, execute, find_executable
 from engine.runtime.credentials import Identity, assume, capability_mask, find_identity
 from engine.runtime.directory import ContainerDirectory
-from engine.runtime.errors import BAD_CWD, EXEC, OTHER, SetupFailed, describe
+from engine.runtime.errors import BAD_CWD, EXEC, SetupFailed
 from engine.runtime.init import FAILED, TERMINAL, close_all_but, enter_working_directory, report
 from engine.runtime.relay import relay
 from engine.runtime.rootfs import own_null
-from engine.runtime.stdio_proxy import StdioProxy
+from engine.runtime.stdio_proxy import open_streams
+
+if TYPE_CHECKING:
+    from engine.runtime.directory import Spec
 
 _NAMESPACES = (
     syscalls.CLONE_NEWNS | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWPID
@@ -38,31 +41,25 @@ _NAMESPACES = (
 def execute_in(
     directory: ContainerDirectory,
     pidfd: int,
-    spec: Mapping[str, Any],
+    spec: Spec,
     request: ExecCreate,
     stdio: Stdio,
     ended: Callable[[int], object] | None,
 ) -> int:
     """Run ``request`` in a container, and return the exit code of the command.
 
-    ``pidfd`` refers to the container's first process. ``stdio`` has the caller's own standard streams. ``spec`` is the
-    container's description (`ProcessSpec`) as JSON values. Raises `RuntimeFailure` if the command cannot be executed.
-    In two cases, the function returns before the command's end:
+    ``pidfd`` refers to the container's first process. ``stdio`` has the caller's own standard streams. Raises
+    `RuntimeFailure` if the command cannot be executed. In two cases, the function returns before the command's end:
 
     - The request is to run detached: returns 0 immediately.
     - The user types the detach keys (ctrl-p ctrl-q): returns `LEFT`. At the command's end, another process calls
       ``ended`` with the exit code.
     """
-    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-    streams = [null if request.detach else fd for fd in (stdio.stdin, stdio.stdout, stdio.stderr)]
-    if not request.attach_stdin:
-        streams[0] = null
-    shield = StdioProxy([null, null, null] if request.tty else streams)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours, closing(shield), ExitStack() as stack:
+    with ours, ExitStack() as stack:
+        shield = open_streams(stack, request, stdio)
         middle = keeper.fork(lambda: _enter(directory, theirs, pidfd, spec, request, shield.theirs), ended, stack)
         theirs.close()
-        os.close(null)
         shield.close_command_ends()
         try:
             master = _await_exec(ours)
@@ -97,15 +94,14 @@ def _enter(
     directory: ContainerDirectory,
     channel: socket.socket,
     pidfd: int,
-    spec: Mapping[str, Any],
+    spec: Spec,
     request: ExecCreate,
     streams: Sequence[int],
 ) -> NoReturn:
     """Enter the container's namespaces, fork the command in them, and exit with the command's exit code.
 
     ``pidfd`` refers to the container's first process. ``streams`` are the command's standard streams. On ``channel``,
-    the caller gets the command's terminal, or an error. ``spec`` is the container's description (`ProcessSpec`) as JSON
-    values.
+    the caller gets the command's terminal, or an error.
     """
     try:
         os.setsid()
@@ -123,14 +119,12 @@ def _enter(
         code = 0 if request.detach else process.exit_code(os.waitpid(inner, 0)[1])
         os._exit(code)
     except Exception as error:
-        report(channel, SetupFailed(OTHER, describe(error)), EXEC)
+        report(channel, error, EXEC)
     finally:
         os._exit(1)
 
 
-def _become_command(
-    channel: socket.socket, spec: Mapping[str, Any], request: ExecCreate, streams: Sequence[int]
-) -> NoReturn:
+def _become_command(channel: socket.socket, spec: Spec, request: ExecCreate, streams: Sequence[int]) -> NoReturn:
     try:
         os.setsid()
         os.umask(0o022)
@@ -146,19 +140,16 @@ def _become_command(
             syscalls.refuse_new_privileges()
         env = exec_environment(spec, request, identity)
         execute(find_executable(request.cmd[0], env), request.cmd, env)
-    except SetupFailed as failure:
-        report(channel, failure, EXEC)
     except Exception as error:
-        report(channel, SetupFailed(OTHER, describe(error)), EXEC)
+        report(channel, error, EXEC)
     finally:
         os._exit(1)
 
 
-def working_directory(spec: Mapping[str, Any], request: ExecCreate) -> str:
+def working_directory(spec: Spec, request: ExecCreate) -> str:
     """Return the directory in which the command of ``request`` starts; raises `SetupFailed` for a relative path.
 
-    If the request names no directory, the result is the container's working directory. ``spec`` is the container's
-    description (`ProcessSpec`) as JSON values.
+    If the request names no directory, the result is the container's working directory.
     """
     cwd: str = request.working_dir or spec["cwd"]
     if not cwd.startswith("/"):
@@ -166,11 +157,10 @@ def working_directory(spec: Mapping[str, Any], request: ExecCreate) -> str:
     return cwd
 
 
-def exec_environment(spec: Mapping[str, Any], request: ExecCreate, identity: Identity) -> dict[str, str]:
+def exec_environment(spec: Spec, request: ExecCreate, identity: Identity) -> dict[str, str]:
     """Return the environment of a command in a container; ``identity`` is the command's user.
 
-    ``spec`` is the container's description (`ProcessSpec`) as JSON values. The environment has these variables. If a
-    name occurs twice, the later variable is used.
+    The environment has these variables. If a name occurs twice, the later variable is used.
 
     - With a terminal: TERM=xterm.
     - The container's variables. An entry of the request that is only a name, without "=", removes this variable.

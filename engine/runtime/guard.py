@@ -56,8 +56,8 @@ def delay_seconds(failures: int) -> float:
 class GuardedProcess:
     """One process that the guard keeps running: the agent or the supervisor (``name``).
 
-    ``run`` is the directory HAWSE_RUN. The guard sends the message ``hello`` when it connects to the process. The guard
-    then sends ``ping`` regularly, to check that the process answers.
+    The guard sends the message ``hello`` when it connects to the process. The guard then sends ``ping`` regularly, to
+    check that the process answers.
     """
 
     def __init__(self, loop: Loop, run: str, name: str, hello: bytes, ping: bytes) -> None:
@@ -84,10 +84,7 @@ class GuardedProcess:
                 self._start()
             return
         if self._liveness.is_stuck(self._pid):
-            with contextlib.suppress(OSError):
-                pidfd = peer.open_pidfd(self._connection)
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-                os.close(pidfd)
+            peer.kill(self._connection)
         elif self._liveness.is_ping_due():
             with contextlib.suppress(OSError):  # the socket is full if the process reads nothing
                 self._connection.send(self._ping, socket.MSG_DONTWAIT)
@@ -256,7 +253,7 @@ def take_lock(run: str) -> int:
 def keep_lock(run: str, lock: int) -> bool:
     """Take the guard's lock again if the lock file was deleted; return False if another guard has the lock.
 
-    ``run`` is the directory HAWSE_RUN. ``lock`` is the file descriptor of the locked file.
+    ``lock`` is the file descriptor of the locked file.
     """
     if resident.is_open(run, LOCK, lock):
         return True

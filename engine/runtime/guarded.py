@@ -4,7 +4,7 @@ The guard (`engine.runtime.guard`) restarts a killed agent or supervisor, and bo
 three run again after any two of them were killed at once.
 
 The record of a process is a file in HAWSE_RUN. If the process ends because it is no longer needed, it removes its
-record. This module has few imports, because the supervisor uses it and must use little memory.
+record.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import signal
 import sys
 
 from drivers.linux import process
-from engine import PACKAGES
-from engine.runtime.directory import open_own
+from engine.runtime.directory import DocumentDirectory
+from engine.runtime.spawn import python_command, spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ CHECK_INTERVAL_SECONDS = 3.0
 SYSTEMD_DELAY_SECONDS = 2.0
 """Seconds that the guard waits for systemd to start a process again."""
 
-_BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from engine.runtime.guard import main; main(sys.argv[1])"
 _OF_ONE_PROCESS = (
     "HAWSE_AGENT_READY", "HAWSE_AGENT_LOCK", "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET", "SYSTEMD_EXEC_PID",
     "WATCHDOG_PID", "WATCHDOG_USEC",
@@ -61,19 +59,15 @@ def save(run: str, name: str, log: str = "/dev/null") -> None:
     """
     document = {
         "argv": [sys.executable, *sys.orig_argv[1:]],
-        "env": {name: value for name, value in os.environ.items() if name not in _OF_ONE_PROCESS},
+        "env": _environment(),
         "log": log,
         "network": _own_network(),
         "delay": SYSTEMD_DELAY_SECONDS if is_run_by_systemd() else 0.0,
     }
     if load(run, name) == document:
         return
-    path = _path(run, name)
     with contextlib.suppress(OSError):
-        fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with open(fd, "w", encoding="utf-8") as file:
-            json.dump(document, file)
-        os.replace(f"{path}.new", path)
+        DocumentDirectory(run).write(_file(name), document)
 
 
 def load(run: str, name: str) -> dict[str, Any] | None:
@@ -83,12 +77,10 @@ def load(run: str, name: str) -> dict[str, Any] | None:
     and "delay" (seconds before the start). Returns None if the record is missing or damaged.
     """
     try:
-        with open(open_own(_path(run, name)), encoding="utf-8") as file:
-            document: dict[str, Any] = json.load(file)
+        document = DocumentDirectory(run).read(_file(name)) or {}
     except (OSError, ValueError, RecursionError):
         return None
-    whole = isinstance(document, dict) and all(isinstance(document.get(key), kind) for key, kind in _FIELDS.items())
-    return document if whole else None
+    return document if all(isinstance(document.get(key), kind) for key, kind in _FIELDS.items()) else None
 
 
 def is_saved(run: str, name: str) -> bool:
@@ -96,17 +88,21 @@ def is_saved(run: str, name: str) -> bool:
 
     The guard restarts only a process that has a record.
     """
-    return os.path.lexists(_path(run, name))
+    return os.path.lexists(os.path.join(run, _file(name)))
 
 
 def forget(run: str, name: str) -> None:
     """Remove the start record of this process (`save`), because it ends and must not be restarted; idempotent."""
     with contextlib.suppress(OSError):
-        os.unlink(_path(run, name))
+        DocumentDirectory(run).unlink(_file(name))
 
 
-def _path(run: str, name: str) -> str:
-    return os.path.join(run, f"{name}.start")
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in _OF_ONE_PROCESS}
+
+
+def _file(name: str) -> str:
+    return f"{name}.start"
 
 
 def _own_network() -> int:
@@ -116,13 +112,8 @@ def _own_network() -> int:
 
 def start_guard(run: str) -> int:
     """Start a guard, which ends at once if another guard runs; return its pid, or 0 if it cannot be started now."""
-    null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in range(3)]
-    argv = [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, PACKAGES, run]
-    env = {name: value for name, value in os.environ.items() if name not in _OF_ONE_PROCESS}
     try:
-        return os.posix_spawn(
-            sys.executable, argv, env, file_actions=null, setsid=True, setsigdef=[signal.SIGPIPE, signal.SIGXFSZ]
-        )
+        return spawn(python_command("engine.runtime.guard", run), _environment())
     except OSError:
         return 0
 

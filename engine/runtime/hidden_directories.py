@@ -4,8 +4,6 @@ HAWSE_ROOT has the local store and keys. HAWSE_RUN has the sockets and the proce
 directory may be visible at several paths, because file systems can be mounted twice and directories can be
 bind-mounted. Therefore a directory is hidden at every path at which this mount namespace shows the directory. A
 directory that the user binds into the container stays visible.
-
-This module has few imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations

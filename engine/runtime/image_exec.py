@@ -10,8 +10,8 @@ import json
 import os
 import select
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing, suppress
-from typing import Any, NoReturn
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from engine.model import ExecCreate
 from engine.runtime import cgroup, crun, keeper, oci, peer, process, protocol, root_paths, rootfs, syscalls
@@ -22,8 +22,11 @@ from engine.runtime.errors import EXEC, NOT_FOUND, OTHER, SetupFailed, message
 from engine.runtime.exec import exec_environment, working_directory
 from engine.runtime.init import close_all_but
 from engine.runtime.relay import relay
-from engine.runtime.stdio_proxy import StdioProxy
+from engine.runtime.stdio_proxy import open_streams
 from engine.runtime.terminal import size
+
+if TYPE_CHECKING:
+    from engine.runtime.directory import Spec
 
 _UNSTARTED = 255
 """The exit code of crun if crun did not execute the command."""
@@ -31,16 +34,15 @@ _UNSTARTED = 255
 
 def execute_in_image(
     directory: ContainerDirectory,
-    spec: Mapping[str, Any],
+    spec: Spec,
     request: ExecCreate,
     stdio: Stdio,
     ended: Callable[[int], object] | None,
 ) -> int:
     """Run ``request`` in the container, and return the exit code of its command.
 
-    ``stdio`` has the caller's own standard streams. ``spec`` is the container's description (`ProcessSpec`) as JSON
-    values. Raises `RuntimeFailure` if the command cannot be executed. In two cases, the function returns before the
-    command's end:
+    ``stdio`` has the caller's own standard streams. Raises `RuntimeFailure` if the command cannot be executed. In two
+    cases, the function returns before the command's end:
 
     - The request is to run detached: returns 0 immediately.
     - The user types the detach keys (ctrl-p ctrl-q): returns `LEFT`. At the command's end, another process calls
@@ -53,12 +55,10 @@ def execute_in_image(
         raise RuntimeFailure(failure.kind, message(failure, EXEC)) from failure
 
 
-def _describe(
-    directory: ContainerDirectory, spec: Mapping[str, Any], request: ExecCreate, cwd: str, stdio: Stdio
-) -> dict[str, Any]:
+def _describe(directory: ContainerDirectory, spec: Spec, request: ExecCreate, cwd: str, stdio: Stdio) -> dict[str, Any]:
     """Return the description of the requested process in the form that crun reads.
 
-    ``spec`` is the container's description (`ProcessSpec`) as JSON values. ``cwd`` is the command's working directory.
+    ``cwd`` is the command's working directory.
     """
     try:
         root = _open_root(directory)
@@ -103,7 +103,7 @@ def _check_directory(root: int, path: str) -> None:
 
 def _execute(
     directory: ContainerDirectory,
-    spec: Mapping[str, Any],
+    spec: Spec,
     request: ExecCreate,
     stdio: Stdio,
     document: Mapping[str, Any],
@@ -111,22 +111,15 @@ def _execute(
 ) -> int:
     """Run crun with the process description ``document``, and return the exit code of the command.
 
-    Returns early as `execute_in_image` does. Raises `SetupFailed` if crun cannot execute the command. ``spec`` is the
-    container's description (`ProcessSpec`) as JSON values.
+    Returns early as `execute_in_image` does. Raises `SetupFailed` if crun cannot execute the command.
     """
     with ExitStack() as stack:
         log, order = (_memory(stack, name) for name in ("log", "process"))
         os.write(order, json.dumps(document).encode("utf-8", "surrogateescape"))
-        shield = _open_streams(stack, request, stdio)
+        shield = open_streams(stack, request, stdio, crun.may_be_error)
         terminal = stack.enter_context(Terminal(directory)) if request.tty else None
-        arguments = crun.exec_arguments(
-            directory.run,
-            spec["id"],
-            process=f"/proc/self/fd/{order}",
-            log=f"/proc/self/fd/{log}",
-            console=terminal.path if terminal else "",
-            detach=request.detach,
-        )
+        console = terminal.path if terminal else ""
+        arguments = crun.exec_arguments(directory, order, log, console, detach=request.detach)
         child = keeper.fork(lambda: _become_crun(directory, spec, arguments, shield.theirs, [log, order]), ended, stack)
         shield.close_command_ends()
         if terminal is None:
@@ -141,20 +134,6 @@ def _execute(
         return code
 
 
-def _open_streams(stack: ExitStack, request: ExecCreate, stdio: Stdio) -> StdioProxy:
-    """Open the command's streams, which the exit stack ``stack`` closes.
-
-    A stream that the request does not attach is /dev/null.
-    """
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    stack.callback(os.close, null)
-    is_attached = not (request.detach or request.tty)
-    streams = [fd if is_attached else null for fd in (stdio.stdin, stdio.stdout, stdio.stderr)]
-    if not request.attach_stdin:
-        streams[0] = null
-    return stack.enter_context(closing(StdioProxy(streams, crun.may_be_error if is_attached else None)))
-
-
 def _relay_terminal(terminal: Terminal, child: int, request: ExecCreate, stdio: Stdio) -> bool:
     """Copy between the user's terminal and the command's terminal until the command ends or the user detaches.
 
@@ -166,7 +145,7 @@ def _relay_terminal(terminal: Terminal, child: int, request: ExecCreate, stdio: 
 
 
 def _become_crun(
-    directory: ContainerDirectory, spec: Mapping[str, Any], arguments: list[str], streams: list[int], kept: list[int]
+    directory: ContainerDirectory, spec: Spec, arguments: list[str], streams: list[int], kept: list[int]
 ) -> NoReturn:
     try:
         os.setsid()

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, NoReturn
 
+    from engine.runtime.directory import Spec
     from engine.runtime.init import ChildSetup
 
 PREPARED = b"P"
@@ -41,11 +42,8 @@ PREPARED = b"P"
 _FILES = ("/etc/resolv.conf", "/etc/hostname", "/etc/hosts")
 
 
-def run(spec: Mapping[str, Any], setup: ChildSetup, directory: ContainerDirectory) -> NoReturn:
-    """Let crun create the container. When the supervisor sends ``G``, start the container. Never returns.
-
-    ``spec`` is the container's description (`ProcessSpec`) as JSON values.
-    """
+def run(spec: Spec, setup: ChildSetup, directory: ContainerDirectory) -> NoReturn:
+    """Let crun create the container. When the supervisor sends ``G``, start the container. Never returns."""
     first_process: list[int] = []
 
     def start() -> None:
@@ -79,14 +77,13 @@ def _may_start(setup: ChildSetup, first: int) -> bool:
     return channel in ready and setup.channel.recv(1) == GO
 
 
-def _start(spec: Mapping[str, Any], directory: ContainerDirectory, first: int, program: int | str) -> NoReturn:
+def _start(spec: Spec, directory: ContainerDirectory, first: int, program: int | str) -> NoReturn:
     if spec["sysctls"]:  # set sysctls only now, because some belong to interfaces, which did not exist earlier
         pidfd = os.pidfd_open(first)
         syscalls.setns(pidfd, syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS)
         rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
-    arguments = crun.start_arguments(directory.run, spec["id"])
     silence()
-    os.execve(program, arguments, crun.ENVIRONMENT)
+    os.execve(program, crun.start_arguments(directory), crun.ENVIRONMENT)
 
 
 def _program(setup: ChildSetup) -> int | str:
@@ -97,11 +94,8 @@ def _program(setup: ChildSetup) -> int | str:
     return setup.program if setup.program >= 0 else crun.find_program()
 
 
-def _create(spec: Mapping[str, Any], setup: ChildSetup, directory: ContainerDirectory) -> int:
-    """Let crun create the container, and return the pid of the container's first process.
-
-    ``spec`` is the container's description (`ProcessSpec`) as JSON values.
-    """
+def _create(spec: Spec, setup: ChildSetup, directory: ContainerDirectory) -> int:
+    """Let crun create the container, and return the pid of the container's first process."""
     program = _program(setup)
     syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     devices = os.open("/dev", os.O_PATH | os.O_CLOEXEC)
@@ -112,14 +106,7 @@ def _create(spec: Mapping[str, Any], setup: ChildSetup, directory: ContainerDire
     directory.write("config.json", document)
     log = os.memfd_create("log", 0)
     listener = peer.listening_socket(directory.path, "console") if spec["tty"] else None
-    arguments = crun.create_arguments(
-        directory.run,
-        spec["id"],
-        bundle=directory.path,
-        log=f"/proc/self/fd/{log}",
-        pid_file=directory.file("pid"),
-        console=directory.file("console") if listener else "",
-    )
+    arguments = crun.create_arguments(directory, log, directory.file("console") if listener else "")
     child = _spawn(program, arguments, setup.stdio, log)
     _, status = os.waitpid(child, 0)
     if status:
@@ -182,13 +169,11 @@ def _pass_terminal(listener: socket.socket, channel: socket.socket) -> None:
 # -------------------------------------------------------------------------------------------------------- the root
 
 
-def _configure(
-    spec: Mapping[str, Any], directory: ContainerDirectory, devices: int
-) -> tuple[dict[str, Any], dict[str, str]]:
+def _configure(spec: Spec, directory: ContainerDirectory, devices: int) -> tuple[dict[str, Any], dict[str, str]]:
     """Mount the container's root and device tree, and make crun's configuration.
 
-    ``spec`` is the container's description (`ProcessSpec`) as JSON values. ``devices`` is a file descriptor of the
-    host's /dev. Returns the configuration, and a map from canonical mount points to the paths that the user gave.
+    ``devices`` is a file descriptor of the host's /dev. Returns the configuration, and a map from canonical mount
+    points to the paths that the user gave.
     """
     root_path = os.path.realpath(directory.file("rootfs"))
     rootfs.mount_root(spec, root_path)

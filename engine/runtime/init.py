@@ -1,4 +1,4 @@
-"""The first process of a hostfs container (a container on the host's own files), from fork to execve.
+"""The first process of a hostfs container, from fork to execve.
 
 This process exchanges one-letter messages with the supervisor over one socket:
 
@@ -28,8 +28,10 @@ from engine.runtime.hidden_directories import hide
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Any, NoReturn
+    from collections.abc import Callable
+    from typing import NoReturn
+
+    from engine.runtime.directory import Spec
 
 READY, GO, TERMINAL, FAILED = b"R", b"G", b"T", b"E"
 
@@ -44,7 +46,7 @@ class ChildSetup:
     """
 
     def __init__(
-        self, channel: socket.socket, mounts: int, network: int, stdio: tuple[int, int, int], program: int = -1
+        self, channel: socket.socket, mounts: int, network: int, stdio: tuple[int, int, int], program: int
     ) -> None:
         self.channel, self.mounts, self.network, self.stdio, self.program = channel, mounts, network, stdio, program
 
@@ -54,11 +56,8 @@ class ChildSetup:
         return [self.channel.fileno(), self.mounts, self.network, *self.stdio, *program]
 
 
-def run(spec: Mapping[str, Any], setup: ChildSetup) -> NoReturn:
-    """Create a hostfs container's namespaces and mounts, wait for ``G``, and execute its command; never returns.
-
-    ``spec`` is the container's description (`ProcessSpec`) as JSON values.
-    """
+def run(spec: Spec, setup: ChildSetup) -> NoReturn:
+    """Create a hostfs container's namespaces and mounts, wait for ``G``, and execute its command; never returns."""
 
     def start() -> None:
         syscalls.hide_process()
@@ -72,13 +71,12 @@ def run(spec: Mapping[str, Any], setup: ChildSetup) -> NoReturn:
     run_child(setup, start)
 
 
-def send_mounts(spec: Mapping[str, Any], setup: ChildSetup, text: bytes, pid: int | str = "self") -> None:
+def send_mounts(spec: Spec, setup: ChildSetup, text: bytes, pid: int | str = "self") -> None:
     """Send the message ``text`` to the supervisor; with ``--pid host``, also send the mount namespace of a process.
 
     The namespace is sent as a file descriptor. Without it, the supervisor would have to open the namespace in /proc.
-    The supervisor may lack the right to do so, because the process hides its links in /proc (`hide_process`).
-    ``pid`` is the pid of the process, or "self" for this process. ``spec`` is the container's description
-    (`ProcessSpec`) as JSON values.
+    The supervisor may lack the right to do so, because the process hides its links in /proc (`hide_process`). ``pid``
+    is the pid of the process, or "self" for this process.
     """
     if not spec["pid_host"]:
         setup.channel.send(text)
@@ -111,8 +109,9 @@ def run_child(setup: ChildSetup, start: Callable[[], None], clean_up: Callable[[
             os._exit(1)  # the child process must never continue in the supervisor's code
 
 
-def report(channel: socket.socket, failure: SetupFailed, prefix: str) -> None:
+def report(channel: socket.socket, error: Exception, prefix: str) -> None:
     """Send the reason why a container or command cannot start; ``prefix`` (`CREATE` or `EXEC`) begins the message."""
+    failure = error if isinstance(error, SetupFailed) else SetupFailed(OTHER, describe(error))
     document = {"kind": failure.kind, "message": message(failure, prefix)}
     channel.send(FAILED + json.dumps(document).encode())
 
@@ -135,11 +134,10 @@ def silence() -> None:
         os.close(null)
 
 
-def enter_namespaces(spec: Mapping[str, Any], setup: ChildSetup) -> None:
+def enter_namespaces(spec: Spec, setup: ChildSetup) -> None:
     """Join or create the requested network namespace, and create new mount, UTS and IPC namespaces.
 
     The new mount namespace is a copy of the client's mount namespace. Also sets the host name and the domain name.
-    ``spec`` is the container's description (`ProcessSpec`) as JSON values.
     """
     join_network(spec, setup)
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC)
@@ -149,11 +147,8 @@ def enter_namespaces(spec: Mapping[str, Any], setup: ChildSetup) -> None:
         syscalls.set_domain_name(spec["domainname"])
 
 
-def join_network(spec: Mapping[str, Any], setup: ChildSetup) -> None:
-    """Join the client's mount namespace, and join or create the network namespace that ``spec`` requests.
-
-    ``spec`` is the container's description (`ProcessSpec`) as JSON values.
-    """
+def join_network(spec: Spec, setup: ChildSetup) -> None:
+    """Join the client's mount namespace, and join or create the network namespace that ``spec`` requests."""
     syscalls.setns(setup.mounts, syscalls.CLONE_NEWNS)
     syscalls.setns(setup.network, syscalls.CLONE_NEWNET)
     if spec["netns"] == "":
@@ -164,11 +159,10 @@ def join_network(spec: Mapping[str, Any], setup: ChildSetup) -> None:
         os.close(namespace)
 
 
-def build_mounts(spec: Mapping[str, Any]) -> int:
+def build_mounts(spec: Spec) -> int:
     """Build the container's whole mount tree. The network may still be unconfigured at this time.
 
-    Returns a file descriptor of the tree's root directory. ``spec`` is the container's description (`ProcessSpec`) as
-    JSON values.
+    Returns a file descriptor of the tree's root directory.
     """
     sources = rootfs.Sources(spec["mounts"], spec["files"])
     root = rootfs.enter_root(read_only=spec["read_only"])
@@ -182,21 +176,19 @@ def build_mounts(spec: Mapping[str, Any]) -> int:
     return root
 
 
-def hide_kernel(spec: Mapping[str, Any]) -> None:
+def hide_kernel(spec: Spec) -> None:
     """Hide the files in /proc and /sys that Docker hides.
 
-    Nothing is hidden if the container is privileged, or if the user has turned hiding off. ``spec`` is the container's
-    description (`ProcessSpec`) as JSON values.
+    Nothing is hidden if the container is privileged, or if the user has turned hiding off.
     """
     if not spec["privileged"] and not spec["system_paths"]:
         rootfs.hide_kernel_paths()
 
 
-def finish(spec: Mapping[str, Any], setup: ChildSetup, root: int) -> NoReturn:
+def finish(spec: Spec, setup: ChildSetup, root: int) -> NoReturn:
     """Apply the container's sysctls, streams and rights, and execute its command; never returns.
 
     This is done after the network is configured. ``root`` is a file descriptor of the container's root directory.
-    ``spec`` is the container's description (`ProcessSpec`) as JSON values.
     """
     if spec["sysctls"]:  # set sysctls only now, because some belong to interfaces, which did not exist earlier
         rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
@@ -214,11 +206,10 @@ def finish(spec: Mapping[str, Any], setup: ChildSetup, root: int) -> NoReturn:
     execute(find_executable(argv[0], env), argv, env)
 
 
-def connect_streams(spec: Mapping[str, Any], setup: ChildSetup, identity: Identity) -> None:
+def connect_streams(spec: Spec, setup: ChildSetup, identity: Identity) -> None:
     """Connect the standard streams to ``setup.stdio``, or to a new terminal.
 
-    The master of a new terminal is sent to the supervisor. ``spec`` is the container's description (`ProcessSpec`) as
-    JSON values. ``identity`` is the user of the command.
+    The master of a new terminal is sent to the supervisor. ``identity`` is the user of the command.
     """
     stdio = setup.stdio
     if spec["tty"]:

@@ -2,8 +2,6 @@
 
 Each container has at most one job. A program that fails or is killed is executed again after a pause. A durable job is
 also a file below HAWSE_RUN. If the supervisor is killed, the next supervisor reads the file and takes the job over.
-
-This module has few imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ import time
 from engine.eventloop.loop import Loop, Timer
 from engine.runtime.directory import ContainerDirectory, DocumentDirectory
 from engine.runtime.reaper import Children
+from engine.runtime.spawn import spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,10 +119,8 @@ class Jobs:
                 self._execute(job)
 
     def _execute(self, job: Job) -> None:
-        null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in range(3)]
-        env = {**os.environ, **job.env}
         try:
-            pid = os.posix_spawnp(job.argv[0], job.argv, env, file_actions=null, setsid=True, setsigdef=[13, 25])
+            pid = spawn(job.argv, {**os.environ, **job.env})
         except OSError:
             self._fail(job)
             return

@@ -1,7 +1,6 @@
 """Docker's json-file log: one JSON object per line, in rotated files, as Docker's json-file driver writes them.
 
-A line of output longer than 16 KiB is split into several entries. Only the last entry ends with a newline. This module
-has few imports, because the supervisor uses it and must use little memory.
+A line of output longer than 16 KiB is split into several entries. Only the last entry ends with a newline.
 """
 
 from __future__ import annotations

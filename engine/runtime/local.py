@@ -51,9 +51,10 @@ _ATTEMPTS = 2
 
 
 class LocalRuntime(Struct, eq=False):
-    """Implements `engine.runtime.api.Runtime`; ``root`` is HAWSE_ROOT, ``run`` is HAWSE_RUN.
+    """Implements `engine.runtime.api.Runtime`, which describes the methods.
 
-    ``_answers`` is False after a supervisor did not answer a request in time.
+    ``root`` is HAWSE_ROOT, and ``run`` is HAWSE_RUN. ``_answers`` is False after a supervisor did not answer a request
+    in time.
     """
 
     root: Path
@@ -61,7 +62,7 @@ class LocalRuntime(Struct, eq=False):
     _answers: bool = True
 
     def create(self, spec: ProcessSpec) -> CreatedProcess:
-        """Create the container's namespaces, and a process that waits for `start`; raises `RuntimeFailure`.
+        """Create a container's namespaces, and a process that waits for `start`; raises `RuntimeFailure`.
 
         The process gets a copy of the caller's mount tree.
         """
@@ -83,10 +84,7 @@ class LocalRuntime(Struct, eq=False):
         return CreatedProcess(answer["pid"], answer["start"], f"/proc/{answer['pid']}/ns/net")
 
     def prepared(self, container_id: str) -> CreatedProcess:
-        """Wait until the container is ready for `start`, except for its network.
-
-        Returns the process that will execute the command. Raises `RuntimeFailure` if the creation has failed.
-        """
+        """Wait until the container is ready for `start`, except for its network."""
         answer = self._ask({"op": "prepare", "id": container_id})
         return CreatedProcess(answer["pid"], answer["start"], f"/proc/{answer['pid']}/ns/net")
 
@@ -167,12 +165,7 @@ class LocalRuntime(Struct, eq=False):
 
     @contextmanager
     def stop(self, container_id: str, request: StopRequest, *, hold: bool) -> Iterator[None]:
-        """Ask the supervisor to end the container's process, and yield after its end; raises `RuntimeFailure`.
-
-        - Without ``hold``: the container's command ``on_exit`` releases what the container used.
-        - With ``hold``: the caller does so in the ``with`` block. ``on_exit`` runs only if the caller is killed in the
-          block, or leaves the block with an error.
-        """
+        """Ask the supervisor to end the container's process, and yield after its end; raises `RuntimeFailure`."""
         connection, answer = self._converse({"op": "stop", "id": container_id, "hold": hold, **asdict(request)})
         with connection:
             if not answer["ended"]:
@@ -199,29 +192,19 @@ class LocalRuntime(Struct, eq=False):
             self.wait(container_id, None if limit is None else limit + _DEATH_SECONDS)
 
     def restart_later(self, container_id: str, delay: float, argv: Sequence[str], env: Mapping[str, str]) -> str:
-        """Let the supervisor execute the program ``argv`` for the container after ``delay`` seconds.
-
-        The variables ``env`` are added to the supervisor's environment. If the program fails, the supervisor executes
-        it again. Returns the supervisor's identity, a text with its pid and start time. Raises `RuntimeFailure`.
-        """
+        """Let the supervisor execute the program ``argv`` for the container after ``delay`` seconds."""
         request = {"op": "schedule", "id": container_id, "delay": delay, "argv": list(argv), "env": dict(env)}
         return str(self._ask(request)["owner"])
 
     def cancel_restart(self, container_id: str) -> None:
-        """Cancel the execution that `restart_later` has scheduled for the container; idempotent.
-
-        A program that already runs continues. Does nothing if no supervisor runs.
-        """
+        """Cancel the execution that `restart_later` has scheduled for the container; idempotent."""
         connection = supervisor_client.try_connect(self.run)
         if connection is not None:
             with connection, suppress(OSError):
                 protocol.send(connection, {"op": "cancel", "id": container_id})
 
     def wait(self, container_id: str, timeout: float | None = None) -> int | None:
-        """Wait for the end of the container's process, and return its exit code, or 0 if there has been no process.
-
-        Returns None if the process still runs after ``timeout`` seconds. Raises `RuntimeFailure`.
-        """
+        """Wait for the end of the container's process, and return its exit code; raises `RuntimeFailure`."""
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             with self._ask_to_wait(container_id) as connection:
@@ -241,7 +224,7 @@ class LocalRuntime(Struct, eq=False):
             return int(code)
 
     def delete(self, container_id: str) -> None:
-        """Kill a container's processes and remove the runtime's files of the container; idempotent.
+        """Kill a container's remaining processes and remove its runtime files; idempotent.
 
         Works without a supervisor. The mounts vanish together with the container's mount namespace. The writable layer
         and the log are kept.
@@ -263,8 +246,8 @@ class LocalRuntime(Struct, eq=False):
     def _has_begun(self, directory: ContainerDirectory) -> bool:
         """Return whether crun has started the container.
 
-        The result is also True for a hostfs container (a container on the host's own files), which does not use crun,
-        and for a container without the file ``spec``.
+        The result is also True for a hostfs container, which does not use crun, and for a container without the file
+        ``spec``.
         """
         spec = directory.read("spec")
         return directory.read("started") is not None or spec is None or spec["rootfs"] == "/"
@@ -273,9 +256,7 @@ class LocalRuntime(Struct, eq=False):
     def ending(self, container_id: str) -> Iterator[socket.socket | None]:
         """Let the caller handle the container's end in the ``with`` block, instead of the command ``on_exit``.
 
-        The caller releases what the container used, and calls `delete`. The supervisor still runs the container's
-        command ``on_exit`` if this process is killed, or leaves the block before it has called `delete`. Yields a
-        connection that becomes readable at the container's end, or None if no supervisor has a process of the
+        Yields a connection that becomes readable at the container's end, or None if no supervisor has a process of the
         container.
         """
         connection = supervisor_client.try_connect(self.run)
@@ -291,28 +272,18 @@ class LocalRuntime(Struct, eq=False):
             yield connection if held else None
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> SupervisedAttachment:
-        """Connect to the container's streams now, but copy no data until `SupervisedAttachment.run`.
-
-        With ``stdin``, `run` also copies standard input. ``tty`` says whether the container has a terminal.
-        """
+        """Connect to the container's streams now, but copy no data until `SupervisedAttachment.run`."""
         return SupervisedAttachment(self.open_streams(container_id, stdin=stdin), stdio, stdin=stdin, tty=tty)
 
     def open_streams(self, container_id: str, *, stdin: bool) -> SupervisedStreams:
-        """Connect to the container's streams now, for a caller that copies the data itself.
-
-        With ``stdin``, the caller may also send input.
-        """
+        """Connect to the container's streams now, for a caller that copies the data itself."""
         self._directory(container_id)
         connection, _ = self._converse({"op": "attach", "id": container_id, "stdin": stdin})
         connection.settimeout(None)
         return SupervisedStreams(connection)
 
     def watch_end(self, container_id: str, *, next_run: bool) -> SupervisedEnd:
-        """Return an object whose file descriptor becomes readable at the end of the container's run.
-
-        If the container has no process, the file descriptor is readable immediately. With ``next_run``, a container
-        without a process is watched until the end of its next run.
-        """
+        """Return an object whose file descriptor becomes readable at the end of the container's run."""
         return SupervisedEnd(self._ask_to_wait(container_id, next_run=next_run), self._directory(container_id))
 
     def exec(
@@ -322,14 +293,7 @@ class LocalRuntime(Struct, eq=False):
         stdio: Stdio,
         ended: Callable[[int], object] | None = None,
     ) -> int:
-        """Run another command in the container's namespaces, and return its exit code.
-
-        - A detached request: returns 0 immediately.
-        - The user types the detach keys (ctrl-p ctrl-q): returns the constant `LEFT`. When the command ends, another
-          process calls ``ended`` with the exit code.
-
-        Raises `RuntimeFailure`.
-        """
+        """Run another command in the container's namespaces, and return its exit code; raises `RuntimeFailure`."""
         directory = self._directory(container_id)
         self._await_files(directory)
         pidfd, spec = self._pidfd(directory), directory.read("spec")
@@ -345,11 +309,7 @@ class LocalRuntime(Struct, eq=False):
     def logs(
         self, path: str, options: LogOptions, container_id: str, wait: WaitReadable | None = None
     ) -> Iterator[LogLine]:
-        """Yield the lines of a log file. With ``options.follow``, continue until the container's process has ended.
-
-        ``path`` is the path of the log file. ``wait`` gets file descriptors, waits until one of them is readable, and
-        returns the readable ones. It may raise an error to end the iteration. None means `logs.wait_readable`.
-        """
+        """Yield the lines of a log file. With ``options.follow``, continue until the container's process has ended."""
         return logs.read(path, options, lambda: self._ask_to_wait(container_id), wait or logs.wait_readable)
 
     def _directory(self, container_id: str) -> ContainerDirectory:
@@ -407,8 +367,7 @@ class LocalRuntime(Struct, eq=False):
     def keep_supervisor(self) -> None:
         """Start a supervisor if none runs, because only a supervisor handles the output and the end of containers.
 
-        Ignores errors. Does nothing if a supervisor did not answer an earlier request, so that a command on many
-        containers stays fast.
+        After a supervisor did not answer, the call does nothing, so that a command on many containers stays fast.
         """
         if self._answers:
             with suppress(RuntimeFailure, OSError):
@@ -434,7 +393,7 @@ class LocalRuntime(Struct, eq=False):
 def prepare(spec: ProcessSpec, hidden: Sequence[Path] = ()) -> dict[str, Any]:
     """Convert ``spec`` to JSON values with absolute paths; create missing bind sources as directories, as Docker does.
 
-    The runtime hides the directories ``hidden`` from a hostfs container (a container on the host's own files).
+    The runtime hides the directories ``hidden`` from a hostfs container.
     """
     document: dict[str, Any] = to_builtins(spec)
     document["rootfs"] = os.path.realpath(spec.rootfs)

@@ -1,7 +1,7 @@
 """Compress rotated logs, one file at a time, in a child process of the supervisor.
 
 The header of a compressed file identifies its original file. A log reader needs the header to recognise that both files
-have the same content. This module has few imports, because the supervisor must use little memory.
+have the same content.
 """
 
 from __future__ import annotations

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from engine.runtime.directory import Spec
+
     Json = dict[str, Any]
 
 INIT = "/sbin/docker-init"
@@ -49,11 +51,10 @@ class OciMount:
 
 
 def configuration(
-    spec: Mapping[str, Any], root: str, dev: tuple[str, str], cwd: str, identity: Identity, mounts: Sequence[OciMount]
+    spec: Spec, root: str, dev: tuple[str, str], cwd: str, identity: Identity, mounts: Sequence[OciMount]
 ) -> Json:
     """Return the whole OCI configuration of a container.
 
-    - ``spec``: the container's description (`ProcessSpec`) as JSON values
     - ``root``: the container's root directory
     - ``dev``: the directory that is mounted at /dev, and the canonical path of /dev in ``root``
     - ``cwd``: the working directory
@@ -102,7 +103,7 @@ def process(
     }
 
 
-def _confinement(spec: Mapping[str, Any], capabilities: int) -> Json:
+def _confinement(spec: Spec, capabilities: int) -> Json:
     if spec["privileged"]:
         return {}
     filtered = seccomp.filter_for(spec["seccomp"], capability_names(capabilities))
@@ -110,7 +111,7 @@ def _confinement(spec: Mapping[str, Any], capabilities: int) -> Json:
     return {**paths, **({"seccomp": filtered} if filtered else {})}
 
 
-def _mounts(spec: Mapping[str, Any], dev: tuple[str, str], mounts: Sequence[OciMount]) -> list[Json]:
+def _mounts(spec: Spec, dev: tuple[str, str], mounts: Sequence[OciMount]) -> list[Json]:
     prepared, target = dev
     read_only, devices = ([], []) if spec["privileged"] else (["ro"], ["nodev"])
     fixed = [

@@ -1,7 +1,4 @@
-"""The command ``on_exit``, which the supervisor runs after a container's end unless a client handles the end.
-
-This module has few imports, because the supervisor uses it and must use little memory.
-"""
+"""The command ``on_exit``, which the supervisor runs after a container's end unless a client handles the end."""
 
 from __future__ import annotations
 
@@ -11,8 +8,7 @@ from engine.runtime.stop_order import StopOrder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from engine.runtime.directory import Spec
 
 
 class OnExit:
@@ -21,9 +17,7 @@ class OnExit:
     The command releases what the ended container used. A client that handles the end does this itself.
     """
 
-    def __init__(
-        self, directory: ContainerDirectory, spec: Mapping[str, Any], stop_order: StopOrder, jobs: Jobs
-    ) -> None:
+    def __init__(self, directory: ContainerDirectory, spec: Spec, stop_order: StopOrder, jobs: Jobs) -> None:
         self._directory, self._spec, self._stop_order, self._jobs = directory, spec, stop_order, jobs
         self._holders = 0
         self._job: Job | None = None  # None before the container's end, or if the end has been handled

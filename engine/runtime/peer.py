@@ -20,8 +20,7 @@ the connection itself.
 
 The launcher is the process that the user starts as ``hawse``. A child of the warm server runs the launcher's command.
 The child enters the launcher's network and mount namespaces, but has the rights of the warm server. Therefore the warm
-server requires that the launcher's rights are equal to its own (`identity`). This module has few imports, because the
-supervisor uses it and must use little memory.
+server requires that the launcher's rights are equal to its own (`identity`).
 """
 
 from __future__ import annotations
@@ -120,11 +119,6 @@ def process(connection: socket.socket) -> Iterator[int]:
             raise ProcessLookupError(f"process {pid} has ended")
     finally:
         os.close(pidfd)
-
-
-def open_pidfd(connection: socket.socket) -> int:
-    """Open a pidfd of the peer; raises OSError if the peer has ended. The caller closes the pidfd."""
-    return _pidfd(connection, credentials(connection)[0])
 
 
 def objection(connection: socket.socket, rights: Rights) -> str:
@@ -246,11 +240,16 @@ def kill_if_stopped(connection: socket.socket, *, before: bool) -> bool:
     """
     stopped = processes.is_stopped(credentials(connection)[0])
     if stopped and before:
-        with contextlib.suppress(OSError):
-            pidfd = open_pidfd(connection)
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            os.close(pidfd)
+        kill(connection)
     return stopped
+
+
+def kill(connection: socket.socket) -> None:
+    """Kill the peer; does nothing if the peer has ended."""
+    with contextlib.suppress(OSError):
+        pidfd = _pidfd(connection, credentials(connection)[0])
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.close(pidfd)
 
 
 def identity(pid: int) -> Identity:

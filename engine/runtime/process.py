@@ -1,7 +1,6 @@
 """Find the exit status of a process, and convert it to Docker's exit code.
 
-The process need not be a child of this process. This module has few imports, because the supervisor uses it and must
-use little memory.
+The process need not be a child of this process.
 """
 
 from __future__ import annotations
@@ -12,6 +11,8 @@ import os
 from drivers.linux.process import start_time, stat_fields
 from engine.runtime import syscalls
 
+LOST = 255
+"""The exit code of a process whose end no other process observed. Docker records the same code."""
 _EXIT_CODE = 49  # index of the exit code among the fields after the command name in /proc/PID/stat
 
 

@@ -1,8 +1,7 @@
 """The protocol between commands and the supervisor. Each frame has a type, a length and a payload.
 
 A control frame is a JSON object. The other frames are data of one of the container's streams. File descriptors are sent
-with the first byte of a control frame. This module has few imports, because the supervisor uses it and must use little
-memory.
+with the first byte of a control frame.
 """
 
 from __future__ import annotations

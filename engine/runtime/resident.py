@@ -2,8 +2,6 @@
 
 The lock ensures that only one such process runs. Commands connect to the process through the socket
 (`engine.runtime.peer`).
-
-This module has few imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
+    from engine.runtime.directory import Spec
+
 _GROUPS = "/sys/fs/cgroup"
 _STRICT = MS_NOSUID | MS_NODEV | MS_NOEXEC
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -56,7 +58,7 @@ class Sources:
 
 
 def enter_root(*, read_only: bool) -> int:
-    """Separate the mounts of a hostfs container (on the host's own files) from the host's mounts.
+    """Separate the mounts of a hostfs container from the host's mounts.
 
     Returns a file descriptor of the container's root. With ``read_only``, all mounts become read-only.
     """
@@ -84,11 +86,10 @@ def show_unified_groups() -> None:
         syscalls.mount("cgroup2", _GROUPS, "cgroup2")
 
 
-def mount_root(spec: Mapping[str, Any], target: str) -> None:
+def mount_root(spec: Spec, target: str) -> None:
     """Mount the root file system of an image or a directory at the path ``target``.
 
-    If the container is not privileged, device files in the root cannot be opened. ``spec`` is the container's
-    description (`ProcessSpec`) as JSON values.
+    If the container is not privileged, device files in the root cannot be opened.
     """
     if spec["overlay_dir"]:
         _mount_overlay(spec["rootfs"], spec["overlay_dir"], target)
@@ -112,11 +113,10 @@ def _escape(path: str) -> str:
     return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
 
 
-def populate(spec: Mapping[str, Any], sources: Sources) -> None:
+def populate(spec: Spec, sources: Sources) -> None:
     """Mount /proc, /dev, /sys and the user's binds in the mount namespace of a hostfs container.
 
-    This process must already be in new pid, network and IPC namespaces. ``spec`` is the container's description
-    (`ProcessSpec`) as JSON values.
+    This process must already be in new pid, network and IPC namespaces.
     """
     _mount_fresh("proc", "/proc", "proc", _STRICT)
     _populate_dev(sources.devices, privileged=spec["privileged"])

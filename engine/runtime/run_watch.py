@@ -1,7 +1,4 @@
-"""Detect that other programs create or delete entries of HAWSE_RUN and its directories.
-
-This module has few imports, because the supervisor uses it and must use little memory.
-"""
+"""Detect that other programs create or delete entries of HAWSE_RUN and its directories."""
 
 from __future__ import annotations
 

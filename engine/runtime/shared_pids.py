@@ -6,8 +6,6 @@ host``, the other processes continue to run, and are ended in two ways:
 - The kernel ends the processes in the container's own control group (`engine.runtime.cgroup`).
 - This module ends the processes in the container's mount namespace, for two cases: a process has left the control
   group, or hawse cannot change control groups.
-
-This module has few imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations

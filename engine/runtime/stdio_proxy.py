@@ -12,15 +12,31 @@ from __future__ import annotations
 import os
 import select
 import stat
-from contextlib import ExitStack, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
 
+from engine.model import ExecCreate
 from engine.runtime import terminal
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from engine.runtime.api import Stdio
 
 _CHUNK = 32768
+
+
+def open_streams(
+    stack: ExitStack, request: ExecCreate, stdio: Stdio, may_say: Callable[[bytes], bool] | None = None
+) -> StdioProxy:
+    """Open the streams of a command, which the exit stack ``stack`` closes; ``may_say`` is as in `StdioProxy`.
+
+    A stream that the request does not attach is /dev/null. So are all streams of a command with a terminal, which gets
+    its streams from the terminal.
+    """
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    stack.callback(os.close, null)
+    is_attached = not (request.detach or request.tty)
+    streams = [fd if is_attached else null for fd in (stdio.stdin, stdio.stdout, stdio.stderr)]
+    if not request.attach_stdin:
+        streams[0] = null
+    return stack.enter_context(closing(StdioProxy(streams, may_say if is_attached else None)))
 
 
 class StdioProxy:
@@ -28,7 +44,7 @@ class StdioProxy:
 
     ``may_say`` decides which streams are replaced by pipes:
 
-    - None, for hostfs (a container on the host's own files): every terminal.
+    - None, for hostfs: every terminal.
     - A function, for a container of an image: the error stream in all cases, and each other stream that is not a pipe,
       a socket or /dev/null.
 
@@ -40,7 +56,7 @@ class StdioProxy:
     output then stays the same.
     """
 
-    def __init__(self, streams: list[int], may_say: Callable[[bytes], bool] | None = None) -> None:
+    def __init__(self, streams: list[int], may_say: Callable[[bytes], bool] | None) -> None:
         self.held = b""
         self._may_say, files = may_say, may_say is not None
         self.theirs = list(streams)

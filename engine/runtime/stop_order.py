@@ -2,8 +2,6 @@
 
 The supervisor sends the stop signal, waits for the grace period, and sends SIGKILL. The request is also in the file
 ``stop``, so that the next supervisor continues the grace period.
-
-This module has few imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations

@@ -24,8 +24,7 @@ from engine.runtime.reaper import Children
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from engine.runtime.directory import Spec
 
 _CHUNK = 65536
 FULL_BYTES = 1 << 18  # bytes of waiting input; above this limit, no input is read from clients
@@ -41,7 +40,7 @@ def _capacity(fd: int) -> int:
         return _TERMINAL_BYTES
 
 
-def _open_log(children: Children, spec: Mapping[str, Any]) -> LogWriter:
+def _open_log(children: Children, spec: Spec) -> LogWriter:
     """Open the container's log with the size limits in ``spec`` (the container's description).
 
     A description that an older hawse wrote has no limits. ``children`` reaps the processes that compress rotated logs.
@@ -54,7 +53,7 @@ def _open_log(children: Children, spec: Mapping[str, Any]) -> LogWriter:
 class Streams:
     """The standard input, output and error of one container, and the clients that are attached to them."""
 
-    def __init__(self, loop: Loop, children: Children, directory: ContainerDirectory, spec: Mapping[str, Any]) -> None:
+    def __init__(self, loop: Loop, children: Children, directory: ContainerDirectory, spec: Spec) -> None:
         self.attached: list[Connection] = []
         self._loop, self._directory, self._spec = loop, directory, spec
         self._log = _open_log(children, spec)

@@ -2,8 +2,7 @@
 
 The first command that needs the supervisor starts it, and it ends some seconds after the last container. If the
 supervisor is killed, the containers continue to run. The guard (`engine.runtime.guard`) or the next command starts
-another supervisor, which adopts the containers. The supervisor handles only processes and streams. It has few imports,
-because it must use little memory.
+another supervisor, which adopts the containers. The supervisor handles only processes and streams.
 """
 
 from __future__ import annotations
@@ -165,12 +164,11 @@ class Supervisor:
             return
         self._used = time.monotonic()
         objection = peer.objection(connection, self._rights)
-        client = Connection(self.loop, connection)
+        client = Connection(self.loop, connection, self._clients.discard)
         if objection:
             self._refuse(client, objection)
             return
         client.on_frame = self._request
-        client.on_close = self._clients.discard
         self._clients.add(client)
 
     def _refuse(self, client: Connection, objection: str) -> None:
@@ -271,9 +269,8 @@ class Supervisor:
         waiting = self._waiting.setdefault(container_id, [])
         waiting.append(client)
 
-        def close(gone: Connection) -> None:
-            self._clients.discard(gone)
-            waiting.remove(gone)
+        def close() -> None:
+            waiting.remove(client)
             if not waiting and self._waiting.get(container_id) is waiting:
                 del self._waiting[container_id]
 
@@ -327,9 +324,8 @@ class Supervisor:
     def _tell_end(self, client: Connection, container: Container, on_close: Callable[[], None] = lambda: None) -> None:
         container.waiters.append(client)
 
-        def close(gone: Connection) -> None:
-            self._clients.discard(gone)
-            container.waiters.remove(gone)
+        def close() -> None:
+            container.waiters.remove(client)
             on_close()
 
         client.on_close = close
@@ -343,7 +339,7 @@ class Supervisor:
         self._clients.discard(client)
         self._guarded.joined(guard)
         client.on_frame = lambda *_: client.reply({"ok": True})
-        client.on_close = lambda _: self._guarded.left(guard)
+        client.on_close = lambda: self._guarded.left(guard)
         client.reply({"ok": True})
 
     def _attach(self, client: Connection, request: dict[str, Any]) -> None:
@@ -357,13 +353,8 @@ class Supervisor:
     def _attach_early(self, client: Connection, container_id: str, *, stdin: bool) -> None:
         pending, others = PendingClient(client, stdin=stdin), self._pending_clients.setdefault(container_id, [])
         others.append(pending)
-
-        def close(gone: Connection) -> None:
-            self._clients.discard(gone)
-            others.remove(pending)
-
         client.on_frame = pending.keep_frame
-        client.on_close = close
+        client.on_close = lambda: others.remove(pending)
 
     def _connect(self, client: Connection, container: Container, *, stdin: bool) -> None:
         streams = container.streams
@@ -376,9 +367,8 @@ class Supervisor:
                 size = json.loads(payload)
                 streams.resize(size["rows"], size["columns"])
 
-        def close(gone: Connection) -> None:
-            self._clients.discard(gone)
-            streams.detach(gone)
+        def close() -> None:
+            streams.detach(client)
             if stdin and container.stage != "ended":
                 streams.feed(b"")
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 
-from engine import PACKAGES
 from engine.paths import make_private_directory
 from engine.runtime import peer
 from engine.runtime.api import RuntimeFailure
 from engine.runtime.errors import OTHER
+from engine.runtime.spawn import python_command
 from engine.runtime.supervisor import SOCKET
 
 _CONNECT_TIMEOUT_SECONDS = 10.0  # seconds in which a supervisor that was just started must answer
-_BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from engine.runtime.supervisor import main; main(sys.argv[1])"
 
 
 def try_connect(run: Path) -> socket.socket | None:
@@ -64,13 +62,12 @@ def _start(run: Path) -> None:
     """Start a supervisor, and wait up to 10 s until it listens or ends; raises OSError.
 
     If another supervisor runs, the new supervisor ends at once. After 10 s, this function returns without an error. It
-    then kills the started process only if that process has not forked the supervisor yet. The supervisor runs without
-    site packages and without the user's PYTHON… variables, because it needs only the standard library.
+    then kills the started process only if that process has not forked the supervisor yet.
     """
     make_private_directory(run)
     with suppress(subprocess.TimeoutExpired):
         subprocess.run(
-            [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, PACKAGES, str(run.resolve())],
+            python_command("engine.runtime.supervisor", str(run.resolve())),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

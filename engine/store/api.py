@@ -120,8 +120,8 @@ class Reader(Protocol):
     def containers(self, *, with_links: bool = False, adopted: bool = False) -> list[ContainerRecord]:
         """Return all containers; with one of the two arguments, only some of them.
 
-        - ``with_links``: only containers with legacy links (``--link``)
-        - ``adopted``: only containers in network namespaces that hawse did not create
+        - ``with_links``: only containers with legacy links
+        - ``adopted``: only adopted namespaces
 
         If both are True, ``adopted`` has no effect.
         """
@@ -154,8 +154,8 @@ class Reader(Protocol):
     def endpoint(self, endpoint_id: str) -> EndpointRecord | None:
         """Return the endpoint with this full id, or None if no endpoint has this id."""
 
-    def ports(self, *, except_endpoint: str = "") -> list[PortRecord]:
-        """Return the host ports of all endpoints except the one with the id ``except_endpoint``; "" excludes none."""
+    def ports(self) -> list[PortRecord]:
+        """Return the host ports of all endpoints."""
 
     def addresses(self, pool: str) -> list[int]:
         """Return the reserved addresses of a subnet as integers, ascending.
@@ -173,7 +173,7 @@ class Reader(Protocol):
         """Return whether there is any container."""
 
     def intents(self) -> list[Intent]:
-        """Return all intents (records of unfinished work), oldest first; there are normally very few."""
+        """Return all intents, oldest first; there are normally very few."""
 
     def meta(self, key: str) -> str | None:
         """Return a small value that is stored outside the records, or None if the store has no value for ``key``.
@@ -205,8 +205,8 @@ class Transaction(Reader, Protocol):
     def put_container(self, record: ContainerRecord, *, relink: bool = False) -> None:
         """Insert or replace a container by id; raises `Taken` if another container has the same name.
 
-        The legacy links (``--link``) of a stored container are replaced only with ``relink``. Without ``relink``, the
-        stored links are kept, because a rename of another container may have changed them since the caller read them.
+        The legacy links of a stored container are replaced only with ``relink``. Without ``relink``, the stored links
+        are kept, because a rename of another container may have changed them since the caller read them.
         """
 
     def delete_container(self, container_id: str) -> None:
@@ -240,10 +240,10 @@ class Transaction(Reader, Protocol):
         """Delete the image."""
 
     def put_intent(self, intent: Intent) -> None:
-        """Store an intent (a record of unfinished work); replaces an intent of the same kind for the same object."""
+        """Store an intent; replaces an intent of the same kind for the same object."""
 
     def delete_intent(self, kind: str, object_id: str) -> None:
-        """Delete an intent (the record of unfinished work on an object), because the work is finished or undone.
+        """Delete an intent, because the work is finished or undone.
 
         ``kind`` is the kind of the work (`IntentKind`).
         """

@@ -44,9 +44,9 @@ def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_S
 
     Raises Unavailable after ``timeout`` seconds of waiting, or earlier if a stopped process holds the lock.
 
-    The lock is a file in HAWSE_RUN/locks (``run`` is HAWSE_RUN). ``kind`` is the kind of the object, such as
-    "container". ``object_id`` is an id that hawse generated, an inode number or a constant, never a string from the
-    user. The lock file exists only while a process holds the lock or waits for it.
+    The lock is a file in HAWSE_RUN/locks. ``kind`` is the kind of the object, such as "container". ``object_id`` is an
+    id that hawse generated, an inode number or a constant, never a string from the user. The lock file exists only
+    while a process holds the lock or waits for it.
     """
     directory = run / "locks"
     make_private_directory(directory)

@@ -126,8 +126,8 @@ def _lock(store: Path, connection: sqlite3.Connection) -> None:
 def _add_from_backup(store: Path, salvaged: Salvaged, scratch: Path) -> list[str]:
     """Add to ``salvaged`` the records that the store has lost and the backup has; return one line for each action.
 
-    ``scratch`` is a directory for temporary files. The backup's intents (records of unfinished work) are not added,
-    because this work has ended since the backup.
+    ``scratch`` is a directory for temporary files. The backup's intents are not added, because their work has ended
+    since the backup.
     """
     saved = backup.path_of(store)
     if not saved.exists():

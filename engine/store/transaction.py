@@ -72,7 +72,7 @@ def _port_row(port: PortRecord, endpoint_id: str) -> tuple[str | int, ...]:
 
 
 class SqliteReader:
-    """Implements `engine.store.api.Reader`.
+    """Implements `engine.store.api.Reader`, which describes the methods.
 
     ``recall`` is a cache for the methods that return all records of a table, or None without a cache. Images are not
     cached.
@@ -82,20 +82,12 @@ class SqliteReader:
         self._connection, self._recall = connection, recall
 
     def networks(self, *, driver: str = "", with_options: bool = False) -> list[NetworkRecord]:
-        """Return all networks, in any phase (planned, creating, live or removing).
-
-        ``driver`` limits the result to the networks of that driver; "" means all drivers. ``with_options`` limits the
-        result to networks that have driver options.
-        """
+        """Return all networks, in any phase (planned, creating, live or removing)."""
         where = ("driver = ?" if driver else "1") + (" AND with_options" if with_options else "")
         return self._select(NetworkRecord, "networks", where, *filter(None, [driver]))
 
     def network_summaries(self, phases: Sequence[str]) -> list[NetworkSummary]:
-        """Return summaries of all networks whose phase is in ``phases``, sorted by name.
-
-        Numbers in names are compared by value ("a2" before "a10"). This method is faster than `networks`, because it
-        does not read the JSON documents of the records.
-        """
+        """Return summaries of all networks whose phase is in ``phases``, sorted by name."""
         marks = ", ".join("?" * len(phases))
         rows = self._connection.execute(
             "SELECT id, name, driver, scope, predefined FROM networks INDEXED BY networks_listed "
@@ -114,10 +106,7 @@ class SqliteReader:
         return {driver for (driver,) in rows}
 
     def subnets(self, version: int) -> list[tuple[int, int]]:
-        """Return the subnets that networks use, each as its first and last address (two integers).
-
-        ``version`` is the IP version of the subnets, 4 or 6.
-        """
+        """Return the subnets that networks use, each as its first and last address (two integers)."""
         rows = self._connection.execute("SELECT first, last FROM subnets WHERE family = ?", (version,))
         return [(int.from_bytes(first), int.from_bytes(last)) for first, last in rows]
 
@@ -126,21 +115,11 @@ class SqliteReader:
         return self._one(NetworkRecord, "networks", network_id)
 
     def find_networks(self, reference: str) -> list[NetworkRecord]:
-        """Return the networks that ``reference`` means, sorted by creation.
-
-        The reference is tried as an id, then as a name, then as an id prefix. The first of the three that fits any
-        network determines the result. The reference "" means no network.
-        """
+        """Return the networks that ``reference`` means, sorted by creation."""
         return self._find(NetworkRecord, "networks", reference, reference)
 
     def containers(self, *, with_links: bool = False, adopted: bool = False) -> list[ContainerRecord]:
-        """Return all containers; with one of the two arguments, only some of them.
-
-        - ``with_links``: only containers with legacy links (``--link``)
-        - ``adopted``: only containers in network namespaces that hawse did not create
-
-        If both are True, ``adopted`` has no effect.
-        """
+        """Return all containers; with one of the two arguments, only some of them."""
         return self._select(
             ContainerRecord, "containers", "with_links" if with_links else "adopted" if adopted else "1"
         )
@@ -154,18 +133,11 @@ class SqliteReader:
         return self._value("SELECT 1 FROM containers LIMIT 1") is not None
 
     def find_containers(self, reference: str) -> list[ContainerRecord]:
-        """Return the containers that ``reference`` means, sorted by creation.
-
-        The reference is tried as an id, then as a name (without a leading slash), then as an id prefix. The first of
-        the three that fits any container determines the result. The reference "" means no container.
-        """
+        """Return the containers that ``reference`` means, sorted by creation."""
         return self._find(ContainerRecord, "containers", reference, reference.removeprefix("/"))
 
     def endpoints(self, *, network_id: str = "", container_id: str = "") -> list[EndpointRecord]:
-        """Return the endpoints of a network, of a container, or of a container on a network.
-
-        An empty argument does not limit the result. Without arguments, all endpoints are returned.
-        """
+        """Return the endpoints of a network, of a container, or of a container on a network."""
         criteria = {"network_id": network_id, "container_id": container_id}
         conditions = {column: value for column, value in criteria.items() if value}
         where = " AND ".join(f"{column} = ?" for column in conditions) or "1"
@@ -192,19 +164,13 @@ class SqliteReader:
         """Return the endpoint with this full id, or None if no endpoint has this id."""
         return self._one(EndpointRecord, "endpoints", endpoint_id)
 
-    def ports(self, *, except_endpoint: str = "") -> list[PortRecord]:
-        """Return the host ports of all endpoints except the one with the id ``except_endpoint``; "" excludes none."""
-        rows = self._connection.execute(
-            "SELECT protocol, host_ip, host_port, host_port_end, port, port_end FROM ports WHERE endpoint_id != ?",
-            (except_endpoint,),
-        )
+    def ports(self) -> list[PortRecord]:
+        """Return the host ports of all endpoints."""
+        rows = self._connection.execute("SELECT protocol, host_ip, host_port, host_port_end, port, port_end FROM ports")
         return [PortRecord(*row) for row in rows]
 
     def addresses(self, pool: str) -> list[int]:
-        """Return the reserved addresses of a subnet as integers, ascending.
-
-        ``pool`` names the subnet: the network's id, a slash and the subnet, such as "ID/172.18.0.0/16".
-        """
+        """Return the reserved addresses of a subnet as integers, ascending."""
         rows = self._connection.execute("SELECT address FROM addresses WHERE pool = ? ORDER BY address", (pool,))
         return [int.from_bytes(address) for (address,) in rows]
 
@@ -217,23 +183,19 @@ class SqliteReader:
         return self._one(ImageRecord, "images", image_id)
 
     def intents(self) -> list[Intent]:
-        """Return all intents (records of unfinished work), oldest first; there are normally very few."""
+        """Return all intents, oldest first; there are normally very few."""
         rows = self._connection.execute("SELECT kind, object_id, owner FROM intents ORDER BY seq")
         return [Intent(*row) for row in rows]
 
     def meta(self, key: str) -> str | None:
-        """Return a small value that is stored outside the records, or None if the store has no value for ``key``.
-
-        An example is the last allocated subnet.
-        """
+        """Return a small value that is stored outside the records, or None if the store has no value for ``key``."""
         value: str | None = self._value("SELECT value FROM meta WHERE key = ?", key)
         return value
 
     def events(self, *, after: int = 0, since: int = 0) -> list[Event]:
         """Return at most `EVENTS_READ` events whose number is higher than ``after``, in the order of their numbers.
 
-        Events before the time ``since`` (nanoseconds since 1970) are left out. If the attributes of an event are
-        damaged, the event is returned with empty attributes.
+        If the attributes of an event are damaged, the event is returned with empty attributes.
         """
         rows = self._connection.execute(
             "SELECT type, action, actor, attributes, scope, time, seq FROM events WHERE seq > ? AND time >= ? "
@@ -264,17 +226,14 @@ class SqliteReader:
             or self._select(kind, table, "id > ? AND id < ?", reference, reference + _HIGHEST)
         )
 
-    def _value(self, query: str, *values: Any, **named: Any) -> Any:
-        """Run a query and return the first column of its first row, or None if the result has no row.
-
-        The caller passes either ``values`` for the query's placeholders ``?``, or ``named`` for placeholders ``:NAME``.
-        """
-        row = self._connection.execute(query, named or values).fetchone()
+    def _value(self, query: str, *values: Any) -> Any:
+        """Run a query and return the first column of its first row, or None if the result has no row."""
+        row = self._connection.execute(query, values).fetchone()
         return row and row[0]
 
 
 class SqliteTransaction(SqliteReader):
-    """Implements `engine.store.api.Transaction`.
+    """Implements `engine.store.api.Transaction`, which describes the methods.
 
     ``objection`` is the error that the insertion of a new object raises, or None if the disk has enough space. With an
     objection, endpoints can still be inserted, so that containers can restart. Existing objects can be changed and
@@ -305,11 +264,7 @@ class SqliteTransaction(SqliteReader):
         self._execute("DELETE FROM addresses WHERE pool > ? AND pool < ?", f"{network_id}/", f"{network_id}0")
 
     def put_container(self, record: ContainerRecord, *, relink: bool = False) -> None:
-        """Insert or replace a container by id; raises `Taken` if another container has the same name.
-
-        The legacy links (``--link``) of a stored container are replaced only with ``relink``. Without ``relink``, the
-        stored links are kept, because a rename of another container may have changed them since the caller read them.
-        """
+        """Insert or replace a container by id; raises `Taken` if another container has the same name."""
         stored = self.container(record.id) if record.host.links and not relink else None
         if stored is not None:
             record = replace(record, host=replace(record.host, links=stored.host.links))
@@ -324,10 +279,7 @@ class SqliteTransaction(SqliteReader):
         self._delete("containers", container_id)
 
     def put_endpoint(self, record: EndpointRecord) -> None:
-        """Insert or replace an endpoint and its ports by id.
-
-        Raises `Taken` if another endpoint already has one of the host ports.
-        """
+        """Insert or replace an endpoint and its ports by id; raises `Taken` if another endpoint has a host port."""
         self._put_ports(record)
         self._put("endpoints", id=record.id, network_id=record.network_id, container_id=record.container_id,
                   body=encode(record), revision=_revision())  # fmt: skip
@@ -339,11 +291,7 @@ class SqliteTransaction(SqliteReader):
         self.release_addresses(endpoint_id)
 
     def reserve_address(self, pool: str, address: int, holder: str) -> None:
-        """Reserve one address of a subnet for ``holder``; idempotent. Raises `Taken` if another holder has the address.
-
-        ``pool`` names the subnet: the network's id, a slash and the subnet. ``address`` is the address as an integer.
-        ``holder`` is an endpoint id, or ``gateway:ID`` or ``aux:ID:NAME`` with the id of a network.
-        """
+        """Reserve one address of a subnet for ``holder``; raises `Taken` if another holder has the address."""
         packed = _pack(address)
         present = self._value("SELECT holder FROM addresses WHERE pool = ? AND address = ?", pool, packed)
         if present is None:
@@ -364,7 +312,7 @@ class SqliteTransaction(SqliteReader):
         self._delete("images", image_id)
 
     def put_intent(self, intent: Intent) -> None:
-        """Store an intent (a record of unfinished work); replaces an intent of the same kind for the same object."""
+        """Store an intent; replaces an intent of the same kind for the same object."""
         self._execute(
             "INSERT INTO intents (kind, object_id, owner) VALUES (?, ?, ?) "
             "ON CONFLICT (kind, object_id) DO UPDATE SET owner = excluded.owner",
@@ -372,10 +320,7 @@ class SqliteTransaction(SqliteReader):
         )  # fmt: skip
 
     def delete_intent(self, kind: str, object_id: str) -> None:
-        """Delete an intent (the record of unfinished work on an object), because the work is finished or undone.
-
-        ``kind`` is the kind of the work (`IntentKind`).
-        """
+        """Delete an intent, because the work is finished or undone."""
         self._execute("DELETE FROM intents WHERE kind = ? AND object_id = ?", kind, object_id)
 
     def put_event(self, event: Event) -> None:

@@ -27,7 +27,7 @@ from engine.model import (
     PortSpec,
     RestartPolicy,
 )
-from engine.names import CONTAINER_PREFIX, check_container_name, is_container_mode, shared_container
+from engine.names import CONTAINER_PREFIX, is_container_mode, shared_container
 from engine.runtime.credentials import CAPABILITIES
 from engine.validate.addresses import parse_address
 from engine.validate.endpoint import check_networking_config
@@ -68,8 +68,8 @@ def check_container_create(request: ContainerCreate) -> list[str]:
     """Check a request to create a container as dockerd does before it looks for the image; return the warnings.
 
     Raises Docker's errors. Six checks follow after the image is found: the networks (`check_networks`), the command
-    ("no command specified"), the name (`check_name`), whether the name is taken, the binds (`check_binds`) and the
-    links (`engine.names.parse_link`).
+    ("no command specified"), the name (`engine.names.check_container_name`), whether the name is taken, the binds
+    (`check_binds`) and the links (`engine.names.parse_link`).
     """
     check_network_mode(request.config, request.host)
     _main_network_settings(request)
@@ -106,15 +106,6 @@ def check_config(config: ContainerConfig) -> None:
     for variable in config.env or ():
         if not variable.partition("=")[0]:
             raise InvalidArgument(f"invalid environment variable: {variable}")
-
-
-def check_name(request: ContainerCreate) -> str:
-    """Check the container name in the request; return the name without the leading slash.
-
-    The result is "" for a request without a name; the caller then generates a name. Raises InvalidArgument for an
-    invalid name.
-    """
-    return check_container_name(request.name) if request.name else ""
 
 
 def _main_network_settings(request: ContainerCreate) -> dict[str, EndpointSettings]:
@@ -322,7 +313,7 @@ def _split(bind: str) -> tuple[str, str, str]:
 
 
 def clean_path(path: str) -> str:
-    """Return an absolute path without ``.``, ``..`` and double slashes, as Docker shows the target of a mount."""
+    """Return an absolute path without ``.``, ``..`` and double slashes, as Docker stores paths of a container."""
     return "/" + posixpath.normpath(path).lstrip("/")
 
 

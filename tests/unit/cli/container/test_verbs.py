@@ -89,8 +89,8 @@ def test_flags_reach_the_engine(cli, argv, call):
 @pytest.mark.parametrize(
     ("argv", "references", "flags"),
     [
-        (("rm", "-fv", "/c", "d"), ["c", "d"], {"force": True, "volumes": True}),
-        (("container", "remove", "c"), ["c"], {"force": False, "volumes": False}),
+        (("rm", "-fv", "/c", "d"), ["c", "d"], {"force": True}),
+        (("container", "remove", "c"), ["c"], {"force": False}),
     ],
 )
 def test_all_containers_are_removed_by_one_call(cli, argv, references, flags):

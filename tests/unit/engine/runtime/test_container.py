@@ -17,7 +17,7 @@ def test_a_client_that_has_gone_does_not_take_the_answer_of_the_next_client():
     supervisor._clients = set()
     pairs = [socket.socketpair() for _ in range(3)]
     for ours, _ in pairs:
-        supervisor._tell_end(Connection(loop, ours), container)
+        supervisor._tell_end(Connection(loop, ours, lambda _: None), container)
     pairs[0][1].close()
     container._answer_waiters()
     for _, theirs in pairs[1:]:

@@ -224,12 +224,11 @@ def test_containers_with_links_and_names_of_a_networks_containers_are_found(stor
         assert snapshot.containers(with_links=True) == []
 
 
-def test_ports_are_listed_without_those_of_the_excepted_endpoint(store):
+def test_the_ports_of_all_endpoints_are_listed(store):
     first, second = port("0.0.0.0", 80), port("::", 90, 95)
     put(store, endpoint("e1", first), endpoint("e2", second))
     with store.read() as snapshot:
         assert snapshot.ports() == [first, second]
-        assert snapshot.ports(except_endpoint="e1") == [second]
 
 
 def test_an_endpoint_may_change_its_ports_and_keep_some(store):
