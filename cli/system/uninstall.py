@@ -37,8 +37,11 @@ def uninstall(app: App, root: str) -> None:
         units.systemctl(root, "disable", "--now", *(path.name for path in there))
     try:
         for path in there:
-            path.unlink()
+            path.unlink(missing_ok=True)
             app.out(f"{path}\n")
+        for path in units.files(root):
+            for left in path.parent.glob(units.unfinished(path, "*").name):  # a killed install has left it
+                left.unlink(missing_ok=True)
     except OSError as error:
         raise StatusError(f"cannot remove {error.filename}: {reason_of(error)}") from error
     units.systemctl(root, "daemon-reload")
