@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import time
 
 import pytest
 
+from drivers.linux.process import start_time
 from engine.agentd import agent as agents
 from engine.agentd.agent import Agent
 from engine.errors import Damaged, Unavailable
 from engine.eventloop.loop import Loop
-from engine.model import NetworkRecord
+from engine.model import ContainerConfig, ContainerRecord, HostConfig, NetworkRecord
 from engine.store import sqlite
 from engine.store.sqlite import SqliteStore
 
@@ -53,6 +55,38 @@ def test_services_keep_the_last_state_when_the_store_was_deleted(tmp_path):
         tx.put_network(NetworkRecord("a", "again", "", "bridge"))
     agent.reconcile()
     assert seen.states == [[], ["app"], ["again"]]
+    listener.close()
+
+
+def test_without_store_the_agent_is_needed_as_long_as_a_container_runs(tmp_path):
+    store, seen = SqliteStore(tmp_path / "hawse.db"), Seen()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "sock"))
+    listener.listen()
+    agent = Agent(Loop(), store, [seen], listener)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as running:
+        with store.write() as tx:
+            tx.put_network(NetworkRecord("a", "app", "", "bridge"))
+            tx.put_container(
+                ContainerRecord(
+                    "b", "web", "", ContainerConfig("hostfs"), HostConfig(), status="running", pid=running.pid,
+                    pid_start=start_time(running.pid),
+                )
+            )  # fmt: skip
+        agent.reconcile()
+        sqlite.close_idle()
+        for path in tmp_path.glob("hawse.db*"):
+            path.unlink()
+        with pytest.raises(Damaged):
+            agent.reconcile()
+        assert agent.needed()
+        assert running.stdin is not None
+        running.stdin.close()
+    assert not agent.needed()
+    with store.write() as tx:
+        tx.put_network(NetworkRecord("a", "again", "", "bridge"))
+    agent.reconcile()
+    assert agent.needed()
     listener.close()
 
 
