@@ -402,6 +402,16 @@ def test_a_publish_that_the_driver_refuses_changes_nothing(web, engine, monkeypa
         assert reader.intents() == []
 
 
+@pytest.mark.parametrize("where", ["keeper.detach", "syscalls.setns"])
+def test_a_detached_command_whose_start_is_killed_does_not_count_as_started(web, tmp_path, where):
+    """The process that waits for the command is killed, or its child, which enters the container's namespaces."""
+    code = KILLED.format(module=f"engine.runtime.{where.split('.')[0]}", name=where.split(".")[1])
+    done = web.hawse("exec", "-d", "web", "touch", str(tmp_path / "made"), code=code, check=False)
+    text = "OCI runtime exec failed: exec failed: the process that starts the command was killed"
+    assert (done.returncode, done.stderr) == (1, f"Error response from daemon: {text}\n")
+    assert not (tmp_path / "made").exists()
+
+
 def test_undoing_a_killed_start_does_not_stop_a_new_run(host, engine):
     """Two commands find the intent (the record of an unfinished command) of a killed start. The faster command undoes
     the start.
