@@ -31,6 +31,7 @@ def install(app: App, root: str) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _write(path, units.text(path.name))
+            units.delete_unfinished(path)
         except OSError as error:
             raise StatusError(f"cannot write {path}: {reason_of(error)}") from error
         app.out(f"{path}\n")

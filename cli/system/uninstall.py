@@ -40,8 +40,7 @@ def uninstall(app: App, root: str) -> None:
             path.unlink(missing_ok=True)
             app.out(f"{path}\n")
         for path in units.files(root):
-            for left in path.parent.glob(units.unfinished(path, "*").name):  # a killed install has left it
-                left.unlink(missing_ok=True)
+            units.delete_unfinished(path)
     except OSError as error:
         raise StatusError(f"cannot remove {error.filename}: {reason_of(error)}") from error
     units.systemctl(root, "daemon-reload")

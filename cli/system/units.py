@@ -44,6 +44,13 @@ def unfinished(path: Path, pid: str) -> Path:
     return path.with_name(f"{path.name}.{pid}.new")
 
 
+def delete_unfinished(path: Path) -> None:
+    """Delete the files of killed processes at the paths that `unfinished` returns for a unit file; idempotent."""
+    for left in path.parent.glob(unfinished(path, "*").name):
+        if not Path("/proc", left.name.split(".")[-2]).exists():
+            left.unlink(missing_ok=True)
+
+
 def text(name: str) -> str:
     """Return the text of the unit file ``name``; raises StatusError if a path cannot be written in a unit file.
 

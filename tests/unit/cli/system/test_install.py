@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import resource
 import subprocess
@@ -98,8 +99,11 @@ def test_a_failed_install_keeps_the_unit_files_of_the_earlier_install(tmp_path, 
     assert {path.name: path.read_text() for path in directory.iterdir()} == before
 
 
-def test_uninstall_removes_the_files_that_a_killed_install_left(tmp_path, directory):
+@pytest.mark.parametrize("command", ["install", "uninstall"])
+def test_the_files_that_a_killed_install_left_are_deleted(tmp_path, directory, command):
     directory.mkdir(parents=True)
-    (directory / "hawse-api.socket.123.new").write_text("[Unit]")
-    removed = hawse("system", "uninstall", "--root", str(tmp_path))
-    assert (removed.returncode, removed.stdout, list(directory.iterdir())) == (0, "", [])
+    left, written = directory / "hawse-api.socket.4194305.new", directory / f"hawse-api.socket.{os.getpid()}.new"
+    left.write_text("[Unit]")  # the pid is too large for a process
+    written.write_text("[Unit]")
+    done = hawse("system", command, "--root", str(tmp_path))
+    assert (done.returncode, left.exists(), written.exists()) == (0, False, True)
