@@ -18,7 +18,7 @@ from engine.agent.client import announce
 from engine.api import CheckReport
 from engine.cluster.local_networks import INGRESS_SANDBOX
 from engine.errors import EngineError
-from engine.host import Host, pool_key, translate_driver_errors
+from engine.host import Host, engine_error, pool_key, translate_driver_errors
 from engine.model import EndpointRecord, NetworkRecord
 from engine.names import PRESENT, short_id
 from engine.networks import predefined
@@ -54,12 +54,13 @@ def repair(host: Host, store: Path) -> CheckReport:
     with translate_driver_errors():
         done = rescue.repair(store, lambda salvaged, new: _build(host, salvaged, new))
     done += _unused_files(host)
-    predefined.record(host)
     try:
-        recover.repair(host, whole=False)
-    except EngineError as error:
-        done.append(f"the kernel's state is not repaired yet: {error}")
-    with suppress(EngineError):
+        with translate_driver_errors():
+            predefined.record(host)
+            recover.repair(host, whole=False)
+    except (EngineError, OSError) as error:  # the report of the repaired store must not be lost
+        done.append(f"the kernel's state is not repaired yet: {engine_error(error)}")
+    with suppress(EngineError, OSError):
         announce(host)
     return CheckReport(problems, done, repaired=True)
 
