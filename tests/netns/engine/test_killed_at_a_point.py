@@ -185,6 +185,21 @@ def test_a_connect_that_cannot_leave_the_sandbox_ends_and_is_undone(web):
     assert web.sh("ip -br link | grep -c veth") == before
 
 
+def test_the_next_command_finishes_a_disconnect_that_the_kernel_refuses(web):
+    """The link would otherwise remain without a record, with an address that another container gets."""
+    before = web.sh("ip -br link | grep -c veth")
+    web.hawse("network", "connect", "zoo", "web")
+    done = refused(
+        web, "engine.endpoints.sandbox.leave", "socket", errno.ENOBUFS, "network", "disconnect", "zoo", "web"
+    )
+    assert (done.returncode, done.stderr) == (1, "Error response from daemon: no buffer space available\n")
+    web.hawse("network", "create", "any")
+    assert state(web) == (["app"], ["app"], True, ["app"])
+    until(lambda: web.sh("ip -br link | grep -c veth") == before)
+    with SqliteStore(web.root / "hawse.db").read() as reader:
+        assert reader.intents() == []
+
+
 @pytest.mark.parametrize("command", [("network", "create", "any"), ("system", "shutdown")])
 def test_a_command_that_gets_no_socket_does_not_assume_a_reboot(web, command):
     """Without a socket, the command cannot read the cookie of the host's network namespace."""
@@ -250,7 +265,7 @@ def test_an_interrupted_command_has_ended_when_its_caller_goes_on(web):
 def test_a_refused_connect_with_a_port_is_undone_although_its_undo_is_killed(web):
     number = NUMBERS[os.uname().machine]["socket"]
     code = REFUSED.format(module="engine.endpoints.sandbox", name="publish", number=number, code=errno.ENOBUFS)
-    code += KILLED.format(module="engine.endpoints.reservation", name="_record_left")
+    code += KILLED.format(module="engine.endpoints.sandbox", name="leave")
     done = web.hawse("network", "connect", "-p", "7100:71", "zoo", "web", code=code, check=False)
     assert done.returncode == -9, done
     web.hawse("network", "create", "any")
