@@ -26,6 +26,7 @@ from engine.recovery import recover, unrecorded
 from engine.store import rescue, salvage
 from engine.store.api import Taken, Transaction
 from engine.store.salvage import Salvaged
+from engine.store.sqlite_errors import translated
 
 
 def check(host: Host, store: Path) -> CheckReport:
@@ -33,10 +34,10 @@ def check(host: Host, store: Path) -> CheckReport:
 
     ``store`` is the path of the store's file (SQLite).
     """
-    problems = rescue.problems(store)
-    if not problems:
-        salvaged = salvage.read_file(store) if store.exists() else Salvaged()
-        with translate_driver_errors():
+    with translated(store), translate_driver_errors():
+        problems = rescue.problems(store)
+        if not problems:
+            salvaged = salvage.read_file(store) if store.exists() else Salvaged()
             problems = list(unrecorded.objects(host, salvaged.records))
             if not problems and predefined.MARK not in salvaged.meta:
                 problems = [f"the file is new, but this host has {sign}" for sign in predefined.signs_of_loss(host)]
@@ -51,7 +52,7 @@ def repair(host: Host, store: Path) -> CheckReport:
     problems = check(host, store).problems
     if not problems:
         return CheckReport([])
-    with translate_driver_errors():
+    with translated(store), translate_driver_errors():
         done = rescue.repair(store, lambda salvaged, new: _build(host, salvaged, new))
     done += _unused_files(host)
     try:

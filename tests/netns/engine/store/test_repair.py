@@ -18,6 +18,7 @@ import pytest
 
 from engine.store import backup
 from tests.conftest import install_busybox, loaded
+from tests.netns.engine.killing import FULL_DISK
 from tests.netns.images.archives import make_tar
 
 pytestmark = pytest.mark.netns
@@ -247,6 +248,18 @@ def test_a_killed_repair_loses_nothing(web, moved):
     assert listing(web) == before
     assert web.hawse("exec", "web", "echo", "here").stdout == "here\n"
     assert not Path(f"{database(web)}.rescue").exists()
+
+
+def test_a_repair_that_cannot_write_says_so_and_changes_nothing(web):
+    before = listing(web)
+    record(web)
+    code = FULL_DISK.format(module="engine.recovery.check.rescue", name="new_store")
+    done = web.hawse("system", "check", "--repair", code=code, check=False)
+    text = f"the store {database(web)} cannot be read or written: input/output error"
+    assert (done.returncode, done.stderr) == (1, f"Error response from daemon: {text}\n")
+    assert [path.name for path in web.root.glob("hawse.db.*") if path.name != "hawse.db.backup"] == []
+    web.hawse("system", "check", "--repair")
+    assert listing(web) == before
 
 
 def test_the_report_of_a_repair_is_not_lost_if_no_descriptor_is_left(web):
