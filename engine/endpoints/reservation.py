@@ -21,7 +21,7 @@ from engine.endpoints import links, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError, Forbidden, InvalidArgument, KernelFailure, Unavailable
 from engine.events import record as events
-from engine.host import Host, attachment_of, pool_key
+from engine.host import Host, attachment_of, pool_key, translate_failures
 from engine.model import (
     FORMER,
     LINK_MAC_CHARACTERS,
@@ -332,14 +332,15 @@ def release_endpoint(
         _record_leaving(tx, member)
     failure: EngineError | None = None
     try:
-        teardown(
-            (
-                Step("siblings", lambda: sandbox.dismiss_siblings(host, member, others)),
-                Step("links", lambda: links.close_links(host, record, member)),
-                Step("ports", lambda: sandbox.unpublish(host, record, member, member.endpoint.ports, leaving=True)),
-                Step("endpoint", lambda: sandbox.leave(host, record, member, alive=alive)),
+        with translate_failures(host.places):
+            teardown(
+                (
+                    Step("siblings", lambda: sandbox.dismiss_siblings(host, member, others)),
+                    Step("links", lambda: links.close_links(host, record, member)),
+                    Step("ports", lambda: sandbox.unpublish(host, record, member, member.endpoint.ports, leaving=True)),
+                    Step("endpoint", lambda: sandbox.leave(host, record, member, alive=alive)),
+                )
             )
-        )
     except EngineError as error:
         if alive:
             raise

@@ -59,6 +59,23 @@ module.end_intent = complete
 """
 """A program that sends SIGINT to the command after the COMMIT of the transaction that ends an intent."""
 
+NO_DESCRIPTOR = """
+import pkgutil, resource
+module = pkgutil.resolve_name({module!r})
+original = module.{name}
+
+def refuse(*a, **k):
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, allowed[1]))
+    try:
+        return original(*a, **k)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, allowed)
+
+module.{name} = refuse
+"""
+"""A program that opens no further file in a function. Before and after the function, it opens files."""
+
 MEMORY = """
 import mmap
 memory = mmap.mmap(-1, 1 << 28, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -198,6 +215,14 @@ def test_the_next_command_finishes_a_disconnect_that_the_kernel_refuses(web):
     until(lambda: web.sh("ip -br link | grep -c veth") == before)
     with SqliteStore(web.root / "hawse.db").read() as reader:
         assert reader.intents() == []
+
+
+def test_an_adopted_namespace_can_be_removed_although_its_endpoint_cannot(host, netns):
+    code = NO_DESCRIPTOR.format(module="engine.endpoints.sandbox", name="leave")
+    host.hawse("network", "create", "app")
+    host.hawse("network", "connect", "app", f"netns:{netns.name}")
+    host.hawse("rm", "-f", netns.name, code=code)
+    assert recorded(host) == []
 
 
 @pytest.mark.parametrize("command", [("network", "create", "any"), ("system", "shutdown")])
