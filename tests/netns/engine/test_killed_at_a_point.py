@@ -225,6 +225,17 @@ def test_an_adopted_namespace_can_be_removed_although_its_endpoint_cannot(host, 
     assert recorded(host) == []
 
 
+@pytest.mark.parametrize("where", ["engine.endpoints.sandbox.leave", "engine.containers.etc_files.undo_network"])
+def test_a_killed_connect_that_cannot_be_undone_hinders_no_other_command(web, where):
+    module, _, name = where.rpartition(".")
+    killed(web, "engine.containers.etc_files.add_network", "network", "connect", "zoo", "web")
+    web.hawse("network", "create", "any", code=NO_DESCRIPTOR.format(module=module, name=name))
+    assert [one for one in recorded(web) if isinstance(one, Intent)]
+    web.hawse("network", "rm", "any")
+    assert not [one for one in recorded(web) if isinstance(one, Intent)]
+    assert state(web) == (["app"], ["app"], True, ["app"])
+
+
 @pytest.mark.parametrize("command", [("network", "create", "any"), ("system", "shutdown")])
 def test_a_command_that_gets_no_socket_does_not_assume_a_reboot(web, command):
     """Without a socket, the command cannot read the cookie of the host's network namespace."""
