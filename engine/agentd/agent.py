@@ -62,23 +62,22 @@ class Agent:
         self._control = Control(loop, listener, self.reconcile, self.status, guarded)
         self._quiet, self._read, self._records = 0, object(), Snapshot()
         self._unneeded, self.signalled, self.superseded = False, False, False
-        # ``_known`` is True if the last snapshot had networks. If the next snapshot has none, the store was deleted.
-        self._known = self._deleted = False
+        # True if the last snapshot had networks. If the next snapshot has none, the store was deleted.
+        self._known = False
 
     def reconcile(self) -> bool:
         """Read the local store and update every service; return False if a service that commands need has failed.
 
         The services in ``later`` are updated afterwards. If one service fails, the other services are still updated.
-        Raises the local store's errors. If the store was deleted, the services keep the last snapshot, because the
-        containers may still run. If a newer version of hawse wrote the store (`Outdated`), the agent ends. The next
+        Raises the local store's errors. If the store was deleted, the services keep the last snapshot as long as it is
+        in use (`_is_in_use`). If a newer version of hawse wrote the store (`Outdated`), the agent ends. The next
         command starts an agent of the newer version.
         """
         try:
             stamp = self._store.stamp()
             records = snapshot(self._store)
             state = self._extend(records)
-            self._deleted = self._known and not state.networks
-            if self._deleted:
+            if self._known and not state.networks and _is_in_use(self._records):
                 raise Damaged("the store has no networks any more: the agent goes on with the last state")
             self._known, self._records, self._read = bool(state.networks), records, stamp
         except Outdated:
@@ -131,7 +130,7 @@ class Agent:
         A new agent is needed if this agent ended because no service needed it, and the store has changed since the last
         read.
         """
-        if not self._unneeded or self._deleted or self._store.stamp() == self._read:
+        if not self._unneeded or self._store.stamp() == self._read:
             return False
         try:
             return snapshot(self._store) != self._records  # a backup changes the store's files, but no records
@@ -142,15 +141,8 @@ class Agent:
         return [*self._services, *self._later]
 
     def needed(self) -> bool:
-        """Return whether a service or a connected command needs the agent.
-
-        If the store was deleted, the services are needed only as long as a container of the last snapshot runs.
-        """
-        if self._stays or self._control.busy:
-            return True
-        if self._deleted and not any(map(lookup.is_alive, self._records.containers)):
-            return False
-        return any(s.needed() for s in self._all())
+        """Return whether a service or a connected command needs the agent."""
+        return self._stays or any(s.needed() for s in self._all()) or self._control.busy
 
     def _consider(self) -> None:
         """End the agent if two checks in a row find that nothing needs it. The checks are half the idle time apart.
@@ -183,6 +175,11 @@ def _update(services: Sequence[Service], state: Snapshot) -> bool:
             traceback.print_exc(file=sys.stderr)
             done = False
     return done
+
+
+def _is_in_use(state: Snapshot) -> bool:
+    """Return whether a container of the snapshot still runs, or the host is in a cluster, so that peers may need it."""
+    return any(map(lookup.is_alive, state.containers)) or any(n.scope == "swarm" for n in state.networks)
 
 
 def snapshot(store: Store) -> Snapshot:
