@@ -46,7 +46,7 @@ def unfinished(path: Path, pid: str) -> Path:
 
 def delete_unfinished(path: Path) -> None:
     """Delete the files of killed processes at the paths that `unfinished` returns for a unit file; idempotent."""
-    for left in path.parent.glob(unfinished(path, "*").name):
+    for left in path.parent.glob(unfinished(path, "[0-9]*").name):
         if not Path("/proc", left.name.split(".")[-2]).exists():
             left.unlink(missing_ok=True)
 

@@ -102,8 +102,10 @@ def test_a_failed_install_keeps_the_unit_files_of_the_earlier_install(tmp_path, 
 @pytest.mark.parametrize("command", ["install", "uninstall"])
 def test_the_files_that_a_killed_install_left_are_deleted(tmp_path, directory, command):
     directory.mkdir(parents=True)
-    left, written = directory / "hawse-api.socket.4194305.new", directory / f"hawse-api.socket.{os.getpid()}.new"
-    left.write_text("[Unit]")  # the pid is too large for a process
-    written.write_text("[Unit]")
+    left, written, foreign = (
+        directory / f"hawse-api.socket.{middle}.new" for middle in ("4194305", str(os.getpid()), "old")
+    )
+    for path in (left, written, foreign):
+        path.write_text("[Unit]")  # the pid of the first path is too large for a process
     done = hawse("system", command, "--root", str(tmp_path))
-    assert (done.returncode, left.exists(), written.exists()) == (0, False, True)
+    assert (done.returncode, left.exists(), written.exists(), foreign.exists()) == (0, False, True, True)
