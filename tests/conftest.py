@@ -257,11 +257,14 @@ class Host(Netns):
         mark. The mark is a variable that only this host sets.
         """
         mark, inode = f"HAWSE_TEST_HOST={self.name}".encode(), os.stat(self.path).st_ino
+        empty = 0
         for _ in range(20):  # the agent and its guard start each other again
             hit = self.container_processes()
             hit |= {int(n) for n in os.listdir("/proc") if n.isdigit() and _belongs(f"/proc/{n}", mark, inode)}
             hit.discard(os.getpid())
-            if not hit:
+            # A process may fork after /proc was listed, and end before it is examined. Therefore look twice.
+            empty = 0 if hit else empty + 1
+            if empty == 2:
                 return
             for pid in hit:
                 try:

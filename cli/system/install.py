@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import click
 
 from cli.app import App, StatusError
@@ -24,14 +27,26 @@ def install(app: App, root: str) -> None:
         if path.is_symlink():
             text = f"{path} is a symbolic link, perhaps because the unit is masked"
             raise StatusError(f"{text} (to install it: systemctl unmask {path.name}, or remove the link)")
-    try:
-        for path in units.files(root):
+    for path in units.files(root):
+        try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(units.text(path.name))
-            path.chmod(0o644)
-            app.out(f"{path}\n")
-    except OSError as error:
-        raise StatusError(f"cannot write {error.filename}: {reason_of(error)}") from error
+            _write(path, units.text(path.name))
+            units.delete_unfinished(path)
+        except OSError as error:
+            raise StatusError(f"cannot write {path}: {reason_of(error)}") from error
+        app.out(f"{path}\n")
     units.systemctl(root, "daemon-reload")
     app.err(f"To start them now and at every boot: systemctl enable --now {' '.join(units.STARTED)}\n")
     app.err(f"To serve Docker's API too (docs/docker-api.md): systemctl enable --now {units.API}\n")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a unit file; a killed or failed write leaves an existing file unchanged."""
+    new = units.unfinished(path, str(os.getpid()))
+    try:
+        new.write_text(text)
+        new.chmod(0o644)
+        os.replace(new, path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise

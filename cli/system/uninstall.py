@@ -37,8 +37,10 @@ def uninstall(app: App, root: str) -> None:
         units.systemctl(root, "disable", "--now", *(path.name for path in there))
     try:
         for path in there:
-            path.unlink()
+            path.unlink(missing_ok=True)
             app.out(f"{path}\n")
+        for path in units.files(root):
+            units.delete_unfinished(path)
     except OSError as error:
         raise StatusError(f"cannot remove {error.filename}: {reason_of(error)}") from error
     units.systemctl(root, "daemon-reload")

@@ -36,6 +36,21 @@ def files(root: str) -> list[Path]:
     return [Path(root or "/") / DIRECTORY / name for name in UNITS]
 
 
+def unfinished(path: Path, pid: str) -> Path:
+    """Return the path at which the process ``pid`` writes a unit file, before the file moves to ``path``.
+
+    systemd does not read the path, because of its suffix.
+    """
+    return path.with_name(f"{path.name}.{pid}.new")
+
+
+def delete_unfinished(path: Path) -> None:
+    """Delete the files of killed processes at the paths that `unfinished` returns for a unit file; idempotent."""
+    for left in path.parent.glob(unfinished(path, "[0-9]*").name):
+        if not Path("/proc", left.name.split(".")[-2]).exists():
+            left.unlink(missing_ok=True)
+
+
 def text(name: str) -> str:
     """Return the text of the unit file ``name``; raises StatusError if a path cannot be written in a unit file.
 

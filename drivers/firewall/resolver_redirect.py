@@ -45,7 +45,6 @@ DELETION = Message(DELETE_TABLE, 0, table_header(f"ip {TABLE}"))
 def bound_port() -> int:
     """Return the port to which the present rules redirect port 53, or 0 if rules are missing.
 
-    After a restart, the agent binds this port again, because a new redirection takes milliseconds for each sandbox.
     Runs in the calling thread's network namespace.
     """
     asks, answers = (nfnetlink.comments(f"ip {TABLE}", chain, LIMIT) for chain in CHAINS)
@@ -53,6 +52,15 @@ def bound_port() -> int:
     whole = asks == answers == ["", *[port] * len(PROTOCOLS)]
     # Because a process in the namespace may have made the rules, their comments may be any text.
     return int(port) if whole and port.isascii() and port.isdigit() and int(port) <= LAST_PORT else 0
+
+
+def reusable_port() -> int:
+    """Return `bound_port`, or 0 while this process still changes the rules, because the change may remove them.
+
+    After a restart, the agent binds this port again, because a new redirection takes milliseconds for each sandbox.
+    Runs in the calling thread's network namespace.
+    """
+    return 0 if _waiting_changes.has_any() else bound_port()
 
 
 def serving_port(address: IPv4Address) -> int:
@@ -125,7 +133,7 @@ class _WaitingChanges:
 
     def add(self, change: Callable[[], None]) -> None:
         """Add a change of the calling thread's network namespace; start the namespace's thread if it has none."""
-        namespace = os.stat("/proc/thread-self/ns/net").st_ino
+        namespace = _namespace()
         with self._lock:
             changes = self._changes.setdefault(namespace, [])
             if len(changes) == WAITING_LIMIT:
@@ -134,6 +142,11 @@ class _WaitingChanges:
             if len(changes) > 1:
                 return
         in_background(lambda: self._make(namespace, changes))
+
+    def has_any(self) -> bool:
+        """Return whether a change of the calling thread's network namespace has not ended yet."""
+        with self._lock:
+            return _namespace() in self._changes
 
     def _make(self, namespace: int, changes: list[Callable[[], None]]) -> None:
         while True:
@@ -146,6 +159,11 @@ class _WaitingChanges:
 
 
 _waiting_changes = _WaitingChanges()
+
+
+def _namespace() -> int:
+    """Return the inode number of the calling thread's network namespace."""
+    return os.stat("/proc/thread-self/ns/net").st_ino
 
 
 def _for_port(message: Message, port: int) -> Message:

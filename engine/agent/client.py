@@ -122,7 +122,7 @@ def ensure(run_dir: Path, root: Path, *, timeout: float = 10.0) -> bool:
 
     Returns False if no agent listens within ``timeout`` seconds.
     """
-    deadline = time.monotonic() + timeout
+    deadline, stopped = time.monotonic() + timeout, 0
     make_private_directory(run_dir)
     while True:
         try:
@@ -133,6 +133,7 @@ def ensure(run_dir: Path, root: Path, *, timeout: float = 10.0) -> bool:
             if remaining <= 0:
                 return False
             if not _start_and_wait(run_dir, root, remaining):
+                stopped = resident.kill_stopped_holder(str(run_dir), LOCK, stopped)
                 time.sleep(POLL_INTERVAL_SECONDS)  # wait: another agent is starting or ending
 
 
@@ -241,6 +242,7 @@ def _become_agent(run_dir: Path, root: Path, ready_fd: int, lock: int) -> None:
             signal.signal(number, signal.SIG_DFL)
         with suppress(AttributeError):
             signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        resident.sign(lock)  # so that other processes find this process even if it is stopped before it listens
         argv = [sys.executable, "-P", "-m", "engine.agentd"]
         os.execve(sys.executable, argv, environment(run_dir, root, os.environ))
     finally:

@@ -17,6 +17,7 @@ from socket import socket
 
 from engine.agent.service import Service, Snapshot
 from engine.agentd.control import Control
+from engine.containers import lookup
 from engine.endpoints import boots
 from engine.errors import Damaged, EngineError, Outdated
 from engine.eventloop.loop import Loop, Timer
@@ -68,15 +69,15 @@ class Agent:
         """Read the local store and update every service; return False if a service that commands need has failed.
 
         The services in ``later`` are updated afterwards. If one service fails, the other services are still updated.
-        Raises the local store's errors. If the store was deleted, the services keep the last snapshot, because the
-        containers still run. If a newer version of hawse wrote the store (`Outdated`), the agent ends. The next command
-        starts an agent of the newer version.
+        Raises the local store's errors. If the store was deleted, the services keep the last snapshot as long as it is
+        in use (`_is_in_use`). If a newer version of hawse wrote the store (`Outdated`), the agent ends. The next
+        command starts an agent of the newer version.
         """
         try:
             stamp = self._store.stamp()
             records = snapshot(self._store)
             state = self._extend(records)
-            if self._known and not state.networks:
+            if self._known and not state.networks and _is_in_use(self._records):
                 raise Damaged("the store has no networks any more: the agent goes on with the last state")
             self._known, self._records, self._read = bool(state.networks), records, stamp
         except Outdated:
@@ -174,6 +175,11 @@ def _update(services: Sequence[Service], state: Snapshot) -> bool:
             traceback.print_exc(file=sys.stderr)
             done = False
     return done
+
+
+def _is_in_use(state: Snapshot) -> bool:
+    """Return whether a container of the snapshot still runs, or the host is in a cluster, so that peers may need it."""
+    return any(map(lookup.is_alive, state.containers)) or any(n.scope == "swarm" for n in state.networks)
 
 
 def snapshot(store: Store) -> Snapshot:

@@ -8,13 +8,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 from engine.host import engine_error
 from engine.runtime import keeper, process, syscalls
 from engine.runtime.api import RuntimeFailure
-from engine.runtime.errors import OTHER
+from engine.runtime.errors import EXEC, OTHER
+
+_STARTED = "started"
+"""The report of a start without an error. A process that is killed during the start reports nothing."""
 
 
 def run(start: Callable[[], object], ended: Callable[[int], object]) -> None:
@@ -30,22 +34,24 @@ def run(start: Callable[[], object], ended: Callable[[int], object]) -> None:
     os.close(outcome)
     with open(report, encoding="utf-8") as file:
         text = file.read()
-    if text:
+    if text != _STARTED:
         os.waitpid(child, 0)
-        raise RuntimeFailure(*json.loads(text))
+        failure = json.loads(text) if text else (OTHER, f"{EXEC}the process that starts the command was killed")
+        raise RuntimeFailure(*failure)
 
 
 def _wait(start: Callable[[], object], ended: Callable[[int], object], outcome: int) -> NoReturn:
     """Start the command, wait for its end, call ``ended`` with its exit code, and exit this process.
 
-    If the start fails, the error is written as JSON to the file descriptor ``outcome``. After a start without an error,
-    ``outcome`` is closed.
+    `_STARTED`, or the error of a failed start as JSON, is written to the file descriptor ``outcome``.
     """
     try:
         keeper.detach([outcome])
         syscalls.adopt_orphans()
         start()
         command = _command()
+        with suppress(BrokenPipeError):  # the caller was killed
+            os.write(outcome, _STARTED.encode())
         os.close(outcome)
         ended(process.exit_code(os.waitpid(command, 0)[1]))
     except RuntimeFailure as error:

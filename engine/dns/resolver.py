@@ -14,7 +14,7 @@ from contextlib import suppress
 from ipaddress import IPv4Address
 
 from drivers.errors import DriverError
-from drivers.firewall.resolver_redirect import bound_port, redirect
+from drivers.firewall.resolver_redirect import redirect, reusable_port
 from engine.dns import wire
 from engine.dns.forwarder import Outstanding, forward
 from engine.dns.mmsg import Datagrams
@@ -157,7 +157,7 @@ def serving_pair() -> tuple[socket.socket, socket.socket]:
     """
     udp = tcp = None
     try:
-        known = bound_port()
+        known = reusable_port()
         if known:
             with suppress(OSError):  # another program may have bound the earlier port
                 return pair(known)

@@ -21,7 +21,7 @@ from engine.endpoints import links, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError, Forbidden, InvalidArgument, KernelFailure, Unavailable
 from engine.events import record as events
-from engine.host import Host, attachment_of, pool_key
+from engine.host import Host, attachment_of, pool_key, translate_failures
 from engine.model import (
     FORMER,
     LINK_MAC_CHARACTERS,
@@ -321,18 +321,31 @@ def release_endpoint(
 ) -> None:
     """Remove one endpoint from its sandbox and delete the endpoint's record.
 
-    The ports are unpublished before the interface is removed, so that no new connections arrive during the removal. The
-    record is deleted even if a step fails. ``others`` are the endpoints that the container keeps. ``alive`` is False if
-    the sandbox no longer exists; its network namespace is then not entered.
+    The ports are unpublished before the interface is removed, so that no new connections arrive during the removal. If
+    a step fails, the other steps still run, and the first error is raised at the end. The record then stays in the
+    phase "leaving" while the sandbox exists, so that the resolver of the caller's intent can call this function again.
+    ``others`` are the endpoints that the container keeps. ``alive`` is False if the sandbox no longer exists; its
+    network namespace is then not entered.
     """
     with host.store.write() as tx:
         _record_leaving(tx, member)
+    failure: EngineError | None = None
     try:
-        sandbox.dismiss_siblings(host, member, others)
-        links.close_links(host, record, member)
-        sandbox.unpublish(host, record, member, member.endpoint.ports, leaving=True)
-        sandbox.leave(host, record, member, alive=alive)
-    finally:
-        with host.store.write() as tx:
-            _record_left(tx, record, member)
-        hooks.release_endpoint(host, member.network, member.endpoint)
+        with translate_failures(host.places):
+            teardown(
+                (
+                    Step("siblings", lambda: sandbox.dismiss_siblings(host, member, others)),
+                    Step("links", lambda: links.close_links(host, record, member)),
+                    Step("ports", lambda: sandbox.unpublish(host, record, member, member.endpoint.ports, leaving=True)),
+                    Step("endpoint", lambda: sandbox.leave(host, record, member, alive=alive)),
+                )
+            )
+    except EngineError as error:
+        if alive:
+            raise
+        failure = error
+    with host.store.write() as tx:
+        _record_left(tx, record, member)
+    hooks.release_endpoint(host, member.network, member.endpoint)
+    if failure is not None:
+        raise failure

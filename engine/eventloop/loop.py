@@ -83,7 +83,7 @@ class Loop:
         self._timers: list[tuple[float, int, Timer]] = []
         self._cancelled = 0
         self._order = itertools.count()
-        self._running = False
+        self._stopped = False
 
     def watch(self, fd: int, handler: Handler, events: int = READ) -> None:
         """Call ``handler`` each time when a file descriptor is ready, until `forget` is called for the descriptor.
@@ -161,14 +161,17 @@ class Loop:
         self.watch(received, call)
 
     def stop(self) -> None:
-        """Make `run` return as soon as the handlers and timers that are ready now have been called."""
-        self._running = False
+        """Make `run` return as soon as the handlers and timers that are ready now have been called.
+
+        A call before `run` makes the next `run` return immediately, because a signal may come between the two.
+        """
+        self._stopped = True
 
     def run(self) -> None:
         """Call handlers and timers until `stop` is called."""
-        self._running = True
-        while self._running:
+        while not self._stopped:
             self.turn()
+        self._stopped = False
 
     def turn(self, timeout: float = -1) -> bool:
         """Wait at most ``timeout`` seconds for events and call their handlers; return whether there were any events.

@@ -18,7 +18,7 @@ from engine.agent.client import announce
 from engine.api import CheckReport
 from engine.cluster.local_networks import INGRESS_SANDBOX
 from engine.errors import EngineError
-from engine.host import Host, pool_key, translate_driver_errors
+from engine.host import Host, engine_error, pool_key, translate_driver_errors
 from engine.model import EndpointRecord, NetworkRecord
 from engine.names import PRESENT, short_id
 from engine.networks import predefined
@@ -26,6 +26,7 @@ from engine.recovery import recover, unrecorded
 from engine.store import rescue, salvage
 from engine.store.api import Taken, Transaction
 from engine.store.salvage import Salvaged
+from engine.store.sqlite_errors import translated
 
 
 def check(host: Host, store: Path) -> CheckReport:
@@ -33,10 +34,10 @@ def check(host: Host, store: Path) -> CheckReport:
 
     ``store`` is the path of the store's file (SQLite).
     """
-    problems = rescue.problems(store)
-    if not problems:
-        salvaged = salvage.read_file(store) if store.exists() else Salvaged()
-        with translate_driver_errors():
+    with translated(store), translate_driver_errors():
+        problems = rescue.problems(store)
+        if not problems:
+            salvaged = salvage.read_file(store) if store.exists() else Salvaged()
             problems = list(unrecorded.objects(host, salvaged.records))
             if not problems and predefined.MARK not in salvaged.meta:
                 problems = [f"the file is new, but this host has {sign}" for sign in predefined.signs_of_loss(host)]
@@ -51,15 +52,16 @@ def repair(host: Host, store: Path) -> CheckReport:
     problems = check(host, store).problems
     if not problems:
         return CheckReport([])
-    with translate_driver_errors():
+    with translated(store), translate_driver_errors():
         done = rescue.repair(store, lambda salvaged, new: _build(host, salvaged, new))
     done += _unused_files(host)
-    predefined.record(host)
     try:
-        recover.repair(host, whole=False)
-    except EngineError as error:
-        done.append(f"the kernel's state is not repaired yet: {error}")
-    with suppress(EngineError):
+        with translate_driver_errors():
+            predefined.record(host)
+            recover.repair(host, whole=False)
+    except (EngineError, OSError) as error:  # the report of the repaired store must not be lost
+        done.append(f"the kernel's state is not repaired yet: {engine_error(error)}")
+    with suppress(EngineError, OSError):
         announce(host)
     return CheckReport(problems, done, repaired=True)
 

@@ -40,6 +40,7 @@ from engine.host import (
     network_spec,
     orphaned_intents,
     translate_driver_errors,
+    translate_failures,
 )
 from engine.model import BootReport, ContainerRecord
 from engine.networks import activate, predefined
@@ -171,7 +172,7 @@ def resolve_intents(host: Host, abandoned: Sequence[Intent]) -> None:
     stays in the store for the next command.
     """
     for intent in (intent for intent in abandoned if intent.kind in RESOLVERS):
-        with contextlib.suppress(EngineError), _locks(host, intent):
+        with contextlib.suppress(EngineError), translate_failures(()), _locks(host, intent):
             with host.store.read() as reader:
                 if intent not in reader.intents():
                     continue  # another command has resolved the intent, and may have begun other work on the object
@@ -202,7 +203,7 @@ def _finish(
     """
     if not removals:
         return
-    with contextlib.suppress(EngineError):
+    with contextlib.suppress(EngineError), translate_failures(()):
         with host.store.read() as reader:
             begun = set(reader.intents())
         present = [intent for intent in removals if intent in begun]

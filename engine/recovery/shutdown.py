@@ -81,7 +81,8 @@ def _keep_end(host: Host, record: ContainerRecord) -> None:
 def cancel(host: Host) -> None:
     """Record the containers that `end_all` has ended in this boot as exited; idempotent.
 
-    The containers do not count as stopped by the user. Does nothing if `end_all` has not run in this boot.
+    Waits for containers that are still ending, up to `MARGIN_SECONDS` after their SIGKILL. The containers do not count
+    as stopped by the user. Does nothing if `end_all` has not run in this boot.
 
     If an automatic restart was due during the shutdown, it has been dropped. Therefore this function cancels all
     automatic restarts for which containers still wait. `engine.recovery.boot` then starts these containers.
@@ -91,6 +92,9 @@ def cancel(host: Host) -> None:
             return
         running = [r.id for r in reader.containers() if r.kind == "process" and r.status == "running"]
     for container_id in running:
+        deadline = host.runtime.stop_deadline(container_id)
+        if deadline is not None:  # a killed `end_all` has left the process ending
+            _has_ended(host, container_id, max(0.0, deadline - time.time()) + MARGIN_SECONDS)
         with locked(host.run, "container", container_id):
             finalize_exit(host, container_id, at_shutdown=True)
     with host.store.write() as tx:

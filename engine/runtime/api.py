@@ -207,6 +207,12 @@ class Runtime(Protocol):
           killed or raises an error in the block.
         """
 
+    def stop_deadline(self, container_id: str) -> float | None:
+        """Return the time at which a `StopRequest` ends the process by SIGKILL, in Unix seconds, or None.
+
+        The result is None without a request, and for a request that never sends SIGKILL.
+        """
+
     def restart_later(self, container_id: str, delay: float, argv: Sequence[str], env: Mapping[str, str]) -> str:
         """Let the supervisor execute the program ``argv`` for the container after ``delay`` seconds.
 

@@ -65,7 +65,7 @@ class GuardedProcess:
         self._connection: socket.socket | None = None
         self._record: dict[str, Any] | None = None
         self._pid, self._began, self._failures, self._child = 0, 0.0, 0, 0
-        self._starting, self._vanished = False, math.inf
+        self._starting, self._vanished, self._stopped = False, math.inf, 0
         self._liveness = Liveness()
 
     @property
@@ -161,6 +161,7 @@ class GuardedProcess:
         """
         if self._connect():
             return
+        self._stopped = resident.kill_stopped_holder(self._run, f"{self._name}.lock", self._stopped)
         if time.monotonic() < deadline and not self._has_failed():
             self._loop.after(CONNECT_INTERVAL_SECONDS, lambda: self._await(deadline))
             return
@@ -239,12 +240,9 @@ def take_lock(run: str) -> int:
         if resident.try_lock(lock):
             resident.sign(lock)
             return lock
-        other = resident.holder(run, LOCK)
-        if other and not process.is_stopped(other):
+        stopped = resident.kill_stopped_holder(run, LOCK, stopped)
+        if not stopped and resident.holder(run, LOCK):
             break
-        if other and other == stopped:
-            os.kill(other, signal.SIGKILL)
-        stopped = other
         time.sleep(peer.STOPPED_SECONDS / 2)
     os.close(lock)
     return -1

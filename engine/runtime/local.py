@@ -7,6 +7,7 @@ supervisor that a signal has stopped is killed and replaced (`peer.await_answer`
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import shutil
@@ -162,6 +163,15 @@ class LocalRuntime(Struct, eq=False):
     def request_stop(self, container_id: str, request: StopRequest) -> None:
         """Ask the supervisor to end the container's process; raises `RuntimeFailure`. Does not wait for the end."""
         self._ask({"op": "stop", "id": container_id, "hold": False, **asdict(request)})
+
+    def stop_deadline(self, container_id: str) -> float | None:
+        """Return the time at which a `StopRequest` ends the process by SIGKILL, in Unix seconds, or None.
+
+        The result is None without a request, and for a request that never sends SIGKILL.
+        """
+        document = self._directory(container_id).read("stop")
+        deadline: float = document["deadline"] if document else math.inf
+        return deadline if deadline < math.inf else None
 
     @contextmanager
     def stop(self, container_id: str, request: StopRequest, *, hold: bool) -> Iterator[None]:

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import signal
 import socket
 import stat
 import time
@@ -104,6 +105,21 @@ def holder(run: str, name: str) -> int:
         return int(signature.partition(":")[0]) if process.is_owner_running(signature) else 0
     except OSError:
         return 0
+
+
+def kill_stopped_holder(run: str, name: str, before: int) -> int:
+    """Return the pid of the holder of the lock ``name`` in ``run``, if SIGSTOP has stopped it, or 0.
+
+    Kills the holder if it is ``before``, the result of the caller's previous call. No client can connect to a process
+    that was stopped before it listens, so that only its lock shows that it is there.
+    """
+    pid = holder(run, name)
+    if not process.is_stopped(pid):
+        return 0
+    if pid == before:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return pid
 
 
 class Residence:

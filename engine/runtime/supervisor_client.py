@@ -9,11 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine.paths import make_private_directory
-from engine.runtime import peer
+from engine.runtime import peer, resident
 from engine.runtime.api import RuntimeFailure
 from engine.runtime.errors import OTHER
 from engine.runtime.spawn import python_command
-from engine.runtime.supervisor import SOCKET
+from engine.runtime.supervisor import LOCK, SOCKET
 
 _CONNECT_TIMEOUT_SECONDS = 10.0  # seconds in which a supervisor that was just started must answer
 
@@ -48,12 +48,13 @@ def connect(run: Path) -> socket.socket:
 
     Blocks up to 20 s. Raises OSError if the program of the supervisor cannot be started.
     """
-    end = time.monotonic() + _CONNECT_TIMEOUT_SECONDS
+    end, stopped = time.monotonic() + _CONNECT_TIMEOUT_SECONDS, 0
     while time.monotonic() < end:
         connection = try_connect(run)
         if connection is not None:
             return connection
         _start(run)
+        stopped = resident.kill_stopped_holder(str(run), LOCK, stopped)
         time.sleep(0.005)
     raise RuntimeFailure(OTHER, "the supervisor of containers does not start")
 

@@ -68,6 +68,8 @@ def repair(store: Path, build: Build) -> list[str]:
                 done += _losses(salvaged)
                 store_file.remove_with_logs(repaired)
                 os.rename(new, repaired)
+                # Now, because a repair of a sound store would not delete what a killed repair has left.
+                shutil.rmtree(scratch, ignore_errors=True)
                 return [*done, *_replace(store, repaired, _free_name(store))]
         finally:
             shutil.rmtree(scratch, ignore_errors=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from engine.errors import Damaged, EngineError, Outdated, PermissionDenied, Unavailable, reason_of
@@ -49,6 +50,15 @@ def translate(path: Path, error: Exception) -> EngineError:
     if isinstance(error, OSError):
         return Unavailable(f"the store {path} cannot be opened: {reason_of(error)}")
     return _translate_code(path, error, primary_code(error))
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Translate the errors of SQLite in the ``with`` block; ``path`` is the path of the store's file."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise translate(path, error) from error
 
 
 def _translate_code(path: Path, error: Exception, code: int) -> EngineError:

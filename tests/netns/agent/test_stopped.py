@@ -5,14 +5,17 @@ The guard is stopped too, so that the commands themselves must detect the stoppe
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
 
-from tests.conftest import loaded, new_host, until
+from drivers.linux.process import is_stopped
+from tests.conftest import CHECKOUT, loaded, new_host, until
 from tests.netns.agent.test_guard import healed, pid_of
 
 pytestmark = pytest.mark.netns
@@ -87,3 +90,44 @@ def test_attach_does_not_wait_for_a_stopped_supervisor(busy):
         attached.kill()
         attached.wait()
     busy.hawse("rm", "attached")
+
+
+STOPPED = """
+import os, signal, sys
+from engine.runtime import resident
+run, name = sys.argv[1:]
+os.makedirs(run, mode=0o700, exist_ok=True)
+lock, claimed = resident.open_lock(run, f"{name}.lock"), resident.claim(run, f"{name}.sock")
+assert claimed is not None and resident.try_lock(lock)
+resident.sign(lock)
+os.kill(os.getpid(), signal.SIGSTOP)
+"""
+"""A program that begins as a supervisor or an agent does. A signal stops it before it listens."""
+
+
+@pytest.mark.parametrize("name", ["supervisor", "agent"])
+def test_a_process_that_was_stopped_before_it_listened_is_replaced(host, name):
+    program = [sys.executable, "-c", STOPPED, str(host.run_dir), name]
+    with host.popen(*program, env=host.env(), cwd=CHECKOUT) as stopped:
+        try:
+            until(lambda: is_stopped(stopped.pid))
+            host.hawse("network", "create", "app")
+            host.hawse("run", "-d", "--network", "app", "hostfs", "sleep", "1000")
+            assert stopped.wait(10) == -signal.SIGKILL
+            until(lambda: pid_of(host, name))
+        finally:
+            stopped.kill()
+
+
+def test_the_guard_replaces_an_agent_that_was_stopped_before_it_listened(busy):
+    healed(busy)
+    record = busy.run_dir / "agent.start"
+    text = record.read_text()
+    argv = [sys.executable, "-c", STOPPED, str(busy.run_dir), "agent"]
+    environment = {**json.loads(text)["env"], "PYTHONPATH": str(CHECKOUT)}
+    record.write_text(json.dumps({**json.loads(text), "argv": argv, "env": environment}))
+    before = pid_of(busy, "agent")
+    os.kill(before, signal.SIGKILL)
+    until(lambda: pid_of(busy, "agent") not in (0, before), pause=0.001)
+    record.write_text(text)
+    healed(busy)

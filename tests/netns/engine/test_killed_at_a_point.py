@@ -59,6 +59,23 @@ module.end_intent = complete
 """
 """A program that sends SIGINT to the command after the COMMIT of the transaction that ends an intent."""
 
+NO_DESCRIPTOR = """
+import pkgutil, resource
+module = pkgutil.resolve_name({module!r})
+original = module.{name}
+
+def refuse(*a, **k):
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, allowed[1]))
+    try:
+        return original(*a, **k)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, allowed)
+
+module.{name} = refuse
+"""
+"""A program that opens no further file in a function. Before and after the function, it opens files."""
+
 MEMORY = """
 import mmap
 memory = mmap.mmap(-1, 1 << 28, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -185,6 +202,40 @@ def test_a_connect_that_cannot_leave_the_sandbox_ends_and_is_undone(web):
     assert web.sh("ip -br link | grep -c veth") == before
 
 
+def test_the_next_command_finishes_a_disconnect_that_the_kernel_refuses(web):
+    """The link would otherwise remain without a record, with an address that another container gets."""
+    before = web.sh("ip -br link | grep -c veth")
+    web.hawse("network", "connect", "zoo", "web")
+    done = refused(
+        web, "engine.endpoints.sandbox.leave", "socket", errno.ENOBUFS, "network", "disconnect", "zoo", "web"
+    )
+    assert (done.returncode, done.stderr) == (1, "Error response from daemon: no buffer space available\n")
+    web.hawse("network", "create", "any")
+    assert state(web) == (["app"], ["app"], True, ["app"])
+    until(lambda: web.sh("ip -br link | grep -c veth") == before)
+    with SqliteStore(web.root / "hawse.db").read() as reader:
+        assert reader.intents() == []
+
+
+def test_an_adopted_namespace_can_be_removed_although_its_endpoint_cannot(host, netns):
+    code = NO_DESCRIPTOR.format(module="engine.endpoints.sandbox", name="leave")
+    host.hawse("network", "create", "app")
+    host.hawse("network", "connect", "app", f"netns:{netns.name}")
+    host.hawse("rm", "-f", netns.name, code=code)
+    assert recorded(host) == []
+
+
+@pytest.mark.parametrize("where", ["engine.endpoints.sandbox.leave", "engine.containers.etc_files.undo_network"])
+def test_a_killed_connect_that_cannot_be_undone_hinders_no_other_command(web, where):
+    module, _, name = where.rpartition(".")
+    killed(web, "engine.containers.etc_files.add_network", "network", "connect", "zoo", "web")
+    web.hawse("network", "create", "any", code=NO_DESCRIPTOR.format(module=module, name=name))
+    assert [one for one in recorded(web) if isinstance(one, Intent)]
+    web.hawse("network", "rm", "any")
+    assert not [one for one in recorded(web) if isinstance(one, Intent)]
+    assert state(web) == (["app"], ["app"], True, ["app"])
+
+
 @pytest.mark.parametrize("command", [("network", "create", "any"), ("system", "shutdown")])
 def test_a_command_that_gets_no_socket_does_not_assume_a_reboot(web, command):
     """Without a socket, the command cannot read the cookie of the host's network namespace."""
@@ -250,7 +301,7 @@ def test_an_interrupted_command_has_ended_when_its_caller_goes_on(web):
 def test_a_refused_connect_with_a_port_is_undone_although_its_undo_is_killed(web):
     number = NUMBERS[os.uname().machine]["socket"]
     code = REFUSED.format(module="engine.endpoints.sandbox", name="publish", number=number, code=errno.ENOBUFS)
-    code += KILLED.format(module="engine.endpoints.reservation", name="_record_left")
+    code += KILLED.format(module="engine.endpoints.sandbox", name="leave")
     done = web.hawse("network", "connect", "-p", "7100:71", "zoo", "web", code=code, check=False)
     assert done.returncode == -9, done
     web.hawse("network", "create", "any")
@@ -400,6 +451,16 @@ def test_a_publish_that_the_driver_refuses_changes_nothing(web, engine, monkeypa
     assert "7100" not in web.sh("nft list table inet hawse")
     with engine.store.read() as reader:
         assert reader.intents() == []
+
+
+@pytest.mark.parametrize("where", ["keeper.detach", "syscalls.setns"])
+def test_a_detached_command_whose_start_is_killed_does_not_count_as_started(web, tmp_path, where):
+    """The process that waits for the command is killed, or its child, which enters the container's namespaces."""
+    code = KILLED.format(module=f"engine.runtime.{where.split('.')[0]}", name=where.split(".")[1])
+    done = web.hawse("exec", "-d", "web", "touch", str(tmp_path / "made"), code=code, check=False)
+    text = "OCI runtime exec failed: exec failed: the process that starts the command was killed"
+    assert (done.returncode, done.stderr) == (1, f"Error response from daemon: {text}\n")
+    assert not (tmp_path / "made").exists()
 
 
 def test_undoing_a_killed_start_does_not_stop_a_new_run(host, engine):

@@ -12,6 +12,7 @@ from drivers.errors import Busy
 from drivers.firewall import resolver_redirect, transaction
 from drivers.firewall.resolver_redirect import TABLE
 from drivers.linux import netns as namespaces
+from engine.dns.resolver import serving_pair
 from tests.conftest import until
 
 ADDRESS = IPv4Address("127.0.0.11")
@@ -66,6 +67,25 @@ def released(monkeypatch) -> threading.Event:
     monkeypatch.setattr(transaction, "send", send_late)
     monkeypatch.setattr(resolver_redirect, "TIMEOUT_SECONDS", 0.01)
     return event
+
+
+def test_a_late_removal_does_not_remove_the_rules_of_the_next_resolver(netns, released):
+    def serve() -> int:
+        udp, tcp = serving_pair()
+        with udp, tcp:
+            port: int = udp.getsockname()[1]
+            return port
+
+    released.set()
+    first = namespaces.run_in_netns(netns.path, serve)
+    until(lambda: namespaces.run_in_netns(netns.path, resolver_redirect.bound_port) == first)
+    assert namespaces.run_in_netns(netns.path, serve) == first  # as after a restart of the agent
+    released.clear()
+    namespaces.run_in_netns(netns.path, lambda: resolver_redirect.remove(first))
+    second = namespaces.run_in_netns(netns.path, serve)
+    released.set()
+    until(lambda: not namespaces.run_in_netns(netns.path, resolver_redirect._waiting_changes.has_any))
+    assert namespaces.run_in_netns(netns.path, resolver_redirect.bound_port) == second
 
 
 def test_a_late_redirection_does_not_follow_its_removal(netns, released):

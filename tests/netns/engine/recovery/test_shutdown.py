@@ -90,6 +90,16 @@ def test_a_boot_command_without_a_boot_starts_the_containers_again(host, running
     assert states(host) == {"first": "running", "second": "running", "once": "exited"}
 
 
+def test_a_boot_command_waits_for_the_containers_that_a_killed_shutdown_is_ending(host):
+    """Without the wait, the containers would end after the command, and would stay so."""
+    run(host, "service", "--restart", "always", "--stop-timeout", "2")  # the process ignores SIGTERM
+    killed(host, "engine.recovery.shutdown._has_ended", "system", "shutdown")
+    assert states(host) == {"service": "running"}
+    assert host.hawse("system", "boot").stdout == "Networks: 0, containers: 1, namespaces: 0\n"
+    time.sleep(3)
+    assert states(host) == {"service": "running"}
+
+
 def test_a_cancelled_shutdown_restarts_a_container_whose_restart_was_due_meanwhile(host, tmp_path):
     run(host, "fails", "--restart", "always", command=("sh", "-c", f"test -e {tmp_path}/go && exec sleep 1d"))
     waiting = host.run_dir / "restarts" / host.hawse("ps", "-aq", "--no-trunc").stdout.strip()

@@ -18,11 +18,37 @@ import pytest
 
 from engine.store import backup
 from tests.conftest import install_busybox, loaded
-from tests.netns.engine.killing import killed
+from tests.netns.engine.killing import FULL_DISK
 from tests.netns.images.archives import make_tar
 
 pytestmark = pytest.mark.netns
 
+KILLED_AT_MOVE = """
+import os
+rename = os.rename
+
+def kill(source, target):
+    last = str(source).endswith(".repaired")
+    if {moved} or not last:
+        rename(source, target)
+    if last:
+        os.kill(os.getpid(), 9)
+
+os.rename = kill
+"""
+NO_DESCRIPTOR = """
+import resource
+from engine.recovery import check
+unused_files = check._unused_files
+
+def refuse(host):
+    lines = unused_files(host)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, 4096))
+    return lines
+
+check._unused_files = refuse
+"""
+"""A program that opens no further file after the store has been repaired."""
 WAY_OUT = "(run: hawse system check --repair)\n"
 
 
@@ -209,15 +235,39 @@ def _network_of(host, name):
     return host.hawse("inspect", "-f", template, name).stdout.strip()
 
 
-def test_a_killed_repair_loses_nothing(web):
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_killed_repair_loses_nothing(web, moved):
+    """The repair is killed before or after the repaired file moves to the store's path."""
     before = listing(web)
     record(web)
-    killed(web, "engine.store.rescue.store_file.remove_beside", "system", "check", "--repair")
+    done = web.hawse("system", "check", "--repair", code=KILLED_AT_MOVE.format(moved=moved), check=False)
+    assert done.returncode == -signal.SIGKILL
     refused = web.hawse("ps", "-a", check=False)
-    assert (refused.returncode, refused.stderr.endswith(WAY_OUT)) == (1, True)
+    assert (refused.returncode, refused.stderr.endswith(WAY_OUT)) == ((0, False) if moved else (1, True))
     web.hawse("system", "check", "--repair")
     assert listing(web) == before
     assert web.hawse("exec", "web", "echo", "here").stdout == "here\n"
+    assert not Path(f"{database(web)}.rescue").exists()
+
+
+def test_a_repair_that_cannot_write_says_so_and_changes_nothing(web):
+    before = listing(web)
+    record(web)
+    code = FULL_DISK.format(module="engine.recovery.check.rescue", name="new_store")
+    done = web.hawse("system", "check", "--repair", code=code, check=False)
+    text = f"the store {database(web)} cannot be read or written: input/output error"
+    assert (done.returncode, done.stderr) == (1, f"Error response from daemon: {text}\n")
+    assert [path.name for path in web.root.glob("hawse.db.*") if path.name != "hawse.db.backup"] == []
+    web.hawse("system", "check", "--repair")
+    assert listing(web) == before
+
+
+def test_the_report_of_a_repair_is_not_lost_if_no_descriptor_is_left(web):
+    record(web)
+    done = web.hawse("system", "check", "--repair", code=NO_DESCRIPTOR)
+    assert "repair: kept the old file as " in done.stdout
+    assert "repair: the kernel's state is not repaired yet: " in done.stdout
+    assert web.hawse("system", "check").stdout == "The database is sound.\n"
 
 
 def test_a_host_that_is_new_is_not_taken_for_one_that_lost_its_store(host):

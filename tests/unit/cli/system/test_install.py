@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -18,9 +20,10 @@ UNITS = [
 ]
 
 
-def hawse(*argv, **variables):
+def hawse(*argv, before=None, **variables):
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(CHECKOUT), **variables}
-    return subprocess.run([sys.executable, "-m", "cli", *argv], capture_output=True, text=True, env=environment)
+    command = [sys.executable, "-m", "cli", *argv]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, preexec_fn=before)
 
 
 @pytest.fixture
@@ -80,3 +83,29 @@ def test_a_masked_unit_is_refused_before_anything_is_written(tmp_path, directory
     )
     assert (target.read_text(), target.stat().st_mode & 0o777) == ("", 0o600)
     assert [path.name for path in directory.iterdir()] == ["hawse-api.service"]
+
+
+def fill_disk():
+    """Let the kernel refuse to write more than 100 bytes of a file."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+
+
+def test_a_failed_install_keeps_the_unit_files_of_the_earlier_install(tmp_path, directory):
+    hawse("system", "install", "--root", str(tmp_path))
+    before = {path.name: path.read_text() for path in directory.iterdir()}
+    failed = hawse("system", "install", "--root", str(tmp_path), before=fill_disk)
+    assert failed.returncode == 1
+    assert failed.stderr == f"cannot write {directory / 'hawse-warm.socket'}: file too large\n"
+    assert {path.name: path.read_text() for path in directory.iterdir()} == before
+
+
+@pytest.mark.parametrize("command", ["install", "uninstall"])
+def test_the_files_that_a_killed_install_left_are_deleted(tmp_path, directory, command):
+    directory.mkdir(parents=True)
+    left, written, foreign = (
+        directory / f"hawse-api.socket.{middle}.new" for middle in ("4194305", str(os.getpid()), "old")
+    )
+    for path in (left, written, foreign):
+        path.write_text("[Unit]")  # the pid of the first path is too large for a process
+    done = hawse("system", command, "--root", str(tmp_path))
+    assert (done.returncode, left.exists(), written.exists(), foreign.exists()) == (0, False, True, True)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import time
 
 import pytest
 
+from drivers.linux.process import start_time
 from engine.agentd import agent as agents
 from engine.agentd.agent import Agent
 from engine.errors import Damaged, Unavailable
 from engine.eventloop.loop import Loop
-from engine.model import NetworkRecord
+from engine.model import ContainerConfig, ContainerRecord, HostConfig, NetworkRecord
 from engine.store import sqlite
 from engine.store.sqlite import SqliteStore
 
@@ -34,26 +36,44 @@ class Seen:
         pass
 
 
-def test_services_keep_the_last_state_when_the_store_was_deleted(tmp_path):
-    store, seen = SqliteStore(tmp_path / "hawse.db"), Seen()
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(tmp_path / "sock"))
-    listener.listen()
-    agent = Agent(Loop(), store, [seen], listener)
+def test_services_keep_the_state_of_a_deleted_store_as_long_as_a_container_runs(tmp_path):
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as running:
+        container = ContainerRecord(
+            "b", "web", "", ContainerConfig("hostfs"), HostConfig(), status="running", pid=running.pid,
+            pid_start=start_time(running.pid),
+        )  # fmt: skip
+        agent, store, seen = of_deleted_store(tmp_path, NetworkRecord("a", "app", "", "bridge"), container)
+        with pytest.raises(Damaged, match="the agent goes on with the last state"):
+            agent.reconcile()
+        running.communicate()
     agent.reconcile()
-    with store.write() as tx:
-        tx.put_network(NetworkRecord("a", "app", "", "bridge"))
-    agent.reconcile()
-    sqlite.close_idle()
-    for path in tmp_path.glob("hawse.db*"):
-        path.unlink()
-    with pytest.raises(Damaged, match="the agent goes on with the last state"):
-        agent.reconcile()
     with store.write() as tx:
         tx.put_network(NetworkRecord("a", "again", "", "bridge"))
     agent.reconcile()
-    assert seen.states == [[], ["app"], ["again"]]
-    listener.close()
+    assert seen.states == [[], ["app"], [], ["again"]]
+
+
+def test_services_keep_the_state_of_a_deleted_store_for_the_peers_in_a_cluster(tmp_path):
+    agent, _, seen = of_deleted_store(tmp_path, NetworkRecord("a", "app", "", "overlay", scope="swarm"))
+    with pytest.raises(Damaged, match="the agent goes on with the last state"):
+        agent.reconcile()
+    assert seen.states == [[], ["app"]]
+
+
+def of_deleted_store(path, network, *containers):
+    """Return an agent whose store was deleted after the agent had read it, the store, and the agent's service."""
+    store, seen = SqliteStore(path / "hawse.db"), Seen()
+    agent = Agent(Loop(), store, [seen], socket.socket(socket.AF_UNIX))
+    agent.reconcile()
+    with store.write() as tx:
+        tx.put_network(network)
+        for container in containers:
+            tx.put_container(container)
+    agent.reconcile()
+    sqlite.close_idle()
+    for file in path.glob("hawse.db*"):
+        file.unlink()
+    return agent, store, seen
 
 
 def test_the_agent_stays_while_a_service_is_still_to_be_updated(tmp_path):

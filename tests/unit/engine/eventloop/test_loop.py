@@ -27,6 +27,16 @@ def test_timers_fire_in_order_and_cancelled_ones_do_not(loop):
     assert seen == ["soon", "late"]
 
 
+def test_a_stop_before_the_loop_runs_is_not_lost(loop):
+    seen: list[str] = []
+    loop.after(0, lambda: (seen.append("turn"), loop.stop()))
+    loop.stop()
+    loop.run()
+    assert seen == []
+    loop.run()
+    assert seen == ["turn"]
+
+
 def test_an_exception_of_a_handler_is_logged_and_the_loop_continues(loop, capsys):
     def fail() -> None:
         raise ValueError("broken")
