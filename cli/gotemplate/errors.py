@@ -8,16 +8,11 @@ from __future__ import annotations
 
 
 class TemplateError(Exception):
-    """An error in the syntax or the execution of a template.
-
-    ``str()`` is Go's error text, and ``exit_code`` is the exit code that ``docker inspect`` uses.
-    """
-
-    exit_code = 1
+    """An error in the syntax or the execution of a template; ``str()`` is Go's error text."""
 
 
 class TemplateSyntaxError(TemplateError):
-    """The template cannot be parsed."""
+    """The template cannot be parsed; ``exit_code`` is the exit code that Docker uses for this error."""
 
     exit_code = 64
 

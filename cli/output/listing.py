@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import click
 
 from cli.app import App, StatusError
-from cli.gotemplate import TemplateExecError, TemplateSyntaxError
+from cli.gotemplate import TemplateError
 from cli.output.rows import FormatContext, ListFormat
 from cli.output.table import Measure, align, align_columns
 from cli.output.terminal_escapes import revealed, revealed_width
@@ -41,7 +41,7 @@ def write_listing(
             return write_fitted(app, [line.split("\t") for line in (listing.header(header), *lines)], elided)
         if listing.is_table:
             lines = align("\n".join([listing.header(header), *lines]).split("\n"), measure(app))
-    except (TemplateSyntaxError, TemplateExecError) as error:
+    except TemplateError as error:
         raise StatusError(f"{PARSING}{error}") from error
     return write(app, lines, headed=listing.is_table)
 

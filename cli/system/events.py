@@ -9,7 +9,7 @@ import click
 
 from cli.app import App, StatusError
 from cli.docker_types.system_types import MESSAGE
-from cli.gotemplate import TemplateExecError, TemplateSyntaxError, parse
+from cli.gotemplate import TemplateError, TemplateExecError, parse
 from cli.gotemplate.decoding import typed
 from cli.gotemplate.gotypes import Value, pointer_to
 from cli.output.documents import FORMATTING
@@ -48,7 +48,7 @@ def writer(app: App, format: str) -> Callable[[Event], None]:
     try:
         template = parse("{{json .}}" if format == "json" else format)
         template.execute(Value(pointer_to(MESSAGE), MESSAGE.zero()))
-    except (TemplateSyntaxError, TemplateExecError) as error:
+    except TemplateError as error:
         raise StatusError(f"Error parsing format: {error}", INVALID_FORMAT) from error
 
     def write(event: Event) -> None:
