@@ -6,7 +6,7 @@ the package's modules.
 
 from cli.pflag.arity import Arity, at_least, at_most, between, exactly, no_args
 from cli.pflag.command import Command, command
-from cli.pflag.flag import Flag, flag, flag_set
+from cli.pflag.flag import Flag, flag
 from cli.pflag.group import Group, LazyCommands
 from cli.pflag.reading import changed
 from cli.pflag.values import (
@@ -25,6 +25,6 @@ from cli.pflag.values import (
 
 __all__ = [
     "Arity", "BOOL", "Command", "FILTER", "Flag", "Group", "INT", "Kind", "LIST", "LazyCommands", "MAP", "STRING",
-    "STRINGS", "UINT", "at_least", "at_most", "between", "changed", "command", "exactly", "flag", "flag_set",
+    "STRINGS", "UINT", "at_least", "at_most", "between", "changed", "command", "exactly", "flag",
     "list_of", "no_args", "scalar",
 ]  # fmt: skip

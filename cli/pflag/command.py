@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import click
@@ -40,6 +41,12 @@ class Command(click.Command):
         self.interspersed = interspersed
         self.beyond_docker = beyond_docker
         self.params.append(help_flag(flags_of(self)))
+
+    def renamed(self, name: str) -> Command:
+        """Return the same command under another name: ``hawse container ls`` is ``hawse ps``."""
+        other = copy(self)
+        other.name, other.use = name, f"{name} {self.use.partition(' ')[2]}"
+        return other
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the flags, then handle ``--help``, then check the number of arguments, in the order of Go's cobra."""

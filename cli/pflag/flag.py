@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import reduce
 from typing import Any, TypeVar
 
 import click
@@ -71,11 +70,3 @@ def flag(*decls: str, kind: Kind = BOOL, usage: str = "", **more: Any) -> Callab
     are passed to `Flag`, for example ``hidden``. A name without dashes in ``decls`` is the parameter's name.
     """
     return click.option(*decls, cls=Flag, kind=kind, usage=usage, **more)
-
-
-def flag_set(*decorators: Callable[[F], F]) -> Callable[[F], F]:
-    """Return one decorator for the flags and arguments that several commands share; it applies ``decorators`` in order.
-
-    Each of them is the result of `flag` or click.argument().
-    """
-    return lambda function: reduce(lambda declared, decorator: decorator(declared), decorators, function)
