@@ -61,13 +61,9 @@ RESTART_POLICY.pointer_methods = {
 }
 
 
-def _described(template: bytes) -> dict[str, Method]:
-    return {"String": Method(lambda raw: string(template % tuple(raw)))}
-
-
 def _device(name: str, **fields: Type) -> Type:
     type_ = struct(name, **fields)
-    type_.pointer_methods = _described(b"%s:%d")
+    type_.pointer_methods = {"String": Method(lambda raw: string(b"%s:%d" % tuple(raw)))}
     return slice_of(pointer_to(type_))
 
 
