@@ -31,15 +31,15 @@ def attach_container(request: Request) -> None:
 
     As in Docker, an error before the streams is plain text, and the connection is then closed.
     """
-    requested = [name for name in STREAMS if request.flag(name)]
+    exchange, requested = request.exchange, [name for name in STREAMS if request.flag(name)]
     try:
-        _converse(request, requested, lambda tty: request.hijack(media_type(request.version, tty=tty)), framed=True)
+        _converse(request, requested, lambda tty: exchange.hijack(media_type(request.version, tty=tty)), framed=True)
     except Outdated:
         raise  # the service ends, so that the newer version can start
     except EngineError as error:
-        request.exchange.refuse_hijack(error.status, str(from_engine(error)))
+        exchange.refuse_hijack(error.status, str(from_engine(error)))
     except ApiError as error:
-        request.exchange.refuse_hijack(error.status, str(error))
+        exchange.refuse_hijack(error.status, str(error))
 
 
 def attach_websocket(request: Request) -> None:

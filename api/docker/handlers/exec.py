@@ -79,7 +79,7 @@ def start(request: Request) -> Response | None:
     except ApiError as error:
         if body.flag("Detach"):
             raise
-        with request.hijack(media_type(request.version, tty=body.flag("Tty"))) as connection:
+        with request.exchange.hijack(media_type(request.version, tty=body.flag("Tty"))) as connection:
             client = Client(connection, None, None, tty=body.flag("Tty"), stays=True)
             client.write("stdout", f"{error}\r\n".encode())
         return None
@@ -92,7 +92,7 @@ def start(request: Request) -> Response | None:
         # As in Docker, Tty in this request decides only whether the output has frames. Tty in the request that created
         # the exec instance decided whether the command has a terminal.
         raw = body.flag("Tty")
-        with request.hijack(media_type(request.version, tty=raw)) as connection:
+        with request.exchange.hijack(media_type(request.version, tty=raw)) as connection:
             (_run_in_terminal if instance.command.tty else _run_with_pipes)(request, instance, connection, raw=raw)
     except BaseException:
         if instance.exit_code is None:  # no end was recorded, for example because the client has gone
@@ -252,7 +252,7 @@ def _job(request: Request, instance: Exec, files: list[int]) -> Job:
     """
     try:
         command = replace(instance.command, exec_id=instance.id)
-        job = request.start_session(_execute, instance.container_id, command, files=files)
+        job = request.workers.start(_execute, (instance.container_id, command), files=files, counted=False)
     except ApiError:
         instance.finish(FAILED)
         raise

@@ -122,7 +122,7 @@ def create(request: Request) -> None:
         name = _reference(image, request.value("tag"))
         auth = registry_auth(request.headers.get("x-registry-auth", ""), name.domain)
         with _Output() as output:
-            job = request.start_job(_pull, str(name), request.value("platform"), auth, files=[output.writer])
+            job = request.workers.start(_pull, (str(name), request.value("platform"), auth), files=[output.writer])
             output.close_writer()
             _with_progress(request, _messages(request, job, output))
         return
@@ -139,14 +139,14 @@ def save(request: Request) -> Response | None:
     single = request.parameters.get("name")
     names = [single] if single else [name for each in request.query.get("names", ()) for name in each.split(",")]
     with _Output() as output:
-        job = request.start_job(_save, names, files=[output.writer])
+        job = request.workers.start(_save, (names,), files=[output.writer])
         output.close_writer()
         with closing(job):
             pieces = output.pieces(request.exchange.fileno())
             first = next(pieces, b"")
             if not first:
                 job.result()  # raises the error of the job
-            with request.open_stream("application/x-tar") as stream:
+            with request.exchange.open_stream("application/x-tar") as stream:
                 for piece in chain([first], pieces):
                     stream.write(piece)
                 job.result()  # raises the error of the job; the client then sees that the last chunk is missing
@@ -263,7 +263,7 @@ def _load_job(request: Request, work: Any, *arguments: Any) -> Iterator[Json]:
     reader, writer = os.pipe()
     with _Output() as output:
         try:
-            job = request.start_job(work, *arguments, files=[output.writer, reader])
+            job = request.workers.start(work, arguments, files=[output.writer, reader])
         except BaseException:
             os.close(writer)
             raise
@@ -281,7 +281,7 @@ def _pump(request: Request, job: Job, writer: int) -> None:
     Stops if the job's worker process ends earlier.
     """
     with os.fdopen(writer, "wb", buffering=0) as pipe, suppress(BrokenPipeError):
-        for piece in request.body():
+        for piece in request.exchange.body():
             pipe.write(piece)
             if job.has_ended():
                 return
@@ -295,7 +295,7 @@ def _with_progress(request: Request, messages: Iterator[Json]) -> None:
     message.
     """
     first = next(messages, None)
-    with request.open_stream() as stream:
+    with request.exchange.open_stream() as stream:
         if first:
             stream.write(encode(first))
         try:

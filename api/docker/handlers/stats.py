@@ -25,11 +25,11 @@ def stats(request: Request) -> Response | None:
         one_shot = request.flag("one-shot") and request.version >= ONE_SHOT
         if one_shot or not before["pids_stats"]:
             return json_response(before)
-        with request.open_stream() as stream:
+        with request.exchange.open_stream() as stream:
             stream.wait(STATS_INTERVAL_SECONDS)
             stream.write(encode(stats_after(before, _now(request, container_id))))
         return None
-    with request.open_stream() as stream:
+    with request.exchange.open_stream() as stream:
         stream.write(encode(before))
         while True:
             stream.wait(STATS_INTERVAL_SECONDS)
