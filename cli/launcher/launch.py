@@ -93,10 +93,7 @@ class ServerStopped(Exception):
 
 
 def main() -> None:
-    """Run the command of this process and exit; the command runs in the warm server if possible.
-
-    The warm server is a resident process that has already imported hawse's modules.
-    """
+    """Run the command of this process and exit; the command runs in the warm server if possible."""
     mode = posix.environ.get(MODE_VARIABLE)
     if mode == b"off" or names_descriptor(sys.argv[1:]) or in_background() or UNINSTALL in sys.argv:
         run_cold(leave_server=False)
@@ -135,7 +132,7 @@ def in_background() -> bool:
 
 
 def run_warm() -> None:
-    """Run the command in the warm server (a resident process) and exit with the command's status.
+    """Run the command in the warm server and exit with the command's status.
 
     Raises OSError, `ServerRefused` or `ServerStopped` if the server has not started the command. The caller may then
     run the command itself.
@@ -387,7 +384,7 @@ def run_cold(*, leave_server: bool) -> None:
 
 
 def start_server() -> None:
-    """Start a warm server (a resident process that runs commands), which outlives this process.
+    """Start a warm server, which outlives this process.
 
     The new server ends immediately if another warm server is running.
     """
