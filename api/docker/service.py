@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from api.docker import rehearsal, workers
-from api.docker.front import OUTDATED, Front, close_quietly
+from api.docker.front import OUTDATED, Front
 from api.docker.router import Router
 from engine.runtime.prefork import DELAY_SECONDS, IdleChild
 
@@ -129,7 +129,9 @@ class Service:
 
     def _become_worker(self) -> None:
         self._channel.close()
-        close_quietly(self._listeners)
+        for listener in self._listeners:
+            with suppress(OSError):
+                listener.close()
         _forget_signals()
 
     def _reap(self, wake: int) -> None:

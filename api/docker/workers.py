@@ -19,7 +19,7 @@ from operator import attrgetter
 from typing import Any, NoReturn
 
 from api.docker import rehearsal
-from api.docker.errors import ApiError, from_engine
+from api.docker.errors import ApiError, api_error
 from api.docker.waiting import has_input
 from engine.api import Engine
 from engine.core import open_engine
@@ -209,10 +209,8 @@ def serve(channel: socket.socket) -> NoReturn:
 def _outcome(job: Callable[..., Any], files: Sequence[int], arguments: Sequence[Any]) -> bytes:
     try:
         return pickle.dumps(("result", job(open_engine(), files, *arguments)))
-    except EngineError as failure:
-        error = from_engine(failure)
-        return pickle.dumps(("error", error.status, str(error)))
-    except ApiError as error:
+    except (EngineError, ApiError) as failure:
+        error = api_error(failure)
         return pickle.dumps(("error", error.status, str(error)))
     except Exception as error:
         sys.excepthook(*sys.exc_info())
