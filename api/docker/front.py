@@ -1,7 +1,4 @@
-"""The front: the process of the service that answers the clients.
-
-It has one thread for each connection. The thread reads requests and calls their handlers.
-"""
+"""The front of the service: one thread for each connection reads requests and calls their handlers."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ def stats(request: Request) -> Response | None:
     """Answer GET /containers/{id}/stats: send statistics each second, or only once with ``stream=false``.
 
     The answer ends when the client closes the connection, or when the statistics cannot be read, because the container
-    was removed. A separate process (a worker) reads the statistics, because the network counters can only be read in
-    the network namespace of the container.
+    was removed. A worker reads the statistics, because the network counters can only be read in the network namespace
+    of the container.
     """
     before = _now(request, request.parameters["id"])
     container_id = str(before["id"])
