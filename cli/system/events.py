@@ -13,7 +13,7 @@ from cli.gotemplate import TemplateError, TemplateExecError, parse
 from cli.gotemplate.decoding import typed
 from cli.gotemplate.gotypes import Value, pointer_to
 from cli.output.documents import FORMATTING
-from cli.pflag import FILTER, STRING, command, flag, no_args
+from cli.pflag import FILTER, STRING, command, flag
 from engine.events.stream import SECOND, event_document
 from engine.golang import time as go_time
 from engine.model import Event, EventOptions
@@ -22,7 +22,7 @@ INVALID_FORMAT = 64  # the exit code for a --format that is no valid template
 
 
 @command(
-    "events [OPTIONS]", "Get real time events from the server", no_args,
+    "events [OPTIONS]", "Get real time events from the server",
     aliases="hawse system events, hawse events",
 )  # fmt: skip
 @flag("--filter", "-f", kind=FILTER, usage="Filter output based on conditions provided")

@@ -6,12 +6,12 @@ import click
 
 from cli.app import App, StatusError
 from cli.image.prune import ALL, DANGLING, remove_unused
-from cli.pflag import FILTER, command, flag, no_args
+from cli.pflag import FILTER, command, flag
 from cli.prompt import Filters, confirmed, print_removed
 from engine.golang.units import human_size
 
 
-@command("prune [OPTIONS]", "Remove unused data", no_args)
+@command("prune [OPTIONS]", "Remove unused data")
 @flag("--all", "-a", usage="Remove all unused images not just dangling ones")
 @flag("--filter", kind=FILTER, usage='Provide filter values (e.g. "label=<key>=<value>")')
 @flag("--force", "-f", usage="Do not prompt for confirmation")
