@@ -19,29 +19,28 @@ from cli.pflag.usage import flag_usages
 from engine.validate.nearest import nearest
 
 NARROWEST_NAMES = 11  # minimal width, in characters, of the column of command names
-LazyCommands = Mapping[str, str]
-"""Maps a name to the location of the command with this name: ``cli.network.create:create``.
-
-If the command at this location has another name, the name in the map is an alias.
-"""
 
 
 class Group(click.Group):
     """A group of commands, which imports the module of a command only when the command is needed.
 
-    ``sections`` maps the titles of the sections in the group's help to the commands that each section lists. Without
-    ``sections``, one section lists all visible commands.
+    - ``lazy``: maps each name to the location of the command with this name, such as ``cli.network.create:create``; if
+      the command at this location has another name, the name in the map is an alias
+    - ``help``: the description in the group's own help and in the list of commands that contains the group
+    - ``sections``: maps the titles of the sections in the group's help to the commands that each section lists; without
+      it, one section lists all visible commands
     """
 
     def __init__(
         self,
         name: str,
-        lazy: LazyCommands,
+        lazy: Mapping[str, str],
         *,
+        help: str,
         sections: Mapping[str, Sequence[str]] | None = None,
         **attrs: Any,
     ) -> None:
-        super().__init__(name, add_help_option=False, invoke_without_command=True, **attrs)
+        super().__init__(name, help=help, short_help=help, add_help_option=False, invoke_without_command=True, **attrs)
         self.lazy = lazy
         self.sections = sections
         self.params.append(help_flag(flags_of(self)))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from cli.pflag import FILTER, INT, LIST, MAP, STRING, STRINGS, UINT, Flag
+from cli.pflag import FILTER, INT, LIST, MAP, STRING, STRINGS, Flag, scalar
 from cli.pflag.parser import FlagError, FlagSet
+from engine.golang.strconv import parse_uint
 
 
 def flag_set(notice=lambda line: None) -> FlagSet:
@@ -20,7 +21,7 @@ def flag_set(notice=lambda line: None) -> FlagSet:
             Flag(["--opt", "-o"], kind=MAP),
             Flag(["--filter"], kind=FILTER),
             Flag(["--time", "-t"], kind=INT, default_value=10),
-            Flag(["--weight"], kind=UINT),
+            Flag(["--weight"], kind=scalar("uint", parse_uint, 0)),
             Flag(["--old"], deprecated_text="use --new"),
             Flag(["--help", "-h"], short_deprecated="please use --help"),
         ],
