@@ -3,6 +3,9 @@
 All output goes through this module, so that only this module decides about colour, pipes and encodings. `App` writes
 text as bytes, immediately and in the order of the calls. An argument that is not UTF-8 is written with its original
 bytes. On a terminal, control characters are escaped (`cli.output.terminal_escapes`). A pipe gets every byte unchanged.
+
+Functions import what few commands need: the engine, which help and flag errors do not need, and modules for output to a
+terminal.
 """
 
 from __future__ import annotations
@@ -45,10 +48,7 @@ class StatusError(Exception):
 
 
 def open_default_engine() -> Engine:
-    """Open this host's engine.
-
-    The function imports the engine only when it is called, because help texts and flag errors need no engine.
-    """
+    """Open this host's engine."""
     from engine.core import open_engine
 
     return open_engine()
@@ -68,10 +68,7 @@ def standard(stream: TextIO | None, mode: str) -> BinaryIO:
 
 
 def shell_colours(text: str) -> str:
-    """Return the shell script ``text`` coloured for a terminal; long lines are not wrapped.
-
-    The function imports rich only when it is called, because only output to a terminal needs rich.
-    """
+    """Return the shell script ``text`` coloured for a terminal; long lines are not wrapped."""
     from rich.console import Console
     from rich.syntax import Syntax
 
@@ -83,21 +80,18 @@ def shell_colours(text: str) -> str:
 
 
 def _escaping() -> ModuleType:
-    """Import and return `cli.output.terminal_escapes`. The module is needed only if the output goes to a terminal."""
     from cli.output import terminal_escapes
 
     return terminal_escapes
 
 
 def _explain() -> ModuleType:
-    """Import and return `cli.explain`, which only ``--explain`` and ``--dry-run`` need."""
     from cli import explain
 
     return explain
 
 
 def _layout() -> ModuleType:
-    """Import and return `cli.output.terminal_text`, which only output to a terminal needs."""
     from cli.output import terminal_text
 
     return terminal_text
@@ -192,11 +186,7 @@ class App:
                 self._progress = None
 
     def removing(self, number: int, kind: str) -> AbstractContextManager[object]:
-        """Return a context manager that shows "Removing 12 containers" if the command removes many objects.
-
-        ``number`` is the number of objects, and ``kind`` is the word for them, such as "containers". Nothing is shown
-        for fewer than `NOTICE_LIMIT` objects. The text appears only after half a second (`waiting`).
-        """
+        """Return a context manager that shows "Removing 12 containers" (`waiting`), from `NOTICE_LIMIT` objects on."""
         return self.waiting(f"Removing {number} {kind}") if number >= NOTICE_LIMIT else nullcontext()
 
     @property
@@ -205,10 +195,7 @@ class App:
         return bool(self.global_flags.get("dry_run"))
 
     def explain(self) -> None:
-        """Print the command's changes to the kernel as shell commands, if ``--explain`` or ``--dry-run`` was given.
-
-        The shell commands are printed on stderr. In a dry run, they are the changes that the command would make.
-        """
+        """With ``--explain`` or ``--dry-run``, print the changes to the kernel as shell commands on stderr."""
         if self.global_flags.get("explain") or self.is_dry_run:
             _explain().show(self)
 
@@ -218,10 +205,7 @@ class App:
         return self.stdout.isatty()
 
     def has_color(self, stream: BinaryIO) -> bool:
-        """Return whether the stream is a terminal and may have colour.
-
-        ``--no-color``, NO_COLOR and TERM=dumb switch colour off.
-        """
+        """Return whether the stream is a terminal without ``--no-color``, NO_COLOR and TERM=dumb."""
         return not self.no_color and stream.isatty() and self.environ.get("TERM") != "dumb"
 
     @property
@@ -275,10 +259,7 @@ class App:
         return self.write(self.stderr, shown.encode("utf-8", "surrogateescape"))
 
     def line(self, text: str, stream: BinaryIO) -> str:
-        """Return a text that must stay on one line of ``stream``; for a terminal, escape all its control characters.
-
-        Line breaks and tabs are escaped too.
-        """
+        """Return a text that must stay on one line of ``stream``; for a terminal, escape also line breaks and tabs."""
         return _escaping().escaped_line(text) if stream.isatty() else text
 
     def daemon_text(self, error: EngineError) -> str:
@@ -299,20 +280,13 @@ class App:
         return cast("T", _escaping().marked(data)) if self.on_terminal else data
 
     def out_rendered(self, text: str) -> None:
-        """Write the output of a template to stdout; the template's data came from `protected`.
-
-        On a terminal, an escape sequence is printed for each mark that `protected` put into the data.
-        """
+        """Write the output of a template to stdout; the template's data came from `protected`."""
         if self.on_terminal:
             text = _escaping().revealed(text)
         self.write(self.stdout, text.encode("utf-8", "surrogateescape"))
 
     def draw_progress(self, messages: Iterable[dict[str, Any]], stream: BinaryIO) -> None:
-        """Draw the progress of an image download on the terminal ``stream``.
-
-        ``messages`` are the progress messages that Docker's API sends during a pull. The function imports rich only
-        when it is called, because only output to a terminal needs rich.
-        """
+        """Draw the progress of an image download on the terminal ``stream``; ``messages`` are those of Docker's API."""
         from cli.output.download import draw
 
         draw(messages, stream, colour=not self.no_color)
