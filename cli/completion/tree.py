@@ -4,7 +4,7 @@ The scripts offer all visible commands and flags. They also offer a hidden comma
 The scripts treat other hidden commands and flags as follows:
 
 - The command is omitted.
-- The flag, such as a deprecated one, is recognised on the command line, but not offered.
+- The flag, such as ``--net``, is recognised on the command line, but not offered.
 """
 
 from __future__ import annotations
