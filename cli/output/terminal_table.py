@@ -54,13 +54,10 @@ def table_lines(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[s
     return _joined(rows, _cut_widths(rows, elided, room), GAP)
 
 
-def coloured(state: str, shown: str = "") -> str:
-    """Return a state such as ``Up 2 hours`` in its colour, or the text ``shown`` in the colour of this state.
-
-    ``shown`` is given if the state was cut, because the cut text does not tell the colour.
-    """
+def coloured(state: str, shown: str) -> str:
+    """Return ``shown``, a state such as ``Up 2 hours`` or a part of it, in the colour of the whole state."""
     colour = next((colour for pattern, colour in COLOURS if pattern.match(state)), None)
-    return click.style(shown or state, fg=colour) if colour else shown or state
+    return click.style(shown, fg=colour) if colour else shown
 
 
 def _least(title: str, width: int, elided: Sequence[str]) -> int:
