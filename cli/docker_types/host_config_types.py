@@ -1,7 +1,4 @@
-"""The Go types of HostConfig in a container's inspect document (Engine API v1.45, container.HostConfig).
-
-The module holds the names, order, JSON tags and methods of the fields, but no values.
-"""
+"""The Go types of HostConfig in a container's inspect document (Engine API v1.45, container.HostConfig)."""
 
 from __future__ import annotations
 
