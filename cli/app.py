@@ -223,40 +223,39 @@ class App:
 
     def out(self, text: str) -> None:
         """Write this text to stdout; on a terminal, control characters are escaped."""
-        self._write_text(self.stdout, text)
+        self._write_escaped(self.stdout, text)
 
     def err(self, text: str) -> None:
         """Write this text to stderr; on a terminal, control characters are escaped."""
-        self._write_text(self.stderr, text)
+        self._write_escaped(self.stderr, text)
 
     def out_lines(self, lines: Iterable[str]) -> None:
         """Write lines to stdout; on a terminal, a line break inside a line is escaped too."""
-        self._write_text(self.stdout, "".join(f"{self.line(line, self.stdout)}\n" for line in lines))
+        self._write_escaped(self.stdout, "".join(f"{self.line(line, self.stdout)}\n" for line in lines))
 
     def err_lines(self, lines: Iterable[str]) -> None:
         """Write lines to stderr; on a terminal, a line break inside a line is escaped too."""
-        self._write_text(self.stderr, "".join(f"{self.line(line, self.stderr)}\n" for line in lines))
+        self._write_escaped(self.stderr, "".join(f"{self.line(line, self.stderr)}\n" for line in lines))
 
     def help(self, text: str, stream: BinaryIO | None = None) -> None:
         """Write a help text to ``stream``, or to stdout if it is None; on a terminal, wrap and colour the text."""
         stream = stream or self.stdout
         if stream.isatty():
             text = _layout().help_page(text, self.columns, color=self.has_color(stream))
-        self.write(stream, text.encode("utf-8", "surrogateescape"))
+        self.write_text(stream, text)
 
     def report(self, lines: Iterable[str]) -> None:
         """Write the lines of a report to stdout, as `out_lines` does; a terminal gets titles and keys in colour."""
         if not self.color:
             return self.out_lines(lines)
         shown = (_layout().report_line(self.line(line, self.stdout)) for line in lines)
-        return self.write(self.stdout, "".join(f"{line}\n" for line in shown).encode("utf-8", "surrogateescape"))
+        return self.write_text(self.stdout, "".join(f"{line}\n" for line in shown))
 
     def error(self, text: str) -> None:
         """Write an error text to stderr, as `err` does; on a terminal with colour, the first word is red."""
         if not self.has_color(self.stderr):
             return self.err(text)
-        shown = _layout().first_word(_escaping().escaped(text), "red")
-        return self.write(self.stderr, shown.encode("utf-8", "surrogateescape"))
+        return self.write_text(self.stderr, _layout().first_word(_escaping().escaped(text), "red"))
 
     def line(self, text: str, stream: BinaryIO) -> str:
         """Return a text that must stay on one line of ``stream``; for a terminal, escape also line breaks and tabs."""
@@ -283,7 +282,7 @@ class App:
         """Write the output of a template to stdout; the template's data came from `protected`."""
         if self.on_terminal:
             text = _escaping().revealed(text)
-        self.write(self.stdout, text.encode("utf-8", "surrogateescape"))
+        self.write_text(self.stdout, text)
 
     def draw_progress(self, messages: Iterable[dict[str, Any]], stream: BinaryIO) -> None:
         """Draw the progress of an image download on the terminal ``stream``; ``messages`` are those of Docker's API."""
@@ -291,9 +290,11 @@ class App:
 
         draw(messages, stream, colour=not self.no_color)
 
-    def _write_text(self, stream: BinaryIO, text: str) -> None:
-        if stream.isatty():
-            text = _escaping().escaped(text)
+    def _write_escaped(self, stream: BinaryIO, text: str) -> None:
+        self.write_text(stream, _escaping().escaped(text) if stream.isatty() else text)
+
+    def write_text(self, stream: BinaryIO, text: str) -> None:
+        """Write the text to the stream unchanged, in the same way as `write`."""
         self.write(stream, text.encode("utf-8", "surrogateescape"))
 
     def write(self, stream: BinaryIO, data: bytes) -> None:
