@@ -87,12 +87,10 @@ def find(kind: str, index: int, words: Sequence[str]) -> Names:
         return list(FINDERS[kind](reader, words[:index], words[index:])) if reader else ()
 
 
-def entries(directory: str) -> Callable[[], Names]:
-    """Return a function that lists the names in a directory, each with "" as description.
-
-    If the directory is missing, the function lists nothing.
-    """
-    return lambda: ((name, "") for name in (os.listdir(directory) if Path(directory).is_dir() else ()))
+def interfaces() -> Iterator[tuple[str, str]]:
+    """Yield the name of each interface in this network namespace, with "" as description."""
+    with suppress(FileNotFoundError):
+        yield from ((name, "") for name in os.listdir("/sys/class/net"))
 
 
 def namespaces() -> Iterator[tuple[str, str]]:
@@ -122,7 +120,7 @@ def processes() -> Iterator[tuple[str, str]]:
 
 MACHINE: Mapping[str, Callable[[], Names]] = {
     "environment": lambda: ((name, "") for name in os.environ),
-    "interfaces": entries("/sys/class/net"),
+    "interfaces": interfaces,
     "namespaces": namespaces,
     "processes": processes,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import BinaryIO
 
 import click
@@ -60,13 +59,9 @@ def pull_image(app: App, reference: ImageReference, platform: str, stream: Binar
     elif stream.isatty() and app.environ.get("TERM") != "dumb":
         app.draw_progress(messages, stream)
     else:
-        for message in without_progress(messages):
-            app.write(stream, line(message).encode())
-
-
-def without_progress(messages: Iterable[Json]) -> Iterable[Json]:
-    """Return the messages of a pull, except those about progress, which Docker's client shows only on a terminal."""
-    return (message for message in messages if not message.get("progressDetail"))
+        for message in messages:
+            if not message.get("progressDetail"):  # as Docker's client, show progress only on a terminal
+                app.write(stream, line(message).encode())
 
 
 def line(message: Json) -> str:
