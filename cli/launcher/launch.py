@@ -137,9 +137,8 @@ def run_warm() -> None:
     Raises OSError, `ServerRefused` or `ServerStopped` if the server has not started the command. The caller may then
     run the command itself.
     """
-    streams = [
-        fd for fd in range(3) if is_open(fd)
-    ]  # make this list before any open(): a new file could get the descriptor number of a closed stream
+    # Make this list before any open(), because a new file could get the descriptor number of a closed stream.
+    streams = [fd for fd in range(3) if is_open(fd)]
     server = connect()
     before = _signal.pthread_sigmask(_signal.SIG_BLOCK, FORWARDED)
     try:
