@@ -8,7 +8,7 @@ import click
 
 from cli.app import App, StatusError
 from cli.container.row import HEADER, empty_row, readers, row
-from cli.gotemplate import TemplateExecError, TemplateSyntaxError, parse
+from cli.gotemplate import Template, TemplateExecError, TemplateSyntaxError
 from cli.output.documents import LIST_FORMAT
 from cli.output.listing import omittable, write_columns, write_listing
 from cli.output.rows import shows_only
@@ -91,7 +91,7 @@ def uses_size(format: str) -> bool:
     if format not in NAMED_FORMATS:
         try:
             # The template may start with the word "table". Here this word is literal text and does not matter.
-            parse(format).execute(sample.value())
+            Template(format).execute(sample.value())
         except TemplateSyntaxError as error:
             raise StatusError(f"failed to parse template: {error}") from error
         except TemplateExecError as error:

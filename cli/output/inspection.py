@@ -17,7 +17,7 @@ from cli.gotemplate.budget import Budget
 from cli.gotemplate.decoding import typed, untyped
 from cli.gotemplate.errors import TemplateExecError, TemplateSyntaxError
 from cli.gotemplate.gotypes import Value
-from cli.gotemplate.template import parse
+from cli.gotemplate.template import Template
 
 _PREFIX = "template parsing error: "
 _TYPES = {
@@ -43,7 +43,7 @@ class Inspector:
         self._type = _TYPES.get(kind, CONTAINER_JSON)
         self._missing_key_fails = False
         try:
-            self._template = parse(template)
+            self._template = Template(template)
         except TemplateSyntaxError as error:
             raise TemplateSyntaxError(f"{_PREFIX}{error}") from None
 

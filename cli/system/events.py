@@ -9,7 +9,7 @@ import click
 
 from cli.app import App, StatusError
 from cli.docker_types.system_types import MESSAGE
-from cli.gotemplate import TemplateError, TemplateExecError, parse
+from cli.gotemplate import Template, TemplateError, TemplateExecError
 from cli.gotemplate.decoding import typed
 from cli.gotemplate.gotypes import Value, pointer_to
 from cli.output.documents import FORMATTING
@@ -46,7 +46,7 @@ def writer(app: App, format: str) -> Callable[[Event], None]:
     if not format:
         return lambda event: app.out_lines([text(event)])
     try:
-        template = parse("{{json .}}" if format == "json" else format)
+        template = Template("{{json .}}" if format == "json" else format)
         template.execute(Value(pointer_to(MESSAGE), MESSAGE.zero()))
     except TemplateError as error:
         raise StatusError(f"Error parsing format: {error}", INVALID_FORMAT) from error
