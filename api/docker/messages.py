@@ -78,7 +78,7 @@ class Request(msgspec.Struct):
     exchange: Exchange
     workers: Workers
     engine: Engine
-    parameters: Mapping[str, str] = msgspec.field(default_factory=dict)
+    parameters: Mapping[str, str]
 
     def value(self, name: str) -> str:
         """Return the first value of a query parameter, or "" if the query does not have the parameter."""
