@@ -26,10 +26,9 @@ from engine.validate.image_reference import ImageReference, parse_reference
 @click.argument("name")
 @click.pass_obj
 def pull(app: App, name: str, all_tags: bool, disable_content_trust: bool, platform: str, quiet: bool) -> None:
-    """Download an image, show the progress, and print the image's full name.
+    """Download an image, and print the image's full name; without ``quiet``, show the progress on stdout.
 
-    ``platform`` is such as "linux/arm64", or "" for this host's platform. Without ``quiet``, the progress is shown on
-    stdout. ``all_tags`` raises StatusError, because hawse does not support it. ``disable_content_trust`` has no effect.
+    ``all_tags`` raises StatusError, because hawse does not support it. ``disable_content_trust`` has no effect.
     """
     if all_tags:
         raise StatusError("--all-tags is not supported: name one tag")
@@ -44,9 +43,9 @@ def pull(app: App, name: str, all_tags: bool, disable_content_trust: bool, platf
 
 
 def pull_image(app: App, reference: ImageReference, platform: str, stream: BinaryIO | None) -> None:
-    """Download an image, and write the progress to ``stream``; if ``stream`` is None, write nothing.
+    """Download an image, and write the progress to ``stream``, unless it is None; raises EngineError and StatusError.
 
-    ``platform`` is such as "linux/arm64", or "" for this host's platform. Raises EngineError and StatusError.
+    ``platform`` is such as "linux/arm64", or "" for this host's platform.
     """
     try:
         auth = registry_credentials(app.environ, reference.domain)

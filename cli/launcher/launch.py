@@ -219,10 +219,7 @@ def send_request(server: _socket.socket, streams: list[int]) -> None:
 
 
 def request_of_this_process(streams: list[int]) -> bytes:
-    """Return the bytes of the request for the command of this process.
-
-    ``streams`` lists the open standard file descriptors (0, 1, 2).
-    """
+    """Return the bytes of the request for the command of this process; ``streams`` as in `send_request`."""
     umask = posix.umask(0o077)
     posix.umask(umask)
     ignored = [number for number in FORWARDED if _signal.getsignal(number) == _signal.SIG_IGN]
