@@ -1,10 +1,11 @@
 """Convert JSON documents to Go values, as encoding/json's Unmarshal does: into a struct, or into ``any``.
 
-The module handles nil and empty values, embedded structs and the capacity of slices.
+The module handles the spelling of numbers, nil and empty values, embedded structs and the capacity of slices.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from cli.gotemplate.gotime import parse_rfc3339
@@ -14,6 +15,20 @@ from cli.gotemplate.text import encode
 JSON_NUMBER = basic("string", "json.Number", {"String": Method(string)})
 _ANY_SLICE = slice_of(ANY)
 _ANY_MAP = map_of(STRING, ANY)
+
+
+class JsonNumber(str):
+    """A JSON number as text, in its original spelling."""
+
+    __slots__ = ()
+
+
+def load(text: str) -> Any:
+    """Parse JSON text; raises ValueError if it is no valid JSON.
+
+    Each number becomes a JsonNumber, so that its spelling is kept.
+    """
+    return json.loads(text, parse_int=JsonNumber, parse_float=JsonNumber)
 
 
 def _grown(items: list[Raw]) -> Slice:
@@ -32,7 +47,7 @@ def untyped(document: Any) -> Value | None:
         return None
     if isinstance(document, bool):
         return Value(BOOL, document)
-    if isinstance(document, int | float):
+    if isinstance(document, JsonNumber | int | float):
         return Value(JSON_NUMBER, encode(str(document)))
     if isinstance(document, str):
         return string(encode(document))
@@ -79,7 +94,7 @@ def _listed(type_: Type, document: Any) -> list[Any]:
 
 
 def _checked(document: Any, expected: Any) -> Any:
-    if not isinstance(document, expected):
+    if not isinstance(document, expected) or isinstance(document, JsonNumber):
         raise TypeError(f"unexpected {type(document).__name__} in document")
     return document
 

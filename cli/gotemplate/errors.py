@@ -8,11 +8,16 @@ from __future__ import annotations
 
 
 class TemplateError(Exception):
-    """An error in the syntax or the execution of a template; ``str()`` is Go's error text."""
+    """An error in the syntax or the execution of a template.
+
+    ``str()`` is Go's error text, and ``exit_code`` is the exit code that ``docker inspect`` uses.
+    """
+
+    exit_code = 1
 
 
 class TemplateSyntaxError(TemplateError):
-    """The template cannot be parsed; ``exit_code`` is the exit code that Docker uses for this error."""
+    """The template cannot be parsed."""
 
     exit_code = 64
 

@@ -1,4 +1,4 @@
-"""Write Go values as encoding/json does.
+"""Write Go values as encoding/json does, and change the layout of JSON text without changing its tokens.
 
 The module implements struct tags, omitempty, embedding, key order and string escapes.
 """
@@ -125,3 +125,60 @@ def _is_empty(type_: Type, raw: Raw) -> bool:
     if type_.kind == "slice":
         return raw is None or not raw.items
     return not raw
+
+
+# ---------------------------------------------------------------------------------------------- reshaping of text
+
+
+def _tokens(text: str) -> Iterator[str]:
+    """Yield the strings, punctuation marks and other tokens of valid JSON text, without the white space between them.
+
+    Raises ValueError for a string without end.
+    """
+    at, size = 0, len(text)
+    while at < size:
+        start = at
+        rune = text[at]
+        at += 1
+        if rune in " \t\r\n":
+            continue
+        if rune == '"':
+            while at < size and text[at] != '"':
+                at += 2 if text[at] == "\\" else 1
+            at += 1
+            if at > size:
+                raise ValueError("unexpected end of JSON input")
+        elif rune not in "{}[]:,":
+            while at < size and text[at] not in "{}[]:, \t\r\n":
+                at += 1
+        yield text[start:at]
+
+
+def compact(text: str) -> str:
+    """Remove the white space between the tokens of valid JSON text."""
+    return "".join(_tokens(text))
+
+
+def indent(text: str, step: str = "    ") -> str:
+    """Indent valid JSON text, one member per line; empty objects and arrays stay on one line.
+
+    ``step`` is the indentation of one level.
+    """
+    parts: list[str] = []
+    margin = "\n"
+    opened = False
+    for token in _tokens(text):
+        closing = token in "}]"
+        if closing:
+            margin = margin[: len(margin) - len(step)]
+        if opened != closing and (opened or closing):
+            parts.append(margin)
+        opened = token in "{["
+        if opened:
+            margin += step
+        parts.append(token)
+        if token == ",":
+            parts.append(margin)
+        elif token == ":":
+            parts.append(" ")
+    return "".join(parts)

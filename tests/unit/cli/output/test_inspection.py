@@ -3,6 +3,8 @@ plain JSON document.
 """
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -136,6 +138,7 @@ def test_if_both_attempts_fail_the_error_of_the_second_is_reported(template, mes
     with pytest.raises(TemplateExecError) as caught:
         Inspector("network", template + "{{.Id}}{{.ID}}").render(NETWORK)
     assert str(caught.value) == f"template parsing error: template: {message}"
+    assert caught.value.exit_code == 1
 
 
 def test_after_a_second_attempt_missing_keys_are_errors_in_later_documents():
@@ -144,6 +147,40 @@ def test_after_a_second_attempt_missing_keys_are_errors_in_later_documents():
     assert inspector.render({**NETWORK, "Name": "raw", "Extra": 1}) == "1\n"
     with pytest.raises(TemplateExecError, match='map has no entry for key "zz"'):
         inspector.render(NETWORK)
+
+
+def test_the_empty_format_and_json_print_the_whole_document():
+    document = '{"a": 1.50, "b": [], "c": ["x y"], "d": {}}'
+    assert Inspector("network", "json").render(document) == '[{"a":1.50,"b":[],"c":["x y"],"d":{}}]\n'
+    assert (
+        Inspector("network", "").render(document)
+        == json.dumps([json.loads(document)], indent=4).replace("1.5", "1.50") + "\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("template", "stdout", "stderr", "code"),
+    [
+        ("{{.Name}}", b"web\n", b"", 0),
+        ('{{truncate "\u65e5" 2}}', b"\xe6\x97\n", b"", 0),
+        (
+            "{{.Nope}}",
+            b"\n",
+            b'template parsing error: template: :1:2: executing "" at <.Nope>: map has no entry for key "Nope"\n',
+            1,
+        ),
+        ("{{nofunc}}", b"", b'template parsing error: template: :1: function "nofunc" not defined\n', 64),
+    ],
+)
+@pytest.mark.parametrize("module", ["cli.gotemplate", "cli.output"])
+def test_the_module_acts_as_docker_inspect_does(module, template, stdout, stderr, code):
+    done = subprocess.run(
+        [sys.executable, "-m", module, "network", template],
+        input=json.dumps(NETWORK).encode(),
+        capture_output=True,
+        timeout=30,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == (stdout, stderr, code)
 
 
 def test_syntax_errors_carry_dockers_exit_code():
