@@ -205,7 +205,10 @@ class App:
         return self.stdout.isatty()
 
     def has_color(self, stream: BinaryIO) -> bool:
-        """Return whether the stream is a terminal without ``--no-color``, NO_COLOR and TERM=dumb."""
+        """Return whether the stream is a terminal and may have colour.
+
+        ``--no-color``, NO_COLOR and TERM=dumb switch colour off.
+        """
         return not self.no_color and stream.isatty() and self.environ.get("TERM") != "dumb"
 
     @property

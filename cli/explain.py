@@ -35,7 +35,8 @@ def dry_engine(app: App) -> Engine:
 def show(app: App) -> None:
     """Print the recorded changes to the kernel as shell commands on stderr, and end the recording.
 
-    On a terminal, the shell commands are in colour.
+    On a terminal, the shell commands are in colour. If an error ended the command before its dry run began, nothing is
+    printed.
     """
     commands = explain.stop()
     if app.is_dry_run and not _dry_runs:

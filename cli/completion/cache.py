@@ -44,8 +44,9 @@ def store_mtime(store: Path) -> int:
 def store(store: Path, kinds: str, answer: str, written: int) -> None:
     """Write an answer of ``hawse __complete`` to its cache file; raises OSError if the file cannot be written.
 
-    ``store`` is the path of the local store. ``written`` is the result of `store_mtime` before the answer was computed.
-    If it is less than `MIN_STORE_AGE_NANOSECONDS` ago, nothing is cached.
+    ``store`` is the path of the local store. The caller has checked ``kinds`` with `is_cacheable`. ``written`` is the
+    result of `store_mtime` before the answer was computed. If it is less than `MIN_STORE_AGE_NANOSECONDS` ago, nothing
+    is cached.
     """
     if time.time_ns() - written < MIN_STORE_AGE_NANOSECONDS:
         return

@@ -91,7 +91,10 @@ def ports(reader: Reader, before: Words, behind: Words) -> Names:
 
 
 def each_port(port: PortRecord) -> Iterator[tuple[str, str]]:
-    """Yield a pair such as ("80/tcp", "0.0.0.0:8080") for each port of a published range, or "" without a host port."""
+    """Yield a pair such as ("80/tcp", "0.0.0.0:8080") for each port of a published range.
+
+    The second item is "" if the range has no host ports.
+    """
     for number in range(port.port, port.port_end + 1):
         yield f"{number}/{port.protocol}", port.host_socket(number) if port.host_port else ""
 

@@ -54,7 +54,7 @@ def run(ctx: click.Context, /, image: str, command: tuple[str, ...], **flags: An
 
 
 def create_reported(app: App, request: ContainerCreate, *, pull: str, quiet: bool) -> str:
-    """Call `create_container`; an error becomes a StatusError with the text of Docker's ``run``."""
+    """Create the container and return its id, see `create_container`; raises StatusError with Docker's text."""
     try:
         return create_container(app, request, pull=pull, quiet=quiet)
     except EngineError as error:
