@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
 from typing import Any
 
 import click
@@ -45,8 +44,8 @@ class Command(click.Command):
 
     def renamed(self, name: str) -> Command:
         """Return the same command under another name: ``hawse container ls`` is ``hawse ps``."""
-        other = copy(self)
-        other.name, other.use = name, f"{name} {self.use.partition(' ')[2]}"
+        other = Command.__new__(Command)
+        vars(other).update(vars(self), name=name, use=f"{name} {self.use.partition(' ')[2]}")
         return other
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
