@@ -3,6 +3,9 @@
 All output goes through this module, so that only this module decides about colour, pipes and encodings. `App` writes
 text as bytes, immediately and in the order of the calls. An argument that is not UTF-8 is written with its original
 bytes. On a terminal, control characters are escaped (`cli.output.terminal_escapes`). A pipe gets every byte unchanged.
+
+Functions import what few commands need: the engine, which help and flag errors do not need, and modules for output to a
+terminal.
 """
 
 from __future__ import annotations
@@ -45,10 +48,7 @@ class StatusError(Exception):
 
 
 def open_default_engine() -> Engine:
-    """Open this host's engine.
-
-    The function imports the engine only when it is called, because help texts and flag errors need no engine.
-    """
+    """Open this host's engine."""
     from engine.core import open_engine
 
     return open_engine()
@@ -68,10 +68,7 @@ def standard(stream: TextIO | None, mode: str) -> BinaryIO:
 
 
 def shell_colours(text: str) -> str:
-    """Return the shell script ``text`` coloured for a terminal; long lines are not wrapped.
-
-    The function imports rich only when it is called, because only output to a terminal needs rich.
-    """
+    """Return the shell script ``text`` coloured for a terminal; long lines are not wrapped."""
     from rich.console import Console
     from rich.syntax import Syntax
 
@@ -83,21 +80,18 @@ def shell_colours(text: str) -> str:
 
 
 def _escaping() -> ModuleType:
-    """Import and return `cli.output.terminal_escapes`. The module is needed only if the output goes to a terminal."""
     from cli.output import terminal_escapes
 
     return terminal_escapes
 
 
 def _explain() -> ModuleType:
-    """Import and return `cli.explain`, which only ``--explain`` and ``--dry-run`` need."""
     from cli import explain
 
     return explain
 
 
 def _layout() -> ModuleType:
-    """Import and return `cli.output.terminal_text`, which only output to a terminal needs."""
     from cli.output import terminal_text
 
     return terminal_text
@@ -192,11 +186,7 @@ class App:
                 self._progress = None
 
     def removing(self, number: int, kind: str) -> AbstractContextManager[object]:
-        """Return a context manager that shows "Removing 12 containers" if the command removes many objects.
-
-        ``number`` is the number of objects, and ``kind`` is the word for them, such as "containers". Nothing is shown
-        for fewer than `NOTICE_LIMIT` objects. The text appears only after half a second (`waiting`).
-        """
+        """Return a context manager that shows "Removing 12 containers" (`waiting`), from `NOTICE_LIMIT` objects on."""
         return self.waiting(f"Removing {number} {kind}") if number >= NOTICE_LIMIT else nullcontext()
 
     @property
@@ -205,10 +195,7 @@ class App:
         return bool(self.global_flags.get("dry_run"))
 
     def explain(self) -> None:
-        """Print the command's changes to the kernel as shell commands, if ``--explain`` or ``--dry-run`` was given.
-
-        The shell commands are printed on stderr. In a dry run, they are the changes that the command would make.
-        """
+        """With ``--explain`` or ``--dry-run``, print the changes to the kernel as shell commands on stderr."""
         if self.global_flags.get("explain") or self.is_dry_run:
             _explain().show(self)
 
@@ -239,46 +226,42 @@ class App:
 
     def out(self, text: str) -> None:
         """Write this text to stdout; on a terminal, control characters are escaped."""
-        self._write_text(self.stdout, text)
+        self._write_escaped(self.stdout, text)
 
     def err(self, text: str) -> None:
         """Write this text to stderr; on a terminal, control characters are escaped."""
-        self._write_text(self.stderr, text)
+        self._write_escaped(self.stderr, text)
 
     def out_lines(self, lines: Iterable[str]) -> None:
         """Write lines to stdout; on a terminal, a line break inside a line is escaped too."""
-        self._write_text(self.stdout, "".join(f"{self.line(line, self.stdout)}\n" for line in lines))
+        self._write_escaped(self.stdout, "".join(f"{self.line(line, self.stdout)}\n" for line in lines))
 
     def err_lines(self, lines: Iterable[str]) -> None:
         """Write lines to stderr; on a terminal, a line break inside a line is escaped too."""
-        self._write_text(self.stderr, "".join(f"{self.line(line, self.stderr)}\n" for line in lines))
+        self._write_escaped(self.stderr, "".join(f"{self.line(line, self.stderr)}\n" for line in lines))
 
     def help(self, text: str, stream: BinaryIO | None = None) -> None:
         """Write a help text to ``stream``, or to stdout if it is None; on a terminal, wrap and colour the text."""
         stream = stream or self.stdout
         if stream.isatty():
             text = _layout().help_page(text, self.columns, color=self.has_color(stream))
-        self.write(stream, text.encode("utf-8", "surrogateescape"))
+        self.write_text(stream, text)
 
     def report(self, lines: Iterable[str]) -> None:
         """Write the lines of a report to stdout, as `out_lines` does; a terminal gets titles and keys in colour."""
         if not self.color:
             return self.out_lines(lines)
         shown = (_layout().report_line(self.line(line, self.stdout)) for line in lines)
-        return self.write(self.stdout, "".join(f"{line}\n" for line in shown).encode("utf-8", "surrogateescape"))
+        return self.write_text(self.stdout, "".join(f"{line}\n" for line in shown))
 
     def error(self, text: str) -> None:
         """Write an error text to stderr, as `err` does; on a terminal with colour, the first word is red."""
         if not self.has_color(self.stderr):
             return self.err(text)
-        shown = _layout().first_word(_escaping().escaped(text), "red")
-        return self.write(self.stderr, shown.encode("utf-8", "surrogateescape"))
+        return self.write_text(self.stderr, _layout().first_word(_escaping().escaped(text), "red"))
 
     def line(self, text: str, stream: BinaryIO) -> str:
-        """Return a text that must stay on one line of ``stream``; for a terminal, escape all its control characters.
-
-        Line breaks and tabs are escaped too.
-        """
+        """Return a text that must stay on one line of ``stream``; for a terminal, escape also line breaks and tabs."""
         return _escaping().escaped_line(text) if stream.isatty() else text
 
     def daemon_text(self, error: EngineError) -> str:
@@ -299,27 +282,22 @@ class App:
         return cast("T", _escaping().marked(data)) if self.on_terminal else data
 
     def out_rendered(self, text: str) -> None:
-        """Write the output of a template to stdout; the template's data came from `protected`.
-
-        On a terminal, an escape sequence is printed for each mark that `protected` put into the data.
-        """
+        """Write the output of a template to stdout; the template's data came from `protected`."""
         if self.on_terminal:
             text = _escaping().revealed(text)
-        self.write(self.stdout, text.encode("utf-8", "surrogateescape"))
+        self.write_text(self.stdout, text)
 
     def draw_progress(self, messages: Iterable[dict[str, Any]], stream: BinaryIO) -> None:
-        """Draw the progress of an image download on the terminal ``stream``.
-
-        ``messages`` are the progress messages that Docker's API sends during a pull. The function imports rich only
-        when it is called, because only output to a terminal needs rich.
-        """
+        """Draw the progress of an image download on the terminal ``stream``; ``messages`` are those of Docker's API."""
         from cli.output.download import draw
 
         draw(messages, stream, colour=not self.no_color)
 
-    def _write_text(self, stream: BinaryIO, text: str) -> None:
-        if stream.isatty():
-            text = _escaping().escaped(text)
+    def _write_escaped(self, stream: BinaryIO, text: str) -> None:
+        self.write_text(stream, _escaping().escaped(text) if stream.isatty() else text)
+
+    def write_text(self, stream: BinaryIO, text: str) -> None:
+        """Write the text to the stream unchanged, in the same way as `write`."""
         self.write(stream, text.encode("utf-8", "surrogateescape"))
 
     def write(self, stream: BinaryIO, data: bytes) -> None:

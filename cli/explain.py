@@ -47,6 +47,6 @@ def show(app: App) -> None:
         text = dry_run.shown(text)
         dry_run.close()
     if app.has_color(app.stderr):
-        app.write(app.stderr, shell_colours(escaped(text)).encode("utf-8", "surrogateescape"))
+        app.write_text(app.stderr, shell_colours(escaped(text)))
     else:
         app.err(text)

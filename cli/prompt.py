@@ -1,9 +1,9 @@
-"""Ask the user before a command removes objects."""
+"""Ask the user before a command removes objects, and print what was removed."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import click
 
@@ -30,6 +30,12 @@ def may_remove(app: App, objects: str) -> bool:
     The user agrees by typing ``y`` or ``Y``. Any other line, or the end of input, gives False.
     """
     return confirmed(app, f"WARNING! This will remove {objects}.\nAre you sure you want to continue?")
+
+
+def print_removed(app: App, title: str, names: Sequence[str]) -> None:
+    """Print a title and the names of removed objects; print nothing if there are none."""
+    if names:
+        app.out_lines([title, *names, ""])
 
 
 Filters = Mapping[str, tuple[str, ...]]

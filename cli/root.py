@@ -206,14 +206,10 @@ def run(argv: Sequence[str], app: App) -> int:
     ``argv`` has the arguments without the program's name. A broken pipe gives the exit code 141 without an error text.
     """
     try:
-        return _run(argv, app)
+        code = _run_command(argv, app)
+        app.explain()
     except BrokenPipeError:
         return BROKEN_PIPE
-
-
-def _run(argv: Sequence[str], app: App) -> int:
-    code = _run_command(argv, app)
-    app.explain()
     return code
 
 

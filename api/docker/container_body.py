@@ -104,8 +104,7 @@ def for_version(request: ContainerCreate, version: Version) -> ContainerCreate:
     """Apply the rules of the client's API version for networks and Config.MacAddress; return the changed request.
 
     - Before 1.44, a container starts on one network, and Config.MacAddress applies to this network.
-    - Since 1.44, Config.MacAddress applies to the main network if the settings of this network have no MAC address. The
-      main network is the one that HostConfig.NetworkMode names.
+    - Since 1.44, Config.MacAddress applies to the main network (see `_with_main_mac`).
 
     Before 1.44, raises ApiError (400) for several networks, and for Config.MacAddress if the container has no network
     of its own.

@@ -41,9 +41,11 @@ def bad_request(message: str) -> ApiError:
     return ApiError(400, message)
 
 
-def from_engine(error: EngineError) -> ApiError:
-    """Return the API's error for an error of the engine. The class of the engine's error decides the status.
+def api_error(error: EngineError | ApiError) -> ApiError:
+    """Return the API's error for an error of the engine, whose class decides the status; return an ApiError unchanged.
 
     Because users of the API type docker's commands, the message names ``docker swarm`` instead of ``hawse swarm``.
     """
+    if isinstance(error, ApiError):
+        return error
     return ApiError(error.status, str(error).replace('"hawse swarm ', '"docker swarm '))

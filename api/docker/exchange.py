@@ -160,7 +160,7 @@ class Exchange:
         self.answered = True
         sized = [] if status in (204, 304) else [("Content-Length", str(len(body)))]
         data = self._start(status, [*headers, *sized], common=common)
-        if body and status not in (204, 304) and self._head_method() != b"HEAD":
+        if body and status not in (204, 304) and self._head.method != b"HEAD":
             data += self._http.send(h11.Data(data=body)) or b""
         data += self._http.send(h11.EndOfMessage()) or b""
         self._socket.settimeout(ANSWER_SECONDS)
@@ -208,10 +208,10 @@ class Exchange:
                 if not self._socket.recv(PIECE_BYTES):
                     return
 
-    def open_stream(self, status: int, headers: Headers) -> ChunkedStream:
-        """Send the head of a chunked answer, and return the stream for its body; raises ClientGone."""
+    def open_stream(self, content_type: str = "application/json") -> ChunkedStream:
+        """Send the head of a chunked answer (200) now, and return the stream for its body; raises ClientGone."""
         self.answered = True
-        data = self._start(status, list(headers))
+        data = self._start(200, [("Content-Type", content_type)])
         self._socket.settimeout(None)
         self._write(data)
         return ChunkedStream(
@@ -277,9 +277,6 @@ class Exchange:
     def can_answer(self) -> bool:
         """Return whether an answer to the present request can still be sent, because no answer has begun."""
         return not self.answered and self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE)
-
-    def _head_method(self) -> bytes:
-        return self._head.method if hasattr(self, "_head") else b""
 
     def _start(self, status: int, headers: list[tuple[str, str]], *, common: bool = True) -> bytes:
         """Return the head of an answer: the status line, ``headers``, the common headers and the date.

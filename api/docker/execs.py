@@ -1,7 +1,6 @@
 """The exec instances of the service: commands that run, have run or will run in containers.
 
-They are in the memory of the front, the process that answers the clients. As with Docker, the end of the service
-deletes them.
+They are in the memory of the front. As with Docker, the end of the service deletes them.
 """
 
 from __future__ import annotations
@@ -123,10 +122,7 @@ class Exec(Struct):
             return self.terminal, slave
 
     def connect(self, job: Job) -> None:
-        """Record the job that runs the command, so that `resize` and `runner` find the worker process of this job.
-
-        `finish` removes the record of the job.
-        """
+        """Record the job that runs the command, for `resize` and `runner`; `finish` removes this record."""
         with self.lock:
             self.job = job
 
@@ -209,4 +205,4 @@ class Execs:
 
 
 EXECS = Execs()
-"""The exec instances of this process, the front."""
+"""The exec instances of the front."""

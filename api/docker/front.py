@@ -1,7 +1,4 @@
-"""The front: the process of the service that answers the clients.
-
-It has one thread for each connection. The thread reads requests and calls their handlers.
-"""
+"""The front of the service: one thread for each connection reads requests and calls their handlers."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ from urllib.parse import unquote
 
 import h11
 
-from api.docker.errors import ApiError, ClientGone, MalformedRequest, from_engine
+from api.docker.errors import ApiError, ClientGone, MalformedRequest, api_error
 from api.docker.exchange import Exchange
 from api.docker.messages import EMPTY, Request, Response, json_response
 from api.docker.query import BAD_ESCAPE, parse
@@ -188,13 +185,11 @@ class Front:
     def _answer(self, exchange: Exchange, head: h11.Request) -> None:
         try:
             response = self._handle(exchange, head)
-        except EngineError as error:
-            response = _error(from_engine(error))
+        except (EngineError, ApiError) as error:
+            response = _error(api_error(error))
             if isinstance(error, Outdated):
                 _send(exchange, response)
                 os._exit(OUTDATED)
-        except ApiError as error:
-            response = _error(error)
         except (ClientGone, MalformedRequest):
             raise
         except Exception as error:
@@ -256,10 +251,3 @@ def _error(error: ApiError) -> Response:
 
 def _send(exchange: Exchange, response: Response, *, common: bool = True) -> None:
     exchange.answer(response.status, response.headers, response.body, common=common)
-
-
-def close_quietly(sockets: Sequence[socket.socket]) -> None:
-    """Close sockets; errors are ignored."""
-    for each in sockets:
-        with suppress(OSError):
-            each.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -15,9 +15,8 @@ from api.docker.exchange import Exchange
 from api.docker.fields import Fields
 from api.docker.media_type import require_json
 from api.docker.request_types import FILTERS, OLD_FILTERS
-from api.docker.stream import RAW_STREAM, ChunkedStream, Hijacked
 from api.docker.versions import Version
-from api.docker.workers import Job, Workers, WorkerVerb
+from api.docker.workers import Workers, WorkerVerb
 from engine.api import Engine
 from engine.golang.json_text import UNFINISHED, MoreContent, decode
 from engine.golang.json_types import Mismatch, Struct
@@ -79,11 +78,11 @@ class Request(msgspec.Struct):
     exchange: Exchange
     workers: Workers
     engine: Engine
-    parameters: Mapping[str, str] = msgspec.field(default_factory=dict)
+    parameters: Mapping[str, str]
 
-    def value(self, name: str, default: str = "") -> str:
-        """Return the first value of a query parameter, or ``default`` if the query does not have the parameter."""
-        return next(iter(self.query.get(name, ())), default)
+    def value(self, name: str) -> str:
+        """Return the first value of a query parameter, or "" if the query does not have the parameter."""
+        return next(iter(self.query.get(name, ())), "")
 
     def flag(self, name: str, default: bool = False) -> bool:
         """Return a query parameter as a boolean, or ``default`` if the query does not have the parameter.
@@ -142,13 +141,6 @@ class Request(msgspec.Struct):
             text = broken if broken and str(error) == UNFINISHED else str(error)
             raise bad_request(f"invalid JSON: {text}") from None
 
-    def body(self) -> Iterator[bytes]:
-        """Yield the body in pieces as they arrive, without a limit of its size.
-
-        Raises BrokenBody if the body is cut off or malformed, and ClientGone if the client has gone.
-        """
-        return self.exchange.body()
-
     @property
     def worker(self) -> Engine:
         """An engine whose verbs run in workers: each call runs in a separate process, and waits for its end.
@@ -157,36 +149,9 @@ class Request(msgspec.Struct):
         """
         return cast("Engine", WorkerVerb(self.workers))
 
-    def start_job(self, job: Callable[..., Any], *arguments: Any, files: Sequence[int] = ()) -> Job:
-        """Start ``job(engine, files, *arguments)`` in a worker, and return without waiting for its end.
-
-        ``job`` is a function at module level. ``files`` are file descriptors of this process. The job gets copies of
-        them. The call blocks while too many jobs run (`PARALLEL_LIMIT`).
-        """
-        return self.workers.start(job, arguments, files=files)
-
-    def start_session(self, job: Callable[..., Any], *arguments: Any, files: Sequence[int] = ()) -> Job:
-        """Start a job as `start_job` does, but without a limit of parallel jobs; the job may run for days."""
-        return self.workers.start(job, arguments, files=files, counted=False)
-
-    def open_stream(self, content_type: str = "application/json", status: int = 200) -> ChunkedStream:
-        """Send the head of a chunked answer now, and return the stream for its body; raises ClientGone.
-
-        The handler writes the body to the stream. Then the handler returns None instead of a Response.
-        """
-        return self.exchange.open_stream(status, (("Content-Type", content_type),))
-
-    def hijack(self, content_type: str = RAW_STREAM) -> Hijacked:
-        """Answer 101 UPGRADED (or 200 if the client asks for no upgrade), and return the bare connection.
-
-        ``content_type`` is the media type of an answer 101. The handler returns None when it has finished; the
-        connection is then closed.
-        """
-        return self.exchange.hijack(content_type)
-
 
 Handler = Callable[[Request], Response | None]
-"""A handler returns the answer, or None if it has sent a stream itself.
+"""A handler returns the answer, or None if it has sent a stream or taken over the connection itself (`Exchange`).
 
 A handler may raise ApiError, EngineError and ClientGone.
 """

@@ -1,6 +1,6 @@
 """Warm up an idle worker: it reads the records of a scratch host, so that its first job is faster.
 
-A worker is a process for one request. The scratch host is no real host, but only a database with one container.
+The scratch host is no real host, but only a database with one container, in a directory below HAWSE_RUN.
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ NAME = "rehearsal"
 
 
 def scratch() -> str:
-    """Return the path of the directory of the scratch host, a database with one container that idle workers read."""
+    """Return the path of the scratch host."""
     return str(run_directory() / SCRATCH)
 
 
 def create_scratch_host() -> int:
     """Create the scratch host in a child process; return the child's pid without waiting for it.
 
-    The scratch host is a database with one container, which idle workers read. The child has its own network namespace,
-    because the engine changes the namespace in which it runs.
+    The child has its own network namespace, because the engine changes the namespace in which it runs.
     """
     compile_tables()
     pid = os.fork()
@@ -47,8 +46,8 @@ def create_scratch_host() -> int:
 def warm_up(until: Callable[[], bool]) -> None:
     """Read the scratch host, and load the libraries that jobs use; stop early when ``until`` returns True.
 
-    The scratch host is a database with one container. ``until`` returns True when a job has come, because the job must
-    not wait. Errors are ignored, because the job will report them.
+    ``until`` returns True when a job has come, because the job must not wait. Errors are ignored, because the job will
+    report them.
     """
     with suppress(Exception), scratch_host(scratch()):
         engine = open_engine()
@@ -66,5 +65,5 @@ def warm_up(until: Callable[[], bool]) -> None:
 
 
 def forget() -> None:
-    """Remove the scratch host: the directory with the database that idle workers read; idempotent."""
+    """Remove the scratch host; idempotent."""
     shutil.rmtree(scratch(), ignore_errors=True)

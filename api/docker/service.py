@@ -1,7 +1,5 @@
 """The parent of the service: forks the front and the workers, and starts the front again if it is killed.
 
-The front answers the clients. Each worker runs one request that changes the host.
-
 The parent has only one thread. If a process with several threads forks, the child may wait forever for a lock that
 another thread held.
 """
@@ -20,7 +18,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from api.docker import rehearsal, workers
-from api.docker.front import OUTDATED, Front, close_quietly
+from api.docker.front import OUTDATED, Front
 from api.docker.router import Router
 from engine.runtime.prefork import DELAY_SECONDS, IdleChild
 
@@ -46,7 +44,7 @@ class Service:
         """Serve until the service ends; return the exit code of the process.
 
         - 0: after SIGTERM or SIGINT
-        - 1: the front (the process that answers the clients) cannot be started at the beginning
+        - 1: the front cannot be started at the beginning
         - `OUTDATED`: hawse's database belongs to a newer version of hawse
         """
         wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -82,10 +80,7 @@ class Service:
         self._code = code
 
     def _start_front(self) -> bool:
-        """Start the front, the process that answers the clients.
-
-        Returns False if the kernel has no file descriptor, memory or process left for the front.
-        """
+        """Start the front; return False if the kernel has no file descriptor, memory or process left for it."""
         self._channel.close()
         try:
             self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -103,10 +98,7 @@ class Service:
         return True
 
     def _start_worker(self) -> None:
-        """Receive the socket for a job from the front, and pass it to the idle worker, or to a new worker.
-
-        The job will come over this socket.
-        """
+        """Receive the socket of a job from the front, and pass it to the idle worker, or to a new worker."""
         try:
             _, descriptors, _, _ = socket.recv_fds(self._channel, 1, 1)
         except OSError:
@@ -129,7 +121,9 @@ class Service:
 
     def _become_worker(self) -> None:
         self._channel.close()
-        close_quietly(self._listeners)
+        for listener in self._listeners:
+            with suppress(OSError):
+                listener.close()
         _forget_signals()
 
     def _reap(self, wake: int) -> None:
@@ -144,7 +138,7 @@ class Service:
                     self._front_ended(os.waitstatus_to_exitcode(ended[1]))
 
     def _front_ended(self, code: int) -> None:
-        """Start the front (the process that answers the clients) again, after it has ended with ``code``.
+        """Start the front again, after it has ended with ``code``.
 
         If ``code`` is `OUTDATED`, hawse's database belongs to a newer version of hawse, and the service ends instead.
         If the kernel cannot start the front, try again until it can.

@@ -1,7 +1,4 @@
-"""The engine of the front, the process that answers the clients. The front's threads share it, and only read.
-
-Workers, which change the host, open their own engines.
-"""
+"""The engine of the front. Its threads share it, and only read; workers open their own engines."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from operator import attrgetter
 from typing import Any, NoReturn
 
 from api.docker import rehearsal
-from api.docker.errors import ApiError, from_engine
+from api.docker.errors import ApiError, api_error
 from api.docker.waiting import has_input
 from engine.api import Engine
 from engine.core import open_engine
@@ -34,10 +34,7 @@ _LENGTH = struct.Struct("!Q")
 
 
 class Job:
-    """A job that runs in a worker, a process for one request.
-
-    The file descriptor `fileno` is readable when the result has arrived, or the worker was killed.
-    """
+    """A job that runs in a worker; it ends when its result has arrived, or when the worker was killed."""
 
     def __init__(self, channel: socket.socket, pidfd: int, turn: threading.Semaphore) -> None:
         self._channel, self._pidfd, self._turn = channel, pidfd, turn
@@ -89,10 +86,7 @@ class Job:
 
 
 class Workers:
-    """Starts jobs in workers, for the front (the process that answers the clients).
-
-    A worker is a process for one job. All threads of the front share one object of this class.
-    """
+    """Starts jobs in workers. All threads of the front share one object of this class."""
 
     def __init__(self, parent: socket.socket) -> None:
         self._parent = parent
@@ -166,8 +160,7 @@ def _call(engine: Engine, _files: Sequence[int], verb: str, arguments: Sequence[
 def wait_for_job(idle: socket.socket) -> NoReturn:
     """Warm up this idle worker, wait for a job, and run it; does not return.
 
-    ``idle`` is the connection to the parent process, which sends the channel of the job over it. The channel is a
-    socket to the front, the process that answers the clients.
+    The parent sends the channel of the job, a socket to the front, over ``idle``.
     """
     try:
         rehearsal.warm_up(until=lambda: prefork.has_work(idle))
@@ -179,10 +172,7 @@ def wait_for_job(idle: socket.socket) -> NoReturn:
 
 
 def serve(channel: socket.socket) -> NoReturn:
-    """Run the job that comes over ``channel`` in this process, which is a new worker; does not return.
-
-    At the other end of the channel, the front (the process that answers the clients) sends the job and gets the result.
-    """
+    """Run the job that the front sends over ``channel`` in this process, a new worker; does not return."""
     code = 1
     try:
         with suppress(OSError):
@@ -193,7 +183,7 @@ def serve(channel: socket.socket) -> NoReturn:
         socket.send_fds(channel, [b"p"], [pidfd])
         os.close(pidfd)
         answer = _outcome(job, files, arguments)
-        with suppress(BrokenPipeError, ConnectionError):  # the front, which sent the job, no longer waits
+        with suppress(BrokenPipeError, ConnectionError):  # the front no longer waits
             _send(channel, answer)
         code = 0
     except EOFError:
@@ -209,10 +199,8 @@ def serve(channel: socket.socket) -> NoReturn:
 def _outcome(job: Callable[..., Any], files: Sequence[int], arguments: Sequence[Any]) -> bytes:
     try:
         return pickle.dumps(("result", job(open_engine(), files, *arguments)))
-    except EngineError as failure:
-        error = from_engine(failure)
-        return pickle.dumps(("error", error.status, str(error)))
-    except ApiError as error:
+    except (EngineError, ApiError) as failure:
+        error = api_error(failure)
         return pickle.dumps(("error", error.status, str(error)))
     except Exception as error:
         sys.excepthook(*sys.exc_info())

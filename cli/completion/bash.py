@@ -1,7 +1,6 @@
 """Generate the two functions of the bash script that depend on hawse's commands.
 
-One function has a case for each hawse command. The other function has a case for each completion source. A source is
-the set of words that may complete a flag's value or an argument.
+One function has a case for each hawse command. The other function has a case for each completion source.
 """
 
 from __future__ import annotations

@@ -1,17 +1,12 @@
 """The completion source of each flag and each argument.
 
-A source is the set of words that may complete a flag's value or an argument. The table FLAGS maps flags to sources, and
-the table ARGUMENTS maps arguments to sources. A key of these tables is the name of a flag or argument. The command's
-module may precede the name (``network.ls --filter``). A key with a module takes precedence over a key without one. If a
-flag or argument is not in its table, its value may be any text, so no words are offered.
+A key of the tables is the name of a flag or argument. The command's module may precede the name (``network.ls
+--filter``). A key with a module takes precedence over a key without one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-FREE = "none"
-"""The completion source that offers no words."""
 
 FLAGS: Mapping[str, str] = {
     "network.create --driver": "driver",
@@ -118,19 +113,10 @@ ARGUMENTS: Mapping[str, str] = {
 }
 
 
-def flag_source(module: str, flag: str) -> str:
-    """Return the name of the completion source for a flag's values; `FREE` if no source is known.
+def source_of(table: Mapping[str, str], module: str, name: str) -> str:
+    """Return the completion source of a flag or argument; "none", which offers no words, if it is not in the table.
 
-    A completion source is a set of words that the shell offers; `FREE` offers none. ``module`` is the command's module
-    below ``cli``, such as "network.ls". ``flag`` is the flag's long name, such as "--filter".
+    ``table`` is `FLAGS` or `ARGUMENTS`. ``module`` is the command's module below ``cli``, such as "network.ls".
+    ``name`` is the flag's long name, such as "--filter", or the name of the function's parameter, such as "networks".
     """
-    return FLAGS.get(f"{module} {flag}") or FLAGS.get(flag, FREE)
-
-
-def argument_source(module: str, argument: str) -> str:
-    """Return the name of the completion source for an argument; `FREE` if no source is known.
-
-    A completion source is a set of words that the shell offers; `FREE` offers none. ``module`` is the command's module
-    below ``cli``, such as "network.ls". ``argument`` is the name of the function's parameter, such as "networks".
-    """
-    return ARGUMENTS.get(f"{module} {argument}") or ARGUMENTS.get(argument, FREE)
+    return table.get(f"{module} {name}") or table.get(name, "none")

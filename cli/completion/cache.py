@@ -1,10 +1,10 @@
 """Cache answers of ``hawse __complete`` in files that the shells read, so that the TAB key starts no process.
 
 An answer is the list of names that ``hawse __complete`` prints. The cache file of an answer is HAWSE_ROOT/names/KINDS,
-where KINDS lists the kinds of names in the answer (``networks,images``). The local store is this host's SQLite file.
-The store's modification time is read just before the answer is computed, and becomes the time of the cache file. The
-shells use a cache file only while the local store still has this modification time. Only the owner can read a cache
-file, because other users must not learn what is in the local store.
+where KINDS lists the kinds of names in the answer (``networks,images``). The local store's modification time is read
+just before the answer is computed, and becomes the time of the cache file. The shells use a cache file only while the
+store still has this modification time. Only the owner can read a cache file, because other users must not learn what is
+in the store.
 """
 
 from __future__ import annotations
@@ -25,9 +25,8 @@ The kernel's file times are coarse: two writes within this interval may have the
 
 
 def is_cacheable(kinds: str) -> bool:
-    """Return whether the names of these ``kinds`` are all in this host's local store (the SQLite file).
+    """Return whether the names of these ``kinds`` (``networks,images``) are all in the local store.
 
-    ``kinds`` is a comma-separated list such as ``networks,images``. Only names from the local store may be cached.
     Names of other kinds come from this host's files or from the environment. The caller checks that the names do not
     depend on other words of the command line.
     """
@@ -35,10 +34,7 @@ def is_cacheable(kinds: str) -> bool:
 
 
 def store_mtime(store: Path) -> int:
-    """Return the time of the last write to the local store (the SQLite file), in nanoseconds since 1970.
-
-    Raises OSError if the file is missing.
-    """
+    """Return the time of the last write to the local store, in ns since 1970; raises OSError without a store."""
     try:
         return os.stat(f"{store}-wal").st_mtime_ns
     except FileNotFoundError:
@@ -46,13 +42,11 @@ def store_mtime(store: Path) -> int:
 
 
 def store(store: Path, kinds: str, answer: str, written: int) -> None:
-    """Write an answer of ``hawse __complete`` to its cache file; ``store`` is the path of the SQLite file.
+    """Write an answer of ``hawse __complete`` to its cache file; raises OSError if the file cannot be written.
 
-    - ``kinds``: the kinds of names in the answer; the caller has checked them with `is_cacheable`
-    - ``written``: the result of `store_mtime` before the answer was computed; if it is less than
-      `MIN_STORE_AGE_NANOSECONDS` ago, nothing is cached
-
-    Raises OSError if the cache file cannot be written.
+    ``store`` is the path of the local store. The caller has checked ``kinds`` with `is_cacheable`. ``written`` is the
+    result of `store_mtime` before the answer was computed. If it is less than `MIN_STORE_AGE_NANOSECONDS` ago, nothing
+    is cached.
     """
     if time.time_ns() - written < MIN_STORE_AGE_NANOSECONDS:
         return

@@ -1,8 +1,13 @@
 """``hawse __complete``: print names of this host's objects for the completion scripts of the shells.
 
 Each line is a name, a tab and a description. Because the command runs while the user types, the command never fails and
-writes nothing to stderr. The command needs no privilege, and creates no local store (the SQLite file) if none exists.
-If the command finds no names, it prints nothing.
+writes nothing to stderr. The command needs no privilege, and creates no local store if none exists.
+
+The functions here share three parameters:
+
+- ``kinds``: the kinds of names to print, such as ``networks,images``; ``kind`` is one of them
+- ``words``: the other arguments of the completed command line
+- ``index``: how many of these words come before the completed argument
 """
 
 from __future__ import annotations
@@ -28,11 +33,7 @@ from cli.pflag import at_least, command
 @click.argument("words", nargs=-1)
 @click.pass_obj
 def complete(app: App, kinds: str, index: str, words: tuple[str, ...]) -> None:
-    """Print the names that can complete one argument of a command line; after an error, print nothing.
-
-    ``kinds`` lists the kinds of names to print, such as ``networks,images``. ``words`` are the other arguments of the
-    command line. ``index`` is a decimal number: how many of these words come before the completed argument.
-    """
+    """Print the names that can complete one argument of a command line; after an error, print nothing."""
     with suppress(Exception):
         position = int(index)
         if words or not cache.is_cacheable(kinds):
@@ -44,8 +45,7 @@ def complete(app: App, kinds: str, index: str, words: tuple[str, ...]) -> None:
 def answer_and_keep(app: App, kinds: str) -> None:
     """Print the names of these kinds, and cache the output for the shells, unless it is empty.
 
-    ``kinds`` is a comma-separated list such as ``networks,images``. The caller has checked that the names depend only
-    on the local store (the SQLite file). Raises OSError if the file is missing.
+    The caller has checked that the names depend only on the local store. Raises OSError if the store is missing.
     """
     from engine.paths import root_directory
     from engine.store.store_file import NAME
@@ -59,39 +59,24 @@ def answer_and_keep(app: App, kinds: str) -> None:
 
 
 def answer(kinds: str, index: int, words: Sequence[str]) -> str:
-    """Return the lines that ``hawse __complete`` prints for all ``kinds`` of names.
-
-    ``kinds`` is a comma-separated list such as ``networks,images``. ``words`` are the other arguments of the command
-    line. The first ``index`` of them come before the argument that is completed.
-    """
+    """Return the lines that ``hawse __complete`` prints for all ``kinds`` of names."""
     return "".join(line for kind in kinds.split(",") for line in answers(kind, index, words))
 
 
 def answers(kind: str, index: int, words: Sequence[str]) -> Iterator[str]:
-    """Yield the lines to print for one kind of name, such as ``networks``.
-
-    If the kind ends with ``+``, names that are already on the command line are omitted. ``words`` are the other
-    arguments of the command line. The first ``index`` of them come before the argument that is completed.
-    """
+    """Yield the lines to print for one kind; if it ends with ``+``, omit names that are already on the command line."""
     for name, description in find(kind.removesuffix("+"), index, words):
         if can_be_typed(name) and not (kind.endswith("+") and name in words):
             yield f"{name}\t{escaped_line(description)}\n"
 
 
 def can_be_typed(name: str) -> bool:
-    """Return whether a user can type this name as an argument.
-
-    The name must have no control characters and must not start with ``-``, as flags do.
-    """
+    """Return whether a user can type this name as an argument: no control characters, and no ``-`` at the start."""
     return name == escaped_line(name) and not name.startswith("-")
 
 
 def find(kind: str, index: int, words: Sequence[str]) -> Names:
-    """Return the names of one kind, such as ``networks``; each item is a pair of a name and its description.
-
-    Without a local store (the SQLite file), no networks, containers or images are returned. ``words`` are the other
-    arguments of the command line. The first ``index`` of them come before the argument that is completed.
-    """
+    """Return the names of one kind with their descriptions; names from the local store only if it exists."""
     if kind in MACHINE:
         return sorted(MACHINE[kind]())
     from engine.paths import root_directory
@@ -102,12 +87,10 @@ def find(kind: str, index: int, words: Sequence[str]) -> Names:
         return list(FINDERS[kind](reader, words[:index], words[index:])) if reader else ()
 
 
-def entries(directory: str) -> Callable[[], Names]:
-    """Return a function that lists the names in a directory, each with "" as description.
-
-    If the directory is missing, the function lists nothing.
-    """
-    return lambda: ((name, "") for name in (os.listdir(directory) if Path(directory).is_dir() else ()))
+def interfaces() -> Iterator[tuple[str, str]]:
+    """Yield the name of each interface in this network namespace, with "" as description."""
+    with suppress(FileNotFoundError):
+        yield from ((name, "") for name in os.listdir("/sys/class/net"))
 
 
 def namespaces() -> Iterator[tuple[str, str]]:
@@ -137,11 +120,8 @@ def processes() -> Iterator[tuple[str, str]]:
 
 MACHINE: Mapping[str, Callable[[], Names]] = {
     "environment": lambda: ((name, "") for name in os.environ),
-    "interfaces": entries("/sys/class/net"),
+    "interfaces": interfaces,
     "namespaces": namespaces,
     "processes": processes,
 }
-"""Maps a kind of name to the function that lists the names of this kind on this host.
-
-The table has only the kinds that are not in the local store (the SQLite file).
-"""
+"""Maps each kind of name that is not in the local store to the function that lists these names on this host."""

@@ -1,6 +1,6 @@
-"""Find names of each kind (networks, containers, images, labels) in the records of this host's local store (SQLite).
+"""Find names of each kind (networks, containers, images, labels) in the records of this host's local store.
 
-Each finder function gets the arguments before and after the position that is completed. Therefore ``disconnect`` can
+Each finder gets the arguments ``before`` and ``behind`` the position that is completed. Therefore ``disconnect`` can
 offer the networks of a container and the containers of a network.
 """
 
@@ -19,19 +19,12 @@ Finder = Callable[[Reader, Words, Words], Names]
 
 
 def networks(test: Callable[[NetworkRecord], bool] = lambda _: True) -> Finder:
-    """Return a function that finds the names of the networks that pass ``test``, whatever the other arguments are.
-
-    The function searches the local store (the SQLite file).
-    """
+    """Return a finder of the networks that pass ``test``."""
     return lambda reader, *_: map(network_entry, filter(test, reader.networks()))
 
 
 def containers(*statuses: str) -> Finder:
-    """Return a function that finds the names of the containers with one of ``statuses``.
-
-    Without ``statuses``, the function finds all containers. The function searches the local store (the SQLite file),
-    and ignores the other arguments of the command line.
-    """
+    """Return a finder of the containers with one of ``statuses``, or of all containers without ``statuses``."""
     return lambda reader, *_: (
         container_entry(container)
         for container in reader.containers()
@@ -59,11 +52,7 @@ def users(reader: Reader, network: NetworkRecord) -> set[str]:
 
 
 def used_networks(reader: Reader, before: Words, behind: Words) -> Names:
-    """Yield the names of the networks that have containers.
-
-    ``behind`` has the arguments after the completed one. If these arguments name containers, only the networks of these
-    containers are yielded. ``before``, the arguments before the completed one, has no effect.
-    """
+    """Yield the networks that have containers; if ``behind`` names containers, only the networks of these."""
     named = {container.id for word in behind for container in reader.find_containers(word)}
     for network in reader.networks():
         holders = users(reader, network)
@@ -72,35 +61,25 @@ def used_networks(reader: Reader, before: Words, behind: Words) -> Names:
 
 
 def members(reader: Reader, before: Words, behind: Words) -> Names:
-    """Return the names of the containers that are on a network named in ``before``.
-
-    ``before`` has the arguments before the completed one. ``behind``, the arguments after it, has no effect.
-    """
+    """Return the containers that are on a network named in ``before``."""
     inside = users_of_named(reader, before)
     return (container_entry(container) for container in reader.containers() if container.id in inside)
 
 
 def strangers(reader: Reader, before: Words, behind: Words) -> Names:
-    """Return the names of the containers that are on no network named in ``before``.
-
-    ``before`` has the arguments before the completed one. ``behind``, the arguments after it, has no effect.
-    """
+    """Return the containers that are on no network named in ``before``."""
     inside = users_of_named(reader, before)
     return (container_entry(container) for container in reader.containers() if container.id not in inside)
 
 
 def users_of_named(reader: Reader, words: Words) -> set[str]:
-    """Return the ids of all containers on the networks named in ``words``, which are arguments of the command line."""
+    """Return the ids of all containers on the networks named in ``words``."""
     named = [network for word in words for network in reader.find_networks(word)]
     return {container_id for network in named for container_id in users(reader, network)}
 
 
 def ports(reader: Reader, before: Words, behind: Words) -> Names:
-    """Yield the published ports of a container with their host addresses; ``before[0]`` names the container.
-
-    ``before`` has the arguments before the completed one. If ``before`` is empty, nothing is yielded. ``behind``, the
-    arguments after the completed one, has no effect.
-    """
+    """Yield the published ports of the container that ``before`` names, each with its host addresses."""
     for container in reader.find_containers(before[0]) if before else ():
         published: dict[str, list[str]] = {
             f"{port}/{spec.protocol}": [] for spec in container.host.port_bindings for port in spec.ports
@@ -114,18 +93,14 @@ def ports(reader: Reader, before: Words, behind: Words) -> Names:
 def each_port(port: PortRecord) -> Iterator[tuple[str, str]]:
     """Yield a pair such as ("80/tcp", "0.0.0.0:8080") for each port of a published range.
 
-    The first item is the container port. The second item is the host address with the host port, or "" if the range has
-    no host ports. ``port`` is the record of the range. The range may have only one port.
+    The second item is "" if the range has no host ports.
     """
     for number in range(port.port, port.port_end + 1):
         yield f"{number}/{port.protocol}", port.host_socket(number) if port.host_port else ""
 
 
 def published_ports(reader: Reader, *_: Any) -> Names:
-    """Return the host ports that containers publish, such as ``8080`` and ``53/udp``.
-
-    The description of each port is the name of the container that publishes it, or "" if the name is unknown.
-    """
+    """Return the host ports that containers publish, such as ``53/udp``, each with the container's name."""
     containers = {container.id: container.name for container in reader.containers()}
     ports: dict[str, str] = {}
     for endpoint in reader.endpoints():
@@ -137,20 +112,14 @@ def published_ports(reader: Reader, *_: Any) -> Names:
 
 
 def labels(holders: Iterable[Mapping[str, str] | None]) -> Names:
-    """Return all labels in ``holders`` as ``key=value``, sorted and without duplicates, with "" as description.
-
-    Each item of ``holders`` holds the labels of one object, or is None, which counts as no labels.
-    """
+    """Return all labels of the objects as ``key=value``, sorted and without duplicates; None counts as no labels."""
     return (
         (text, "") for text in sorted({f"{key}={value}" for holder in holders for key, value in (holder or {}).items()})
     )
 
 
 def images(reader: Reader, *_: Any) -> Names:
-    """Return the names of the images, each with the image's short id as description.
-
-    The tag ``latest`` is left out: ``app:latest`` gives ``app``.
-    """
+    """Return the names of the images without the tag ``latest``, each with the image's short id."""
     return (
         (reference.removesuffix(":latest"), image.id.removeprefix("sha256:")[:12])
         for image in reader.images()

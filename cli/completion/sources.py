@@ -1,7 +1,4 @@
-"""Every completion source by name.
-
-A source defines how a flag's value or an argument may be completed: by words, ``key=`` prefixes and kinds of names.
-"""
+"""Every completion source by name."""
 
 from __future__ import annotations
 
@@ -48,17 +45,13 @@ class Source(Struct, frozen=True):
 
 
 def described_keys(source: Source) -> Iterator[str]:
-    """Yield three words for each key of a completion source.
-
-    The words are the key, the name of the source for the text after the key, and the key's description. A key is the
-    start of a value, such as ``label=``. The description is "" if the key has none.
-    """
+    """Yield three words for each key of a source: the key, the source of the text after it, and its description."""
     for key, values in source.keys.items():
         yield from (key, values, source.summaries.get(key, ""))
 
 
 def plain(*words: str) -> Source:
-    """Return a completion source of words without descriptions."""
+    """Return a source of words without descriptions."""
     return Source(dict.fromkeys(words, ""))
 
 
@@ -72,16 +65,13 @@ SIGNALS = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGT
 
 
 def list_format(fields: Mapping[str, str]) -> Source:
-    """Return the completion source for ``--format`` of a list command such as ``ps``.
-
-    ``fields`` maps the names of the fields that the command can show, such as "ID", to their descriptions.
-    """
+    """Return the source for ``--format`` of a list command; ``fields`` maps fields such as "ID" to their titles."""
     named = {"table": "A table with headers", "json": "One JSON object per line", "raw": "One field per line"}
     return Source({**named, **{f"{{{{.{name}}}}}": title for name, title in fields.items()}, "{{json .}}": ""})
 
 
 def _drivers() -> dict[str, Source]:
-    """Return the completion sources for driver names, driver options and option values, by the source's name.
+    """Return the sources for driver names, driver options and option values, by the source's name.
 
     The options of a ``singleton`` driver are omitted. A host has only one network of such a driver, so users cannot
     create networks with it.
@@ -107,10 +97,7 @@ def _drivers() -> dict[str, Source]:
 
 
 KINDS = {"text": "none", "boolean": "bool", "interface": "interfaces"}
-"""Maps the type of a driver's option to the name of the completion source for the option's value.
-
-If a type is not in this table, the completion source has the same name as the type.
-"""
+"""Maps the type of a driver's option to the source of its value; any other type is also the name of a source."""
 
 NETWORKS: Mapping[str, Source] = {
     "networks": Source(names=("networks",)),

@@ -4,7 +4,7 @@ The scripts offer all visible commands and flags. They also offer a hidden comma
 The scripts treat other hidden commands and flags as follows:
 
 - The command is omitted.
-- The flag, such as a deprecated one, is recognised on the command line, but not offered.
+- The flag, such as ``--net``, is recognised on the command line, but not offered.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import click
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cli.completion.bindings import argument_source, flag_source
+from cli.completion.bindings import ARGUMENTS, FLAGS, source_of
 from cli.pflag import Command, Group
 from cli.pflag.reading import flags_of
 from cli.pflag.usage import offered
@@ -26,7 +26,7 @@ class FlagEntry(Struct, frozen=True):
 
     - ``long``, ``short``: the flag's names, such as ``--force`` and ``-f``; ``short`` is "" without a short name, or if
       the short name is deprecated
-    - ``source``: the completion source, a set of words for the flag's value; "" if the flag needs no value
+    - ``source``: the completion source of the flag's value; "" if the flag needs no value
     - ``repeatable``: whether every use of the flag adds a value
     - ``offered``: whether the scripts offer the flag to the user
     """
@@ -40,10 +40,7 @@ class FlagEntry(Struct, frozen=True):
 
 
 class ArgumentEntry(Struct, frozen=True):
-    """One argument of a command; ``source`` names its completion source, a set of words that the shell offers.
-
-    ``repeated`` means that the argument stands for all remaining arguments.
-    """
+    """One argument of a command; a ``repeated`` argument stands for all remaining arguments."""
 
     name: str
     source: str
@@ -121,14 +118,13 @@ def _flags(module: str, command: click.Command) -> Iterator[FlagEntry]:
     flags = flags_of(command)
     shown = offered(flags)
     for flag in sorted(flags, key=lambda flag: flag.long):
-        is_help = flag.long == "--help"
         yield FlagEntry(
             long=flag.long,
             short="" if flag.short_deprecated else flag.short,
             description=flag.usage.partition("\n")[0].replace("`", "").rstrip(":"),
-            source="" if flag.kind.bare else flag_source(module, flag.long),
+            source="" if flag.kind.bare else source_of(FLAGS, module, flag.long),
             repeatable=isinstance(flag.kind.initial, (tuple, dict)),
-            offered=is_help or flag in shown,
+            offered=flag.long == "--help" or flag in shown,
         )
 
 
@@ -136,4 +132,4 @@ def _arguments(module: str, command: click.Command) -> Iterator[ArgumentEntry]:
     for param in command.params:
         if isinstance(param, click.Argument):
             name = param.name or ""
-            yield ArgumentEntry(name, argument_source(module, name), param.nargs < 0)
+            yield ArgumentEntry(name, source_of(ARGUMENTS, module, name), param.nargs < 0)

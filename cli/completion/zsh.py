@@ -1,7 +1,6 @@
 """Generate the part of the zsh script that depends on hawse's commands.
 
-Each command becomes specifications for ``_arguments``, and each completion source becomes a function. A source is the
-set of words that may complete a flag's value or an argument.
+Each command becomes specifications for ``_arguments``, and each completion source becomes a function.
 """
 
 from __future__ import annotations
@@ -9,16 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from cli.completion.sources import SOURCES, Source, described_keys
-from cli.completion.tree import ArgumentEntry, CommandNode, FlagEntry
+from cli.completion.tree import CommandNode, FlagEntry
 
 SHELL = {"files": "_files", "directories": "_hawse_directories", "command": "_hawse_program"}
 
 
 def render(nodes: list[CommandNode]) -> str:
-    """Return the part of the zsh script that depends on hawse's commands.
-
-    This part has functions for the commands and functions for the completion sources.
-    """
+    """Return the part of the zsh script that depends on hawse's commands."""
     return "\n".join([*_commands(nodes), "", *_sources()]) + "\n"
 
 
@@ -90,20 +86,8 @@ def _flag(flag: FlagEntry, name: str, others: str) -> str:
 
 def _arguments(node: CommandNode) -> Iterator[str]:
     for position, argument in enumerate(node.arguments, 1):
-        yield (
-            _position(position, argument, strict=not node.interspersed)
-            + f"{_title(argument)}:_hawse_source_{argument.source}"
-        )
-
-
-def _position(position: int, argument: ArgumentEntry, *, strict: bool) -> str:
-    if argument.repeated:
-        return "*:::" if strict else "*:"
-    return f"{position}:"
-
-
-def _title(argument: ArgumentEntry) -> str:
-    return argument.name.replace("_", " ")
+        place = ("*" if node.interspersed else "*::") if argument.repeated else position
+        yield f"{place}:{argument.name.replace('_', ' ')}:_hawse_source_{argument.source}"
 
 
 def _sources() -> Iterator[str]:

@@ -30,5 +30,4 @@ container = Group(
         "wait": "cli.container.wait:wait",
     },
     help="Manage containers",
-    short_help="Manage containers",
 )

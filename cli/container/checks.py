@@ -1,6 +1,6 @@
 """Checks that Docker's client makes after it has parsed all flags of ``run`` or ``create``.
 
-The client makes these checks before it sends the request to the daemon.
+Each check raises ValueError. The client makes these checks before it sends the request to the daemon.
 """
 
 from __future__ import annotations
@@ -16,22 +16,23 @@ HEALTH_NUMBERS = ("health_interval", "health_timeout", "health_retries", "health
 
 
 def pull(flags: FlagValues) -> None:
-    """Check the value of ``--pull``; raises ValueError."""
+    """Check the value of ``--pull``."""
     choice = flags["pull"]
     if choice not in PULL_CHOICES:
         raise ValueError(f'invalid pull option: \'{choice}\': must be one of "always", "missing" or "never"')
 
 
 def swappiness(flags: FlagValues) -> None:
-    """Check that ``--memory-swappiness`` is from -1 to 100; raises ValueError. The value -1 means "not given"."""
+    """Check that ``--memory-swappiness`` is from -1 to 100; -1 means "not given"."""
     value = flags["memory_swappiness"]
     if not -1 <= value <= 100:
         raise ValueError(f"invalid value: {value}. Valid memory swappiness range is 0-100")
 
 
 def modes(flags: FlagValues) -> None:
-    """Check the values of ``--pid``, ``--uts``, ``--userns`` and ``--cgroupns``; raises ValueError."""
-    if flags["pid"] not in ("", "host") and not _joins_container(flags["pid"]):
+    """Check the values of ``--pid``, ``--uts``, ``--userns`` and ``--cgroupns``."""
+    kind, _, container = flags["pid"].partition(":")
+    if flags["pid"] not in ("", "host") and not (kind == "container" and container):
         raise ValueError("--pid: invalid PID mode")
     if flags["uts"] not in ("", "host"):
         raise ValueError("--uts: invalid UTS mode")
@@ -41,25 +42,20 @@ def modes(flags: FlagValues) -> None:
         raise ValueError("--cgroupns: invalid CGROUP mode")
 
 
-def _joins_container(mode: str) -> bool:
-    kind, _, container = mode.partition(":")
-    return kind == "container" and bool(container)
-
-
 def logging(flags: FlagValues) -> None:
-    """Check that no ``--log-opt`` is given together with the log driver "none"; raises ValueError."""
+    """Check that no ``--log-opt`` is given together with the log driver "none"."""
     if flags["log_driver"] == "none" and flags["log_opt"]:
         raise ValueError("invalid logging opts for driver none")
 
 
 def storage(flags: FlagValues) -> None:
-    """Check that each ``--storage-opt`` has the form ``key=value``; raises ValueError."""
+    """Check that each ``--storage-opt`` has the form ``key=value``."""
     if any("=" not in option for option in flags["storage_opt"]):
         raise ValueError("invalid storage option")
 
 
 def health(flags: FlagValues) -> None:
-    """Check that the health flags do not conflict and have no negative numbers; raises ValueError."""
+    """Check that the health flags do not conflict and have no negative numbers."""
     settings = [flags["health_cmd"], *(flags[name] for name in HEALTH_NUMBERS)]
     if flags["no_healthcheck"] and any(settings):
         raise ValueError("--no-healthcheck conflicts with --health-* options")
@@ -69,6 +65,6 @@ def health(flags: FlagValues) -> None:
 
 
 def removal(flags: FlagValues) -> None:
-    """Check that ``--rm`` is given only with the restart policy "no"; raises ValueError."""
+    """Check that ``--rm`` is given only with the restart policy "no"."""
     if flags["rm"] and flags["restart"].partition(":")[0] not in ("", "no"):
         raise ValueError("Conflicting options: --restart and --rm")

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 from msgspec.structs import replace
 
 from cli.app import FLAG_ERROR, App, StatusError
 from cli.container import checks, unsupported
+from cli.container.checks import FlagValues
 from cli.container.request import container_create
 from cli.container.session import console_size
 from cli.image.pull import pull_image
@@ -54,13 +54,12 @@ def report(verb: str, text: str, exit_code: int = FLAG_ERROR, *, advice: bool = 
 
 
 def make_request(
-    ctx: click.Context, verb: str, image: str, command: Sequence[str], flags: Mapping[str, Any]
+    ctx: click.Context, verb: str, image: str, command: Sequence[str], flags: FlagValues
 ) -> ContainerCreate:
     """Build the request for a new container from the command line; print one warning with all flags that hawse ignores.
 
-    ``verb`` is "run" or "create". ``flags`` maps the name of each flag, such as "mac_address" for ``--mac-address``, to
-    its value. Raises StatusError if Docker's client refuses a flag. If dockerd refuses a flag, raises StatusError for
-    "run" and InvalidArgument for "create".
+    ``verb`` is "run" or "create". Raises StatusError if Docker's client refuses a flag. If dockerd refuses a flag,
+    raises StatusError for "run" and InvalidArgument for "create".
     """
     app: App = ctx.obj
     changed_flags = {name for name in flags if changed(ctx, name)}
@@ -130,10 +129,7 @@ def check_platform(platform: str) -> None:
 
 
 def pull_for(app: App, name: str, *, quiet: bool, platform: str) -> None:
-    """Pull an image for a container, and show the progress on stderr unless ``quiet``; raises EngineError.
-
-    ``name`` is the image's name. ``platform`` is a platform such as "linux/arm64". "" means this host's platform.
-    """
+    """Pull the image ``name`` for a container, and show the progress on stderr unless ``quiet``; raises EngineError."""
     pull_image(app, parse_reference(name), platform, None if quiet else app.stderr)
     app.hint = ""
 

@@ -27,15 +27,16 @@ def for_each(app: App, containers: Iterable[str], act: Callable[[str], None]) ->
     ``containers`` has the names as the user typed them. An error of ``act`` does not prevent the calls for the other
     containers. All errors are joined into one StatusError, which is raised at the end.
     """
+    report(app, ((container, outcome_of(act, container)) for container in containers))
 
-    def outcome(container: str) -> Outcome:
-        try:
-            act(container)
-        except (EngineError, StatusError) as error:
-            return error
-        return None
 
-    report(app, ((container, outcome(container)) for container in containers))
+def outcome_of(act: Callable[[str], None], container: str) -> Outcome:
+    """Call ``act`` with the container's name; return the error that it raised, or None."""
+    try:
+        act(container)
+    except (EngineError, StatusError) as error:
+        return error
+    return None
 
 
 def report(app: App, outcomes: Iterable[tuple[str, Outcome]], *, forgiven: tuple[type[EngineError], ...] = ()) -> None:

@@ -59,10 +59,9 @@ def exec_(app: App, /, container: str, command: tuple[str, ...], **flags: Any) -
 
 
 def exec_request(app: App, command: Sequence[str], flags: dict[str, Any]) -> ExecCreate:
-    """Build the engine's request for ``exec`` from the command to run and the values of the flags.
+    """Build the engine's request for ``exec`` from the command to run and the flags.
 
-    ``flags`` maps the name of each flag, such as "env_file" for ``--env-file``, to its value. Raises StatusError if an
-    environment variable is invalid, or an environment file cannot be read or parsed.
+    Raises StatusError if an environment variable is invalid, or an environment file cannot be read or parsed.
     """
     try:
         variables = latest(env_value(text, app.environ) for text in flags["env"])

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from cli.options import address, environment, hosts, limits, mounts
 from cli.options.network import parse_network
 from cli.pflag import MAP, Kind, list_of, scalar
@@ -46,16 +48,8 @@ def _weight(text: str) -> int:
     return weight
 
 
-def _device_weight(text: str) -> str:
-    return _device_setting(text, _weight, "invalid weight for device: {}")
-
-
-def _device_bytes(text: str) -> str:
-    return _device_setting(text, limits.memory_size, _BYTES_PER_SECOND)
-
-
-def _device_operations(text: str) -> str:
-    return _device_setting(text, lambda rate: parse_uint(rate, base=10), _OPERATIONS)
+def _device_settings(read: Callable[[str], int], problem: str) -> Kind:
+    return list_of(lambda text: _device_setting(text, read, problem), show=lambda _: "[]")
 
 
 def _cgroup_rule(text: str) -> str:
@@ -69,10 +63,6 @@ def _variable(text: str) -> str:
     return environment.env_value(text, {})
 
 
-def _checked_map(check: Callable[[str], str]) -> Kind:
-    return Kind(MAP.name, lambda pairs, text: MAP.fold(pairs, check(text)), {}, show=MAP.show)
-
-
 ENV = list_of(_variable)
 LABEL = list_of(environment.label)
 DNS = list_of(address.ip_address)
@@ -82,7 +72,7 @@ LINK = list_of(hosts.link)
 STREAM = list_of(limits.stream)
 NETWORK = list_of(parse_network, "network", show=_no_text)
 MOUNT = list_of(mounts.mount, "mount", show=_no_text)
-SYSCTL = _checked_map(limits.sysctl)
+SYSCTL = replace(MAP, fold=lambda pairs, text: MAP.fold(pairs, limits.sysctl(text)))
 ULIMIT = list_of(limits.ulimit, "ulimit", show=lambda _: "[]")
 BYTES = scalar("bytes", limits.memory_size, 0, show=_no_text)
 SWAP = scalar("bytes", limits.swap_size, 0, show=_no_text)
@@ -91,7 +81,7 @@ DURATION = scalar("duration", parse_duration, 0, show=_no_text)
 UINT16 = scalar("uint16", lambda text: parse_uint(text, 16), 0)
 INT = scalar("int", parse_int, 0)
 GPUS = list_of(str, "gpu-request", show=_no_text)
-DEVICE_WEIGHT = list_of(_device_weight, show=lambda _: "[]")
-DEVICE_BYTES = list_of(_device_bytes, show=lambda _: "[]")
-DEVICE_OPERATIONS = list_of(_device_operations, show=lambda _: "[]")
+DEVICE_WEIGHT = _device_settings(_weight, "invalid weight for device: {}")
+DEVICE_BYTES = _device_settings(limits.memory_size, _BYTES_PER_SECOND)
+DEVICE_OPERATIONS = _device_settings(lambda rate: parse_uint(rate, base=10), _OPERATIONS)
 CGROUP_RULE = list_of(_cgroup_rule)

@@ -30,7 +30,7 @@ from cli.container.flag_types import (
     ULIMIT,
 )
 from cli.container.unsupported import IGNORED, NEVER_HONOURED
-from cli.pflag import LIST, MAP, STRING, Flag, flag, flag_set
+from cli.pflag import LIST, MAP, STRING, Flag, flag
 
 F = TypeVar("F", bound=Callable[..., Any])
 CGROUPNS = """Cgroup namespace to use (host|private)
@@ -179,7 +179,8 @@ def container_flags(function: F) -> F:
 
     The function gets the values of these flags as keyword arguments.
     """
-    function = flag_set(*GENERAL, *NETWORK_FLAGS, *LIMITS, *HEALTH, *SURROUNDINGS, *CREATION)(function)
+    for add in (*GENERAL, *NETWORK_FLAGS, *LIMITS, *HEALTH, *SURROUNDINGS, *CREATION):
+        function = add(function)
     for param in getattr(function, "__click_params__", ()):
         if isinstance(param, Flag):
             param.effect = (

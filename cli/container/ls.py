@@ -8,11 +8,11 @@ import click
 
 from cli.app import App, StatusError
 from cli.container.row import HEADER, empty_row, readers, row
-from cli.gotemplate import TemplateExecError, TemplateSyntaxError, parse
+from cli.gotemplate import Template, TemplateExecError, TemplateSyntaxError
 from cli.output.documents import LIST_FORMAT
 from cli.output.listing import omittable, write_columns, write_listing
 from cli.output.rows import shows_only
-from cli.pflag import FILTER, INT, STRING, changed, command, flag, flag_set
+from cli.pflag import FILTER, INT, STRING, changed, command, flag
 
 ALIASES = "hawse container ls, hawse container list, hawse container ps, hawse ps"
 TABLE = "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
@@ -25,36 +25,20 @@ RAW = (
 NAMED_FORMATS = ("", "table", "raw", "json")
 IGNORING = "WARNING: Ignoring custom format, because both --format and --quiet are set.\n"
 FAILED = "failed to execute template: "
-list_flags = flag_set(
-    flag("--all", "-a", usage="Show all containers (default shows just running)"),
-    flag("--filter", "-f", kind=FILTER, usage="Filter output based on conditions provided"),
-    flag("--format", kind=STRING, usage=LIST_FORMAT),
-    flag("--last", "-n", kind=INT, usage="Show n last created containers (includes all states)", default_value=-1),
-    flag("--latest", "-l", usage="Show the latest created container (includes all states)"),
-    flag("--no-trunc", usage="Don't truncate output"),
-    flag("--quiet", "-q", usage="Only display container IDs"),
-    flag("--size", "-s", usage="Display total file sizes"),
-)
 
 
 @command("ps [OPTIONS]", "List containers", aliases=ALIASES)
-@list_flags
+@flag("--all", "-a", usage="Show all containers (default shows just running)")
+@flag("--filter", "-f", kind=FILTER, usage="Filter output based on conditions provided")
+@flag("--format", kind=STRING, usage=LIST_FORMAT)
+@flag("--last", "-n", kind=INT, usage="Show n last created containers (includes all states)", default_value=-1)
+@flag("--latest", "-l", usage="Show the latest created container (includes all states)")
+@flag("--no-trunc", usage="Don't truncate output")
+@flag("--quiet", "-q", usage="Only display container IDs")
+@flag("--size", "-s", usage="Display total file sizes")
 @click.pass_context
 def ps(ctx: click.Context, /, **flags: Any) -> None:
-    """Print a table of the containers, newest first."""
-    list_containers(ctx, flags)
-
-
-@command("ls [OPTIONS]", "List containers", aliases=ALIASES)
-@list_flags
-@click.pass_context
-def ls(ctx: click.Context, /, **flags: Any) -> None:
-    """Print the same table as ``ps``; this is the command ``ls`` in the group ``hawse container``."""
-    list_containers(ctx, flags)
-
-
-def list_containers(ctx: click.Context, flags: dict[str, Any]) -> None:
-    """Get the list of containers from the engine and print the list in the format that ``--format`` selects."""
+    """Print a table of the containers, newest first, or the result of ``--format`` for each container."""
     app: App = ctx.obj
     format, quiet, size = flags["format"], flags["quiet"], flags["size"]
     if format and quiet:
@@ -72,6 +56,9 @@ def list_containers(ctx: click.Context, flags: dict[str, Any]) -> None:
         return write_columns(app, text, cells, HEADER, elided=elided)
     rows = [row(container, trunc=trunc) for container in containers]
     return write_listing(app, text, rows, HEADER, elided=elided)
+
+
+ls = ps.renamed("ls")
 
 
 def template(format: str, *, quiet: bool, size: bool) -> str:
@@ -104,7 +91,7 @@ def uses_size(format: str) -> bool:
     if format not in NAMED_FORMATS:
         try:
             # The template may start with the word "table". Here this word is literal text and does not matter.
-            parse(format).execute(sample.value())
+            Template(format).execute(sample.value())
         except TemplateSyntaxError as error:
             raise StatusError(f"failed to parse template: {error}") from error
         except TemplateExecError as error:

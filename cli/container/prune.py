@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cli.app import App
-from cli.prompt import Filters, prune_command
+from cli.prompt import Filters, print_removed, prune_command
 from engine.golang.units import human_size
 
 
@@ -12,6 +12,5 @@ def prune(app: App, filters: Filters) -> None:
     """Remove stopped containers; print the ids of the removed containers and the disk space that was freed."""
     with app.waiting("Removing stopped containers"):
         removed, reclaimed = app.engine.containers.prune(filters)
-    if removed:
-        app.out_lines(["Deleted Containers:", *removed, ""])
+    print_removed(app, "Deleted Containers:", removed)
     app.out(f"Total reclaimed space: {human_size(reclaimed)}\n")

@@ -22,9 +22,9 @@ def publish(app: App, container: str, ports: tuple[str, ...], publish: tuple[str
     """Publish the ports given as arguments or with ``-p``; print the container's name as the user typed it."""
     try:
         specs = published_ports([*ports, *publish])
+        if not specs:
+            raise ValueError("nothing to publish: give at least one -p")
     except ValueError as error:
         raise StatusError(f"{error}\nSee 'hawse publish --help'.", FLAG_ERROR) from error
-    if not specs:
-        raise StatusError("nothing to publish: give at least one -p\nSee 'hawse publish --help'.", FLAG_ERROR)
     app.engine.containers.publish(container_path_segment(container), specs)
     app.out_lines([container])

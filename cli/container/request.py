@@ -23,9 +23,8 @@ def container_create(
 ) -> ContainerCreate:
     """Build the request that creates a container; check the flags in the order in which Docker's client checks them.
 
-    ``flags`` maps the name of each flag, such as "mac_address" for ``--mac-address``, to its value. ``changed`` has the
-    names of the flags that the user gave. ``environ`` has defaults for ``--env NAME`` and ``--platform``.
-    Raises ValueError with the error text of Docker's client, and InvalidArgument with the error text of dockerd.
+    ``changed`` has the names of the flags that the user gave. ``environ`` has defaults for ``--env NAME`` and
+    ``--platform``. Raises ValueError with the error text of Docker's client, and InvalidArgument with that of dockerd.
     """
     if flags["mac_address"]:
         mac_address(flags["mac_address"])
@@ -64,7 +63,8 @@ def _config(
     return ContainerConfig(
         image=image,
         cmd=tuple(command) or None,
-        entrypoint=_entrypoint(flags, changed),
+        # ``--entrypoint ""`` removes the image's entrypoint; without the flag, the image's entrypoint is kept.
+        entrypoint=(flags["entrypoint"],) if "entrypoint" in changed else None,
         hostname=flags["hostname"],
         domainname=flags["domainname"],
         user=flags["user"],
@@ -82,11 +82,6 @@ def _config(
         stop_timeout=flags["stop_timeout"] if "stop_timeout" in changed else None,
         no_healthcheck=flags["no_healthcheck"],
     )
-
-
-def _entrypoint(flags: FlagValues, changed: Collection[str]) -> tuple[str, ...] | None:
-    # ``--entrypoint ""`` removes the image's entrypoint; without the flag, the image's entrypoint is kept.
-    return (flags["entrypoint"],) if "entrypoint" in changed else None
 
 
 def _host_config(flags: FlagValues, changed: Collection[str]) -> HostConfig:

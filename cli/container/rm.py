@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import click
 
 from cli.app import App, StatusError
-from cli.container.each import Outcome, report
+from cli.container.each import Outcome, outcome_of, report
 from cli.pflag import at_least, command, flag
-from engine.errors import EngineError, NotFound
+from engine.errors import NotFound
 
 NO_NAME = "Container name cannot be empty"
 
@@ -31,18 +31,9 @@ def rm(app: App, containers: tuple[str, ...], force: bool, link: bool, volumes: 
     """
     references = [name.strip("/") for name in containers]
     named = [reference for reference in references if reference]
-    outcomes: Iterator[Outcome] = (remove_link(app, reference) for reference in named)
+    outcomes: Iterator[Outcome] = (outcome_of(app.engine.containers.unlink, reference) for reference in named)
     if named and not link:
         outcomes = app.engine.containers.remove_each(named, force=force)
     each = (next(outcomes) if reference else StatusError(NO_NAME) for reference in references)
     with app.removing(len(named), "containers"):
         report(app, zip(containers, each, strict=True), forgiven=(NotFound,) if force else ())
-
-
-def remove_link(app: App, reference: str) -> Outcome:
-    """Remove a legacy link such as "web/db"; return the error, or None."""
-    try:
-        app.engine.containers.unlink(reference)
-    except EngineError as error:
-        return error
-    return None

@@ -45,11 +45,7 @@ def row(container: Document, *, trunc: bool) -> FormatContext:
 
 
 def readers(*, trunc: bool) -> Mapping[str, Callable[[Document], str]]:
-    """Return a map from each template field to the function that computes it from a container's document.
-
-    With ``trunc``, ids, image names, commands and mounts are shortened, and the container's names from legacy links are
-    left out.
-    """
+    """Return the functions that compute the fields of `row` from a container's document, by the field's name."""
     return {
         "Command": lambda c: quote(ellipsis(c["Command"], COMMAND_WIDTH) if trunc else c["Command"]),
         "CreatedAt": lambda c: moment(c["Created"]),

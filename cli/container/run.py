@@ -54,10 +54,7 @@ def run(ctx: click.Context, /, image: str, command: tuple[str, ...], **flags: An
 
 
 def create_reported(app: App, request: ContainerCreate, *, pull: str, quiet: bool) -> str:
-    """Create the container and return its id; an error becomes a StatusError with the text of Docker's ``run``.
-
-    ``pull`` is the value of ``--pull``. ``quiet`` hides the progress of a download.
-    """
+    """Create the container and return its id, see `create_container`; raises StatusError with Docker's text."""
     try:
         return create_container(app, request, pull=pull, quiet=quiet)
     except EngineError as error:
@@ -78,13 +75,8 @@ def start_reported(app: App, container_id: str) -> None:
 
 
 def failure_code(error: EngineError) -> int:
-    """Return Docker's exit code for a failed start of a container.
-
-    127: the container's command is missing. 126: the command cannot be executed. 125: any other failure.
-    """
-    if isinstance(error, StartFailure):
-        return error.exit_code
-    return text_code(str(error))
+    """Return Docker's exit code for a failed start of a container, see `text_code`."""
+    return error.exit_code if isinstance(error, StartFailure) else text_code(str(error))
 
 
 def text_code(text: str) -> int:

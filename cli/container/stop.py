@@ -1,4 +1,4 @@
-"""The ``hawse stop`` command, which stops containers."""
+"""The ``hawse stop`` command."""
 
 from __future__ import annotations
 

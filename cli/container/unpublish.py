@@ -27,35 +27,26 @@ def unpublish(app: App, container: str, ports: tuple[str, ...], publish: tuple[s
     """Stop publishing the ports given as arguments or with ``-p``; print the container's name as the user typed it."""
     try:
         specs = [*map(port_spec, ports), *published_ports(publish)]
+        if not specs:
+            raise ValueError("nothing to unpublish: give at least one port")
     except ValueError as error:
         raise StatusError(f"{error}\nSee 'hawse unpublish --help'.", FLAG_ERROR) from error
-    if not specs:
-        raise StatusError("nothing to unpublish: give at least one port\nSee 'hawse unpublish --help'.", FLAG_ERROR)
     app.engine.containers.unpublish(container_path_segment(container), specs)
     app.out_lines([container])
 
 
 def port_spec(text: str) -> PortSpec:
-    """Parse one argument of ``unpublish``: ``80/udp``, ``8000-8002`` or a publication such as ``8080:80``.
+    """Parse ``80/udp``, ``8000-8002`` or a publication such as ``8080:80``; raises ValueError.
 
-    Raises ValueError for an invalid publication, and StatusError for an invalid container port.
+    Without a protocol, the protocol is tcp.
     """
     if ":" in text:
         return parse_port_spec(text)
-    first, last, protocol = container_ports(text)
-    return PortSpec(protocol, first, port_end=last if last > first else 0)
-
-
-def container_ports(text: str) -> tuple[int, int, str]:
-    """Parse ``80``, ``53/udp`` or ``8000-8002`` into first port, last port and protocol; raises StatusError.
-
-    Without a protocol, the protocol is tcp. For a single port, the first and the last port are equal.
-    """
     protocol, port = split_protocol(text)
     try:
-        start, end = port_range(port)
+        first, last = port_range(port)
     except ValueError:
-        raise StatusError(f"Invalid containerPort: {port}\nSee 'hawse unpublish --help'.", FLAG_ERROR) from None
+        raise ValueError(f"Invalid containerPort: {port}") from None
     if protocol.lower() not in PROTOCOLS:
-        raise StatusError(f"Invalid proto: {protocol}\nSee 'hawse unpublish --help'.", FLAG_ERROR)
-    return start, end, protocol.lower()
+        raise ValueError(f"Invalid proto: {protocol}")
+    return PortSpec(protocol.lower(), first, port_end=last if last > first else 0)

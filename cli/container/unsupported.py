@@ -6,9 +6,9 @@ container's files, devices or isolation raises an error.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
 
+from cli.container.checks import FlagValues
 from cli.options.environment import pairs_to_map
 from engine.errors import InvalidArgument
 from engine.validate.logging import IGNORED_OPTIONS, JSON_FILE, OTHER_DRIVERS, check_options
@@ -36,11 +36,8 @@ If the user gives exactly this value, no warning is printed.
 """
 
 
-def refuse(flags: Mapping[str, Any]) -> None:
-    """Check the flags of ``run`` or ``create``; raises ValueError for a flag that hawse lacks and must not ignore.
-
-    ``flags`` maps the name of each flag, such as "group_add" for ``--group-add``, to the flag's value.
-    """
+def refuse(flags: FlagValues) -> None:
+    """Check the flags of ``run`` or ``create``; raises ValueError for a flag that hawse lacks and must not ignore."""
     for name in NEVER_HONOURED:
         if flags[name]:
             raise ValueError(f"{_flag(name)} is not supported")
@@ -54,21 +51,16 @@ def refuse(flags: Mapping[str, Any]) -> None:
             raise ValueError(f"--security-opt {option} is not supported")
 
 
-def ignored(values: Mapping[str, Any], changed: Collection[str]) -> Sequence[str]:
-    """Return the flags of the command line that have no effect, such as "--cpu-shares", for a warning.
-
-    ``values`` maps the name of each flag, such as "cpu_shares", to the flag's value. ``changed`` has the names of the
-    flags that the user gave.
-    """
+def ignored(values: FlagValues, changed: Collection[str]) -> Sequence[str]:
+    """Return the flags without effect, such as "--cpu-shares"; ``changed`` has the names of the given flags."""
     flags = [_flag(n) for n in IGNORED if n in changed and values[n] != SAME_ANYWAY.get(n)]
     return flags + _ignored_logging(values)
 
 
-def _ignored_logging(flags: Mapping[str, Any]) -> list[str]:
+def _ignored_logging(flags: FlagValues) -> list[str]:
     """Return the logging flags to warn about: an unsupported log driver, or options that have no effect.
 
-    ``flags`` maps the name of each flag, such as "log_driver", to the flag's value. Invalid options are not returned,
-    because the engine raises an error for them.
+    Invalid options are not returned, because the engine raises an error for them.
     """
     driver, options = flags["log_driver"] or JSON_FILE, pairs_to_map(flags["log_opt"])
     if driver in OTHER_DRIVERS:

@@ -12,5 +12,4 @@ context = Group(
         "use": "cli.context.use:use",
     },
     help="Manage contexts",
-    short_help="Manage contexts",
 )

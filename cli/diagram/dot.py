@@ -8,11 +8,7 @@ from cli.diagram.parts import Json, addresses, clean, colour, facts, groups, por
 
 
 def draw(document: Json) -> str:
-    """Return a network map as text in the DOT language of Graphviz.
-
-    ``document`` is the map as JSON values. The drawing has an ellipse for each network, a box for each container, and
-    an edge for each endpoint.
-    """
+    """Return a network map: an ellipse for each network, a box for each container, and an edge for each endpoint."""
     head = ["graph hawse {", "    rankdir=LR;", '    node [fontname="sans-serif"]; edge [fontname="monospace"];']
     return "\n".join([*head, *_lines(document), "}"]) + "\n"
 

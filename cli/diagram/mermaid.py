@@ -10,11 +10,7 @@ PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 
 
 def draw(document: Json) -> str:
-    """Return a network map as the text of a Mermaid flowchart.
-
-    ``document`` is the map as JSON values. The drawing has a hexagon for each network, a box for each container, and
-    an edge for each endpoint.
-    """
+    """Return a network map: a hexagon for each network, a box for each container, and an edge for each endpoint."""
     return "\n".join(["flowchart LR", *_lines(document)]) + "\n"
 
 

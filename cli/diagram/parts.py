@@ -9,6 +9,7 @@ from cli.output.terminal_escapes import escaped_line
 from cli.output.text import ellipsis
 
 Json = Mapping[str, Any]
+"""The network map, or one of the networks or containers in it."""
 LONGEST = 48
 """Maximum width of a name in terminal columns. A longer name is cut."""
 EVERYWHERE = ("0.0.0.0:", "[::]:")
@@ -32,8 +33,8 @@ class HostGroup(NamedTuple):
 def groups(network: Json) -> list[HostGroup]:
     """Return the containers of a network by host, in the order of the hosts' names.
 
-    ``network`` is an element of the network map's list of networks. A title has the host's name and address, such as
-    "web1 (192.0.2.7, this host)". If the map has no hosts for the network, there is one group with the title "".
+    A title has the host's name and address, such as "web1 (192.0.2.7, this host)". If the map has no hosts for the
+    network, there is one group with the title "".
     """
     if not network["Hosts"]:
         return [HostGroup("", network["Containers"])]
@@ -52,10 +53,7 @@ def clean(data: str, longest: int = LONGEST) -> str:
 
 
 def addresses(container: Json) -> list[str]:
-    """Return the IPv4 and IPv6 address of a container on one network, without prefix lengths.
-
-    ``container`` is an element of the network's list of containers in the network map.
-    """
+    """Return the IPv4 and IPv6 address of a container on one network, without prefix lengths."""
     interfaces = (container["IPv4Address"], container["IPv6Address"])
     return [address.partition("/")[0] for address in interfaces if address]
 
@@ -85,7 +83,7 @@ def _short(port: str) -> str:
 
 
 def also_on(document: Json) -> dict[str, list[str]]:
-    """Return the names of each container's networks, by container id; ``document`` is the network map."""
+    """Return the names of each container's networks, by container id."""
     joined: dict[str, list[str]] = {}
     for network in document["Networks"]:
         for container in network["Containers"]:

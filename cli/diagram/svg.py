@@ -38,7 +38,7 @@ class Line(NamedTuple):
 
 
 def draw(document: Json) -> str:
-    """Return a network map as an SVG document; ``document`` is the map as JSON values."""
+    """Return a network map as an SVG document."""
     canvas = Canvas()
     canvas.text(MARGIN, MARGIN + 6, f"Networks of {document['Host']}", WIDTH - 2 * MARGIN, size=22, bold=True)
     bottom = _panels(canvas, document)

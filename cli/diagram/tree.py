@@ -14,7 +14,7 @@ STYLES = {"bridge": "bold blue", "overlay": "bold magenta", "macvlan": "bold gre
 def draw(document: Json) -> Tree:
     """Return a network map as a tree of the host, the host's networks and the containers on each network.
 
-    ``document`` is the map as JSON values. The containers of a cluster network are grouped by host.
+    The containers of a cluster network are grouped by host.
     """
     tree = Tree(text(f"host {document['Host']}", "bold"), guide_style="dim")
     for network in document["Networks"]:

@@ -1,7 +1,6 @@
 """The Go types of a container's inspect document (Engine API v1.45, types.ContainerJSON).
 
-The module holds the names, order and JSON tags of the fields, but no values. The types of HostConfig are in
-`host_config_types`.
+The types of HostConfig are in `host_config_types`.
 """
 
 from __future__ import annotations

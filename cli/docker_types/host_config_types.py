@@ -1,7 +1,4 @@
-"""The Go types of HostConfig in a container's inspect document (Engine API v1.45, container.HostConfig).
-
-The module holds the names, order, JSON tags and methods of the fields, but no values.
-"""
+"""The Go types of HostConfig in a container's inspect document (Engine API v1.45, container.HostConfig)."""
 
 from __future__ import annotations
 
@@ -61,13 +58,9 @@ RESTART_POLICY.pointer_methods = {
 }
 
 
-def _described(template: bytes) -> dict[str, Method]:
-    return {"String": Method(lambda raw: string(template % tuple(raw)))}
-
-
 def _device(name: str, **fields: Type) -> Type:
     type_ = struct(name, **fields)
-    type_.pointer_methods = _described(b"%s:%d")
+    type_.pointer_methods = {"String": Method(lambda raw: string(b"%s:%d" % tuple(raw)))}
     return slice_of(pointer_to(type_))
 
 

@@ -1,7 +1,4 @@
-"""The Go types of a network's inspect document (Engine API v1.45, types.NetworkResource).
-
-The module holds the names, order and JSON tags of the fields, but no values.
-"""
+"""The Go types of a network's inspect document (Engine API v1.45, types.NetworkResource)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The Go types of a node's inspect document (Engine API v1.45, swarm.Node), limited to the fields that hawse writes.
-
-The module holds the names, order and JSON tags of the fields, but no values.
-"""
+"""The Go types of a node's inspect document (Engine API v1.45, swarm.Node), limited to the fields that hawse writes."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from cli.gotemplate.gotypes import Method, Raw, StructField, Type, Value, basic, boolean, string
+from cli.gotemplate.text import decode, encode
 
 
 class Tagged(NamedTuple):
@@ -66,8 +67,8 @@ def text_type(
 
 
 def _predicate(test: Callable[[str], bool]) -> Callable[[Raw], Value]:
-    return lambda raw: boolean(test(raw.decode("utf-8", "surrogateescape")))
+    return lambda raw: boolean(test(decode(raw)))
 
 
 def _text(read: Callable[[str], str]) -> Callable[[Raw], Value]:
-    return lambda raw: string(read(raw.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"))
+    return lambda raw: string(encode(read(decode(raw))))

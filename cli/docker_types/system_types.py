@@ -1,7 +1,6 @@
 """The Go types that Docker's client 26.1.5 uses for the documents of ``version``, ``info``, ``events`` and contexts.
 
-The module holds the names, order and JSON tags of the fields, but no values. The type of the swarm's cluster has only
-the fields that hawse writes.
+The type of the swarm's cluster has only the fields that hawse writes.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Usage::
 
-    template = parse(text)              # raises TemplateSyntaxError; str(error) is Go's text
+    template = Template(text)           # raises TemplateSyntaxError; str(error) is Go's text
     output = template.execute(value)    # raises TemplateExecError; error.partial is the output before the error
 
 `cli.docker_types` describes the Go types of Docker's documents. `cli.output.inspection` renders the documents of
@@ -12,12 +12,11 @@ Bytes that are not UTF-8 are kept as surrogate escapes: write output with ``erro
 """
 
 from cli.gotemplate.errors import TemplateError, TemplateExecError, TemplateSyntaxError
-from cli.gotemplate.template import Template, parse
+from cli.gotemplate.template import Template
 
 __all__ = [
     "Template",
     "TemplateError",
     "TemplateExecError",
     "TemplateSyntaxError",
-    "parse",
 ]

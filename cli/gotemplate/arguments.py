@@ -31,12 +31,10 @@ def fit(value: Value | None, type_: Type) -> Value | None:
     the value fits, and the value is addressable, this pointer is returned.
 
     ``value`` is None if the expression has no value (in Go, an invalid reflect.Value). The result is then the nil of
-    ``type_``, as `nil_argument` returns it. A type without nil raises Fault.
+    ``type_``, as `nil_argument` returns it.
     """
     if value is None:
-        if not type_.can_be_nil():
-            raise Fault(f"invalid value; expected {type_}")
-        return None if type_ is ANY or type_ is ANY_VALUE else Value(type_, None)
+        return nil_argument(type_, "invalid value; expected")
     if type_ is ANY_VALUE or value.type.assignable_to(type_):
         return value
     if value.type.kind == "interface" and value.raw is not None:
@@ -54,14 +52,14 @@ def fit(value: Value | None, type_: Type) -> Value | None:
     raise Fault(f"wrong type for value; expected {type_}; got {value.type}")
 
 
-def nil_argument(type_: Type) -> Value | None:
-    """Return the argument for a parameter if the template passes ``nil``; raises Fault if ``type_`` has no nil.
+def nil_argument(type_: Type, problem: str = "cannot assign nil to") -> Value | None:
+    """Return the nil of a parameter's type ``type_``; raises Fault with the text ``problem`` if the type has no nil.
 
-    ``type_`` is the parameter's type. The argument is None for the types ANY (Go's ``any``) and ANY_VALUE (Go's
-    reflect.Value). For any other type, the argument is a Value with the raw value None.
+    The nil of the types ANY (Go's ``any``) and ANY_VALUE (Go's reflect.Value) is None. The nil of any other type is a
+    Value with the raw value None.
     """
     if not type_.can_be_nil():
-        raise Fault(f"cannot assign nil to {type_}")
+        raise Fault(f"{problem} {type_}")
     return None if type_ is ANY or type_ is ANY_VALUE else Value(type_, None)
 
 

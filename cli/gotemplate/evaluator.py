@@ -19,7 +19,7 @@ from cli.gotemplate.builtin import call_of
 from cli.gotemplate.errors import Fault
 from cli.gotemplate.gotypes import ANY_VALUE, Function, Method, Type, Value, indirect, truth, unwrap
 from cli.gotemplate.nodes import ChainNode, Dot, Field, Identifier, Nil, Pipe, PipelineCommand, TemplateNode, Variable
-from cli.gotemplate.text import encode
+from cli.gotemplate.text import decode, encode
 from engine.golang.strconv import quote
 
 
@@ -323,7 +323,7 @@ def _described(final: Final) -> str:
     """
     if not isinstance(final, Value):
         return "<invalid Value>"
-    return final.raw.decode("utf-8", "surrogateescape") if final.type.kind == "string" else f"<{final.type} Value>"
+    return decode(final.raw) if final.type.kind == "string" else f"<{final.type} Value>"
 
 
 def _struct_field(target: Value, path: Sequence[int], name: str, type_: Type, has_args: bool) -> Value:

@@ -1,7 +1,7 @@
 """Convert Go's times and durations to text (Go package time).
 
-The module implements RFC 3339, layouts (``2006-01-02``) and the text of durations. The module supports UTC and fixed
-offsets, but no named time zones. A raw time is the list ``[nanoseconds, seconds since year 1, zone offset in seconds or
+The module implements RFC 3339, layouts (``2006-01-02``) and the text of durations. It supports UTC and fixed offsets,
+but no named time zones. A raw time is the list ``[nanoseconds, seconds since year 1, zone offset in seconds or
 None for UTC]``.
 """
 
@@ -13,19 +13,9 @@ from datetime import date
 from cli.gotemplate.gotypes import Raw
 
 MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
     "December",
-]
+]  # fmt: skip
 DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
 _NANO = 1_000_000_000
 _LAYOUT = (
@@ -33,16 +23,11 @@ _LAYOUT = (
     "-070000", "-07:00", "-0700", "-07", "002", "01", "02", "03", "04", "05", "06", "__2", "_2", "15", "PM", "pm", "1",
     "2", "3", "4", "5",
 )  # fmt: skip
-
-
 _FIRST_RUNES = frozenset(element[0] for element in _LAYOUT) | set(".,")
 
 
 class Civil:
-    """The calendar date and the time of day of a raw time, both in the time zone of the raw time.
-
-    A raw time is the list ``[nanoseconds, seconds since year 1, zone offset in seconds or None for UTC]``.
-    """
+    """The calendar date and the time of day of a raw time, both in the time zone of the raw time."""
 
     def __init__(self, raw: Raw) -> None:
         self.nanosecond, seconds, offset = raw
@@ -60,10 +45,7 @@ class Civil:
 
 
 def parse_rfc3339(text: str) -> Raw:
-    """Parse a time in RFC 3339 form, and return it as a raw time; raises ValueError if the text is invalid.
-
-    A raw time is the list ``[nanoseconds, seconds since year 1, zone offset in seconds or None for UTC]``.
-    """
+    """Parse a time in RFC 3339 form, and return it as a raw time; raises ValueError if the text is invalid."""
     day, _, clock = text.partition("T")
     offset = None
     if clock.endswith("Z"):
@@ -152,11 +134,7 @@ _FORMATTERS = _formatters()
 
 
 def format_time(raw: Raw, layout: str) -> str:
-    """Format a raw time with a Go layout.
-
-    ``raw`` is the list ``[nanoseconds, seconds since year 1, zone offset in seconds or None for UTC]``. As in Go, the
-    layout shows how the reference time Mon Jan 2 15:04:05 MST 2006 would be written.
-    """
+    """Format a raw time with a Go layout, which shows how Mon Jan 2 15:04:05 MST 2006 would be written."""
     civil = Civil(raw)
     parts = []
     at = 0

@@ -20,7 +20,7 @@ Raw = Any
 
 INT_KINDS = frozenset(("int", "int8", "int16", "int32", "int64"))
 UINT_KINDS = frozenset(("uint", "uint8", "uint16", "uint32", "uint64", "uintptr"))
-_NILLABLE = frozenset(("interface", "map", "ptr", "slice", "func"))
+_NILLABLE = frozenset(("interface", "map", "ptr", "slice"))
 _ZEROS: dict[str, Raw] = {"bool": False, "string": b"", "float64": 0.0, "complex128": 0j}
 
 
@@ -114,7 +114,7 @@ class Type:
         """Return whether ``==`` is defined for all values of this type."""
         if self.kind == "struct":
             return all(field.type.comparable() for field in self.fields)
-        return self.element().comparable() if self.kind == "array" else self.kind not in ("map", "slice", "func")
+        return self.element().comparable() if self.kind == "array" else self.kind not in ("map", "slice")
 
     def zero(self) -> Raw:
         """Return the raw zero value (the Python form of Go's zero value) of this type."""
@@ -332,4 +332,4 @@ def truth(value: Value | None) -> bool:
     kind = value.type.kind
     if kind in ("array", "map", "slice", "string"):
         return value.length() > 0
-    return True if kind in ("struct", "ptr", "interface", "opaque", "func") else bool(value.raw)
+    return True if kind in ("struct", "ptr", "interface", "opaque") else bool(value.raw)

@@ -86,7 +86,7 @@ def _marshal_other(type_: Type, raw: Raw) -> str:
     if kind == "opaque":
         text: str = raw.marshal_json()
         return text
-    if kind in ("complex128", "func"):
+    if kind == "complex128":
         raise UnsupportedValue(f"json: unsupported type: {type_}")
     return str(raw)
 

@@ -6,17 +6,16 @@ source. The method ``source()`` returns the normal form, which Go's error messag
 
 from __future__ import annotations
 
+from msgspec import Struct, field
+
 from cli.gotemplate.text import decode
 from engine.golang.strconv import quote
 
 
-class TemplateNode:
-    """A node of a parsed template."""
+class TemplateNode(Struct, eq=False):
+    """A node of a parsed template; two nodes are never equal."""
 
-    __slots__ = ("pos",)
-
-    def __init__(self, pos: int) -> None:
-        self.pos = pos
+    pos: int
 
     def source(self) -> str:
         """Return the normal form of the node's source text.
@@ -30,17 +29,11 @@ class TemplateNode:
 class Text(TemplateNode):
     """Literal text between template actions."""
 
-    __slots__ = ("text",)
-
-    def __init__(self, pos: int, text: bytes) -> None:
-        super().__init__(pos)
-        self.text = text
+    text: bytes
 
 
 class Dot(TemplateNode):
     """The dot ``.``, which stands for the current value."""
-
-    __slots__ = ()
 
     def source(self) -> str:  # noqa: D102
         return "."
@@ -49,8 +42,6 @@ class Dot(TemplateNode):
 class Nil(TemplateNode):
     """The constant ``nil``, which has no type."""
 
-    __slots__ = ()
-
     def source(self) -> str:  # noqa: D102
         return "nil"
 
@@ -58,11 +49,7 @@ class Nil(TemplateNode):
 class Bool(TemplateNode):
     """The constant ``true`` or ``false``."""
 
-    __slots__ = ("value",)
-
-    def __init__(self, pos: int, value: bool) -> None:
-        super().__init__(pos)
-        self.value = value
+    value: bool
 
     def source(self) -> str:  # noqa: D102
         return "true" if self.value else "false"
@@ -71,12 +58,8 @@ class Bool(TemplateNode):
 class String(TemplateNode):
     """A string constant; ``quoted`` is the spelling of the constant in the source."""
 
-    __slots__ = ("quoted", "value")
-
-    def __init__(self, pos: int, quoted: str, value: bytes) -> None:
-        super().__init__(pos)
-        self.quoted = quoted
-        self.value = value
+    quoted: str
+    value: bytes
 
     def source(self) -> str:  # noqa: D102
         return self.quoted
@@ -88,15 +71,11 @@ class NumberNode(TemplateNode):
     Each attribute holds the constant's value in one Go type, or None if this Go type cannot hold the value.
     """
 
-    __slots__ = ("as_complex", "as_float", "as_int", "as_uint", "text")
-
-    def __init__(self, pos: int, text: str) -> None:
-        super().__init__(pos)
-        self.text = text
-        self.as_int: int | None = None
-        self.as_uint: int | None = None
-        self.as_float: float | None = None
-        self.as_complex: complex | None = None
+    text: str
+    as_int: int | None = None
+    as_uint: int | None = None
+    as_float: float | None = None
+    as_complex: complex | None = None
 
     def source(self) -> str:  # noqa: D102
         return self.text
@@ -105,11 +84,7 @@ class NumberNode(TemplateNode):
 class Identifier(TemplateNode):
     """The name of a function in a template."""
 
-    __slots__ = ("name",)
-
-    def __init__(self, pos: int, name: str) -> None:
-        super().__init__(pos)
-        self.name = name
+    name: str
 
     def source(self) -> str:  # noqa: D102
         return self.name
@@ -121,11 +96,7 @@ class Variable(TemplateNode):
     ``idents`` is the list of the names: ``$x``, ``A``, ``B``.
     """
 
-    __slots__ = ("idents",)
-
-    def __init__(self, pos: int, text: str) -> None:
-        super().__init__(pos)
-        self.idents = text.split(".")
+    idents: list[str]
 
     def source(self) -> str:  # noqa: D102
         return ".".join(self.idents)
@@ -134,11 +105,7 @@ class Variable(TemplateNode):
 class Field(TemplateNode):
     """Field names of the dot (the current value), such as ``.A.B``; ``idents`` is the list ``A``, ``B``."""
 
-    __slots__ = ("idents",)
-
-    def __init__(self, pos: int, text: str) -> None:
-        super().__init__(pos)
-        self.idents = text[1:].split(".")
+    idents: list[str]
 
     def source(self) -> str:  # noqa: D102
         return "." + ".".join(self.idents)
@@ -147,12 +114,8 @@ class Field(TemplateNode):
 class ChainNode(TemplateNode):
     """Field names after a term other than a field or variable, such as ``(pipeline).A.B``; ``node`` is the term."""
 
-    __slots__ = ("fields", "node")
-
-    def __init__(self, pos: int, node: TemplateNode) -> None:
-        super().__init__(pos)
-        self.node = node
-        self.fields: list[str] = []
+    node: TemplateNode
+    fields: list[str] = field(default_factory=list)
 
     def source(self) -> str:  # noqa: D102
         return ".".join([_argument(self.node), *self.fields])
@@ -164,11 +127,7 @@ class PipelineCommand(TemplateNode):
     If the first argument is a function or method, this function or method receives the other arguments.
     """
 
-    __slots__ = ("args",)
-
-    def __init__(self, pos: int) -> None:
-        super().__init__(pos)
-        self.args: list[TemplateNode] = []
+    args: list[TemplateNode] = field(default_factory=list)
 
     def source(self) -> str:  # noqa: D102
         return " ".join([_argument(arg) for arg in self.args])
@@ -177,13 +136,9 @@ class PipelineCommand(TemplateNode):
 class Pipe(TemplateNode):
     """A pipeline; it may declare or assign variables."""
 
-    __slots__ = ("commands", "decl", "is_assign")
-
-    def __init__(self, pos: int) -> None:
-        super().__init__(pos)
-        self.decl: list[Variable] = []
-        self.is_assign = False
-        self.commands: list[PipelineCommand] = []
+    decl: list[Variable] = field(default_factory=list)
+    is_assign: bool = False
+    commands: list[PipelineCommand] = field(default_factory=list)
 
     def source(self) -> str:  # noqa: D102
         text = " | ".join([command.source() for command in self.commands])
@@ -195,11 +150,7 @@ class Pipe(TemplateNode):
 class Action(TemplateNode):
     """An action ``{{pipeline}}``, which prints the value of the pipeline."""
 
-    __slots__ = ("pipe",)
-
-    def __init__(self, pos: int, pipe: Pipe) -> None:
-        super().__init__(pos)
-        self.pipe = pipe
+    pipe: Pipe
 
     def source(self) -> str:  # noqa: D102
         return "{{" + self.pipe.source() + "}}"
@@ -208,11 +159,7 @@ class Action(TemplateNode):
 class Body(TemplateNode):
     """A sequence of template nodes."""
 
-    __slots__ = ("nodes",)
-
-    def __init__(self, pos: int) -> None:
-        super().__init__(pos)
-        self.nodes: list[TemplateNode] = []
+    nodes: list[TemplateNode] = field(default_factory=list)
 
     def is_empty(self) -> bool:
         """Return whether the sequence contains only white space."""
@@ -222,24 +169,16 @@ class Body(TemplateNode):
 class Branch(TemplateNode):
     """An ``if``, ``with`` or ``range`` action with its bodies; ``keyword`` is the first word of the action."""
 
-    __slots__ = ("body", "else_body", "keyword", "pipe")
-
-    def __init__(self, keyword: str, pipe: Pipe, body: Body, else_body: Body | None) -> None:
-        super().__init__(pipe.pos)
-        self.keyword = keyword
-        self.pipe = pipe
-        self.body = body
-        self.else_body = else_body
+    keyword: str
+    pipe: Pipe
+    body: Body
+    else_body: Body | None
 
 
 class Jump(TemplateNode):
     """A ``break`` or ``continue`` action."""
 
-    __slots__ = ("keyword",)
-
-    def __init__(self, pos: int, keyword: str) -> None:
-        super().__init__(pos)
-        self.keyword = keyword
+    keyword: str
 
     def source(self) -> str:  # noqa: D102
         return "{{" + self.keyword + "}}"
@@ -248,12 +187,8 @@ class Jump(TemplateNode):
 class Invocation(TemplateNode):
     """A ``{{template "name" pipeline}}`` action."""
 
-    __slots__ = ("name", "pipe")
-
-    def __init__(self, pos: int, name: bytes, pipe: Pipe | None) -> None:
-        super().__init__(pos)
-        self.name = name
-        self.pipe = pipe
+    name: bytes
+    pipe: Pipe | None
 
     def source(self) -> str:  # noqa: D102
         argument = " " + self.pipe.source() if self.pipe is not None else ""
@@ -261,24 +196,14 @@ class Invocation(TemplateNode):
 
 
 class EndNode(TemplateNode):
-    """The action ``{{end}}``.
-
-    Only the parser uses this node: the tree of a parsed template contains no such node.
-    """
-
-    __slots__ = ()
+    """The action ``{{end}}``. Only the parser uses this node; no tree contains it."""
 
     def source(self) -> str:  # noqa: D102
         return "{{end}}"
 
 
 class Else(TemplateNode):
-    """The action ``{{else}}``.
-
-    Only the parser uses this node: the tree of a parsed template contains no such node.
-    """
-
-    __slots__ = ()
+    """The action ``{{else}}``. Only the parser uses this node; no tree contains it."""
 
     def source(self) -> str:  # noqa: D102
         return "{{else}}"

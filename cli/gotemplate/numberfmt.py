@@ -1,17 +1,8 @@
-"""Convert numbers to digits as Go's fmt and strconv do, before padding.
-
-The module handles number bases, shortest decimals and exponents. Of the flags of a Go format verb such as ``%d``, the
-module handles only those that change digits.
-"""
+"""Convert floating-point numbers to digits as Go's strconv does: shortest decimals, exponents and hexadecimal form."""
 
 from __future__ import annotations
 
 import math
-
-
-def digits_in_base(value: int, base: int) -> str:
-    """Return a non-negative integer in base 2, 8, 10 or 16 (lower case)."""
-    return format(value, {2: "b", 8: "o", 10: "d", 16: "x"}[base])
 
 
 def _shortest_digits(value: float) -> tuple[str, int]:

@@ -205,7 +205,7 @@ class Parser(Lookahead):
         else_body = self._else_body(keyword, end) if isinstance(end, Else) else None
         del self.variables[scope:]
         self.nesting -= 1
-        return Branch(keyword, pipe, body, else_body)
+        return Branch(pipe.pos, keyword, pipe, body, else_body)
 
     def _else_body(self, keyword: str, opening: Else) -> Body:
         if keyword != "range" and self._peek().kind == keyword:
@@ -279,7 +279,7 @@ class Parser(Lookahead):
 
     def _declare(self, pipe: Pipe, variable: Token) -> None:
         self._next_non_space()
-        pipe.decl.append(Variable(variable.pos, variable.value))
+        pipe.decl.append(Variable(variable.pos, [variable.value]))
         self.variables.append(variable.value)
 
     def _check_pipeline(self, pipe: Pipe, context: str) -> None:
@@ -316,9 +316,9 @@ class Parser(Lookahead):
         while self._peek().kind == "field":
             chain.fields.append(self._next().value[1:])
         if isinstance(node, Field):
-            return Field(chain.pos, chain.source())
+            return Field(chain.pos, [*node.idents, *chain.fields])
         if isinstance(node, Variable):
-            return Variable(chain.pos, chain.source())
+            return Variable(chain.pos, [*node.idents, *chain.fields])
         if isinstance(node, Bool | String | NumberNode | Nil | Dot):
             raise self._error(f"unexpected . after term {quote(node.source())}")
         return chain
@@ -337,7 +337,7 @@ class Parser(Lookahead):
             case "variable":
                 return self._use_variable(token)
             case "field":
-                return Field(token.pos, token.value)
+                return Field(token.pos, [token.value[1:]])
             case "bool":
                 return Bool(token.pos, token.value == "true")
             case "char constant" | "complex" | "number":
@@ -352,7 +352,7 @@ class Parser(Lookahead):
     def _use_variable(self, token: Token) -> Variable:
         if token.value not in self.variables:
             raise self._error(f"undefined variable {quote(token.value)}")
-        return Variable(token.pos, token.value)
+        return Variable(token.pos, [token.value])
 
     def _number(self, token: Token) -> NumberNode:
         try:

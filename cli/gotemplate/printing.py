@@ -120,7 +120,7 @@ class Printer:
         elif kind == "ptr" and depth == 0 and value.raw is not None and value.type.element().kind in _POINTED_KINDS:
             self.write(b"&")
             self._nested(value.type.element(), value.raw, verb)
-        elif kind in ("ptr", "func"):
+        elif kind == "ptr":
             self._pointer(value, verb)
         else:
             self._simple(value, verb)
@@ -145,7 +145,7 @@ class Printer:
             self.write(data)
 
     def _pointer(self, value: Value, verb: str) -> None:
-        if value.type.kind not in ("ptr", "map", "slice", "func"):
+        if value.type.kind not in ("ptr", "map", "slice"):
             self.bad_verb(value, verb)
             return
         # Go prints a memory address, which has no meaning here; print a number that looks like an address on Go's heap.

@@ -18,7 +18,7 @@ _NAMES = BUILTIN_NAMES | DOCKER_NAMES
 
 
 class Template:
-    """A successfully parsed template."""
+    """A parsed template; raises TemplateSyntaxError with Go's error text for an invalid ``text``."""
 
     def __init__(self, text: str) -> None:
         with deep_stack():
@@ -51,8 +51,3 @@ class Template:
             error.partial = decode(b"".join(output))
             raise
         return decode(b"".join(output))
-
-
-def parse(text: str) -> Template:
-    """Parse a template; raises TemplateSyntaxError with Go's error text."""
-    return Template(text)

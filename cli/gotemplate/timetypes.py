@@ -39,7 +39,7 @@ def _text(write: Callable[[Raw], str]) -> Method:
     return Method(lambda raw: string(write(raw).encode()))
 
 
-def _number(type_: Type, read: Callable[[Raw], int]) -> Method:
+def _number(type_: Type, read: Callable[[Raw], float]) -> Method:
     return Method(lambda raw: Value(type_, read(raw)))
 
 
@@ -90,9 +90,9 @@ DURATION = basic(
     "time.Duration",
     {
         "String": _text(format_duration),
-        "Hours": Method(lambda raw: _float(raw / (3600 * _NANO))),
-        "Minutes": Method(lambda raw: _float(raw / (60 * _NANO))),
-        "Seconds": Method(lambda raw: _float(raw / _NANO)),
+        "Hours": _number(FLOAT64, lambda raw: raw / (3600 * _NANO)),
+        "Minutes": _number(FLOAT64, lambda raw: raw / (60 * _NANO)),
+        "Seconds": _number(FLOAT64, lambda raw: raw / _NANO),
         "Milliseconds": _number(INT64, lambda raw: int(raw / 1_000_000)),
         "Microseconds": _number(INT64, lambda raw: int(raw / 1000)),
         "Nanoseconds": _number(INT64, int),
@@ -104,10 +104,6 @@ TIME.fields = (
     StructField("ext", INT64, ""),
     StructField("loc", _LOCATION_POINTER, ""),
 )
-
-
-def _float(value: float) -> Value:
-    return Value(FLOAT64, value)
 
 
 def _instant(raw: Raw) -> int:

@@ -5,12 +5,13 @@ The module implements padding, precision, signs and quoting. printing.py formats
 
 from __future__ import annotations
 
-from cli.gotemplate.numberfmt import digits_in_base, format_float
+from cli.gotemplate.numberfmt import format_float
 from cli.gotemplate.text import can_backquote, decode, encode, quote_rune, rune_to_bytes
 from engine.golang.strconv import quote
 
 MAX_UINT = 2**64 - 1
-_BASES = {"d": 10, "v": 10, "b": 2, "o": 8, "O": 8, "x": 16, "X": 16}
+_PYTHON_VERBS = {"d": "d", "v": "d", "b": "b", "o": "o", "O": "o", "x": "x", "X": "x"}
+"""Maps the verbs of Go that print an integer in base 2, 8, 10 or 16 to Python's letters for the same bases."""
 
 
 class Flags:
@@ -93,7 +94,7 @@ class Flags:
         """
         if verb == "v" and self.sharp_v and not signed:
             return self.prefixed_hex(value)
-        if verb in _BASES:
+        if verb in _PYTHON_VERBS:
             return self._based(value, verb)
         code = value & MAX_UINT
         if verb == "c":
@@ -110,7 +111,7 @@ class Flags:
         return data
 
     def _based(self, value: int, verb: str) -> bytes:
-        base = _BASES[verb]
+        base = _PYTHON_VERBS[verb]
         sign = "-" if value < 0 else "+" if self.plus else " " if self.space else ""
         precision = 0
         if self.precision is not None:
@@ -119,9 +120,9 @@ class Flags:
                 return b" " * (self.width or 0)
         elif self.zero and not self.minus and self.width:
             precision = self.width - len(sign)
-        digits = digits_in_base(abs(value), base).rjust(precision, "0")
-        if self.sharp and base != 10:
-            digits = {2: "0b", 8: "" if digits[0] == "0" else "0", 16: "0x"}[base] + digits
+        digits = format(abs(value), base).rjust(precision, "0")
+        if self.sharp and base != "d":
+            digits = {"b": "0b", "o": "" if digits[0] == "0" else "0", "x": "0x"}[base] + digits
         if verb == "O":
             digits = "0o" + digits
         text = sign + (digits.upper() if verb == "X" else digits)

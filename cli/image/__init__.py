@@ -18,5 +18,4 @@ image = Group(
         "tag": "cli.image.tag:tag",
     },
     help="Manage images",
-    short_help="Manage images",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import BinaryIO, cast
 
 from cli.app import App, StatusError
@@ -18,11 +18,8 @@ def opened_archive(app: App, path: str | None) -> Iterator[BinaryIO]:
 
     Raises StatusError if the file cannot be opened.
     """
-    if path is None:
-        with shown_reading(app, app.stdin, "standard input") as archive:
-            yield archive
-        return
-    with _opened(path) as file, shown_reading(app, file, path) as archive:
+    source = nullcontext(app.stdin) if path is None else _opened(path)
+    with source as file, shown_reading(app, file, path or "standard input") as archive:
         yield archive
 
 

@@ -6,11 +6,11 @@ import click
 
 from cli.app import App, StatusError
 from cli.image.archive import opened_archive
-from cli.pflag import STRING, command, flag, no_args
+from cli.pflag import STRING, command, flag
 
 
 @command(
-    "load [OPTIONS]", "Load an image from a tar archive or STDIN", no_args, aliases="hawse image load, hawse load",
+    "load [OPTIONS]", "Load an image from a tar archive or STDIN", aliases="hawse image load, hawse load",
 )  # fmt: skip
 @flag("--input", "-i", kind=STRING, usage="Read from tar archive file, instead of STDIN")
 @flag("--quiet", "-q", usage="Suppress the load output", effect="ignored")

@@ -13,7 +13,7 @@ from cli.container.row import moment
 from cli.output.documents import LIST_FORMAT
 from cli.output.listing import list_template, omittable, write_listing
 from cli.output.rows import FormatContext
-from cli.pflag import FILTER, STRING, at_most, command, flag, flag_set
+from cli.pflag import FILTER, STRING, at_most, command, flag
 from engine.golang.units import human_duration, human_size
 from engine.names import short_id
 
@@ -31,35 +31,19 @@ RAW = (
     "repository: {{.Repository}}\n{{if .Tag}}tag: {{.Tag}}\n{{end}}image_id: {{.ID}}\n"
     "created_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n"
 )
-list_flags = flag_set(
-    flag("--all", "-a", usage="Show all images (default hides intermediate images)"),
-    flag("--digests", usage="Show digests"),
-    flag("--filter", "-f", kind=FILTER, usage="Filter output based on conditions provided"),
-    flag("--format", kind=STRING, usage=LIST_FORMAT),
-    flag("--no-trunc", usage="Don't truncate output"),
-    flag("--quiet", "-q", usage="Only show image IDs"),
-    click.argument("repository", required=False),
-)
 
 
 @command("images [OPTIONS] [REPOSITORY[:TAG]]", "List images", at_most(1), aliases=ALIASES)
-@list_flags
+@flag("--all", "-a", usage="Show all images (default hides intermediate images)")
+@flag("--digests", usage="Show digests")
+@flag("--filter", "-f", kind=FILTER, usage="Filter output based on conditions provided")
+@flag("--format", kind=STRING, usage=LIST_FORMAT)
+@flag("--no-trunc", usage="Don't truncate output")
+@flag("--quiet", "-q", usage="Only show image IDs")
+@click.argument("repository", required=False)
 @click.pass_obj
 def images(app: App, /, **flags: Any) -> None:
-    """Print a table of the images, newest first."""
-    list_images(app, flags)
-
-
-@command("ls [OPTIONS] [REPOSITORY[:TAG]]", "List images", at_most(1), aliases=ALIASES)
-@list_flags
-@click.pass_obj
-def ls(app: App, /, **flags: Any) -> None:
-    """Print the same table as ``images``; this is the command ``ls`` in the group ``hawse image``."""
-    list_images(app, flags)
-
-
-def list_images(app: App, flags: Mapping[str, Any]) -> None:
-    """Get the list of images from the engine and print the list in the format that ``--format`` selects."""
+    """Print a table of the images, newest first, or the result of ``--format`` for each image."""
     filters = dict(flags["filter"])
     if flags["repository"]:
         filters["reference"] = (*filters.get("reference", ()), flags["repository"])
@@ -70,6 +54,9 @@ def list_images(app: App, flags: Mapping[str, Any]) -> None:
     table = DIGESTS_TABLE if flags["digests"] else TABLE
     text = list_template(format, "image", table, RAW, quiet=flags["quiet"])
     write_listing(app, text, rows, HEADER, elided=elided)
+
+
+ls = images.renamed("ls")
 
 
 def names_of(image: Mapping[str, Any], *, digests: bool) -> Iterator[tuple[str, str, str]]:

@@ -6,7 +6,7 @@ import click
 
 from cli.app import App
 from cli.pflag import FILTER, command, flag
-from cli.prompt import Filters, may_remove
+from cli.prompt import Filters, may_remove, print_removed
 from engine.golang.units import human_size
 
 ALL = "all images without at least one container associated to them"
@@ -27,8 +27,7 @@ def prune(app: App, all: bool, filter: Filters, force: bool) -> None:
         return
     with app.waiting("Removing unused images"):
         lines, reclaimed = remove_unused(app, filter, all=all)
-    if lines:
-        app.out_lines(["Deleted Images:", *lines, ""])
+    print_removed(app, "Deleted Images:", lines)
     app.out(f"Total reclaimed space: {human_size(reclaimed)}\n")
 
 

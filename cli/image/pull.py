@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import BinaryIO
 
 import click
@@ -27,10 +26,9 @@ from engine.validate.image_reference import ImageReference, parse_reference
 @click.argument("name")
 @click.pass_obj
 def pull(app: App, name: str, all_tags: bool, disable_content_trust: bool, platform: str, quiet: bool) -> None:
-    """Download an image, show the progress, and print the image's full name.
+    """Download an image, and print the image's full name; without ``quiet``, show the progress on stdout.
 
-    ``platform`` is such as "linux/arm64", or "" for this host's platform. Without ``quiet``, the progress is shown on
-    stdout. ``all_tags`` raises StatusError, because hawse does not support it. ``disable_content_trust`` has no effect.
+    ``all_tags`` raises StatusError, because hawse does not support it. ``disable_content_trust`` has no effect.
     """
     if all_tags:
         raise StatusError("--all-tags is not supported: name one tag")
@@ -45,9 +43,9 @@ def pull(app: App, name: str, all_tags: bool, disable_content_trust: bool, platf
 
 
 def pull_image(app: App, reference: ImageReference, platform: str, stream: BinaryIO | None) -> None:
-    """Download an image, and write the progress to ``stream``; if ``stream`` is None, write nothing.
+    """Download an image, and write the progress to ``stream``, unless it is None; raises EngineError and StatusError.
 
-    ``platform`` is such as "linux/arm64", or "" for this host's platform. Raises EngineError and StatusError.
+    ``platform`` is such as "linux/arm64", or "" for this host's platform.
     """
     try:
         auth = registry_credentials(app.environ, reference.domain)
@@ -60,13 +58,9 @@ def pull_image(app: App, reference: ImageReference, platform: str, stream: Binar
     elif stream.isatty() and app.environ.get("TERM") != "dumb":
         app.draw_progress(messages, stream)
     else:
-        for message in without_progress(messages):
-            app.write(stream, line(message).encode())
-
-
-def without_progress(messages: Iterable[Json]) -> Iterable[Json]:
-    """Return the messages of a pull, except those about progress, which Docker's client shows only on a terminal."""
-    return (message for message in messages if not message.get("progressDetail"))
+        for message in messages:
+            if not message.get("progressDetail"):  # as Docker's client, show progress only on a terminal
+                app.write(stream, line(message).encode())
 
 
 def line(message: Json) -> str:

@@ -93,10 +93,7 @@ class ServerStopped(Exception):
 
 
 def main() -> None:
-    """Run the command of this process and exit; the command runs in the warm server if possible.
-
-    The warm server is a resident process that has already imported hawse's modules.
-    """
+    """Run the command of this process and exit; the command runs in the warm server if possible."""
     mode = posix.environ.get(MODE_VARIABLE)
     if mode == b"off" or names_descriptor(sys.argv[1:]) or in_background() or UNINSTALL in sys.argv:
         run_cold(leave_server=False)
@@ -135,14 +132,13 @@ def in_background() -> bool:
 
 
 def run_warm() -> None:
-    """Run the command in the warm server (a resident process) and exit with the command's status.
+    """Run the command in the warm server and exit with the command's status.
 
     Raises OSError, `ServerRefused` or `ServerStopped` if the server has not started the command. The caller may then
     run the command itself.
     """
-    streams = [
-        fd for fd in range(3) if is_open(fd)
-    ]  # make this list before any open(): a new file could get the descriptor number of a closed stream
+    # Make this list before any open(), because a new file could get the descriptor number of a closed stream.
+    streams = [fd for fd in range(3) if is_open(fd)]
     server = connect()
     before = _signal.pthread_sigmask(_signal.SIG_BLOCK, FORWARDED)
     try:
@@ -223,10 +219,7 @@ def send_request(server: _socket.socket, streams: list[int]) -> None:
 
 
 def request_of_this_process(streams: list[int]) -> bytes:
-    """Return the bytes of the request for the command of this process.
-
-    ``streams`` lists the open standard file descriptors (0, 1, 2).
-    """
+    """Return the bytes of the request for the command of this process; ``streams`` as in `send_request`."""
     umask = posix.umask(0o077)
     posix.umask(umask)
     ignored = [number for number in FORWARDED if _signal.getsignal(number) == _signal.SIG_IGN]
@@ -387,7 +380,7 @@ def run_cold(*, leave_server: bool) -> None:
 
 
 def start_server() -> None:
-    """Start a warm server (a resident process that runs commands), which outlives this process.
+    """Start a warm server, which outlives this process.
 
     The new server ends immediately if another warm server is running.
     """

@@ -14,16 +14,13 @@ else:
     import _signal
 
 Activity = tuple[bytes, int]
-"""The state of a process, such as b"T" after SIGSTOP, and its processor time in 1/100 s."""
+"""The state of a process, such as b"T" after SIGSTOP (/proc/PID/stat), and its processor time in 1/100 s."""
 SPIN_TICKS = 20
 """Processor time in 1/100 s. A server that uses this time without accepting a connection hangs in a loop."""
 
 
 def activity_of(pid: int) -> Activity:
-    """Return a process's state and processor time in 1/100 s, or (b"", 0) if the process does not exist.
-
-    The state is a letter as in /proc/PID/stat, such as b"T" after SIGSTOP.
-    """
+    """Return the activity of a process, or (b"", 0) if the process does not exist."""
     try:
         fields = stat(pid)
         return fields[0], int(fields[11]) + int(fields[12])
@@ -51,19 +48,16 @@ def stat(pid: int) -> list[bytes]:
 
 
 def is_stopped(checks: list[Activity]) -> bool:
-    """Return whether a signal (SIGSTOP) had stopped the warm server at the last two checks.
-
-    ``checks`` has the server's state and processor time at each check, the latest check last.
-    """
+    """Return whether a signal (SIGSTOP) had stopped the warm server at the last two ``checks``."""
     return [state for state, _ in checks[-2:]] == [b"T", b"T"]
 
 
 def hangs(checks: list[Activity]) -> bool:
-    """Return whether a silent warm server hangs, judged by its state and processor time at several checks.
+    """Return whether a silent warm server hangs, judged by its activity at several ``checks``, the latest last.
 
-    ``checks`` has the server's state and processor time at each check, the latest check last. A server hangs if it has
-    not accepted the connection, and either slept all the time or used at least `SPIN_TICKS` of processor time. A server
-    that waits for a disk does not hang. Nor does a server that is ready to run, but gets little processor time.
+    A server hangs if it has not accepted the connection, and either slept all the time or used at least `SPIN_TICKS` of
+    processor time. A server that waits for a disk does not hang. Nor does a server that is ready to run, but gets
+    little processor time.
     """
     used = checks[-1][1] - checks[0][1]
     is_idle = used == 0 and {state for state, _ in checks} == {b"S"}

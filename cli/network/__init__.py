@@ -18,5 +18,4 @@ network = Group(
         "verify": "cli.network.verify:verify",
     },
     help="Manage networks",
-    short_help="Manage networks",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cli.app import App
-from cli.prompt import Filters, prune_command
+from cli.prompt import Filters, print_removed, prune_command
 
 
 @prune_command("Remove all unused networks", "custom networks not used by at least one container")
@@ -11,5 +11,4 @@ def prune(app: App, filters: Filters) -> None:
     """Remove unused networks and print their names."""
     with app.waiting("Removing unused networks"):
         removed = app.engine.networks.prune(filters)
-    if removed:
-        app.out_lines(["Deleted Networks:", *removed, ""])
+    print_removed(app, "Deleted Networks:", removed)

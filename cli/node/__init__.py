@@ -12,5 +12,4 @@ node = Group(
         "rm": "cli.node.rm:rm",
     },
     help="Manage Swarm nodes",
-    short_help="Manage Swarm nodes",
 )

@@ -63,18 +63,14 @@ def ulimit(text: str) -> tuple[str, int, int]:
     soft, *rest = values.split(":")
     if len(rest) > 1:
         raise ValueError(f"too many limit value arguments - {values}, can only have up to two, `soft[:hard]`")
-    hard = parse_int(rest[0], base=10) if rest else None
+    upper = parse_int(rest[0] if rest else soft, base=10)  # as in Docker, the hard limit's error comes first
     lower = parse_int(soft, base=10)
-    _check_limits(lower, lower if hard is None else hard)
-    return name, lower, lower if hard is None else hard
-
-
-def _check_limits(soft: int, hard: int) -> None:
     problem = "ulimit soft limit must be less than or equal to hard limit: "
-    if hard != -1 and soft == -1:
-        raise ValueError(f"{problem}soft: -1 (unlimited), hard: {hard}")
-    if hard != -1 and soft > hard:
-        raise ValueError(f"{problem}{soft} > {hard}")
+    if upper != -1 and lower == -1:
+        raise ValueError(f"{problem}soft: -1 (unlimited), hard: {upper}")
+    if upper != -1 and lower > upper:
+        raise ValueError(f"{problem}{lower} > {upper}")
+    return name, lower, upper
 
 
 def sysctl(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from cli.pflag.csv import csv_fields
 from engine.errors import InvalidArgument
@@ -25,11 +25,8 @@ _OPTIONS = (
 """The keys of ``--mount`` that belong to one type, which is the word before the hyphen."""
 
 
-def bind(spec: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
-    """Parse one ``-v`` value into ``source:target[:options]``; raises ValueError.
-
-    ``absolute`` is the function that makes a relative source (``.`` or ``./path``) absolute.
-    """
+def bind(spec: str) -> str:
+    """Parse one ``-v`` value into ``source:target[:options]``; raises ValueError."""
     if not spec:
         raise ValueError("invalid empty volume spec")
     parts = spec.split(":")
@@ -43,17 +40,14 @@ def bind(spec: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
     source, rest = parts[0], ":".join(parts[1:])
     if source[0] not in "./~":
         raise ValueError(f"named volume {quote(source)}: {_ADVICE}")
-    if source == "." or source.startswith("./"):
-        source = absolute(source)
-    return f"{source}:{rest}"
+    return f"{_absolute(source)}:{rest}"
 
 
-def mount(value: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
+def mount(value: str) -> str:
     """Convert one ``--mount type=bind,source=…,target=…[,readonly]`` to the form of a ``-v`` value; raises ValueError.
 
     For a type that Docker does not have, such as ``type=nfs``, the result is the text ``type=nfs``. `check_types` later
-    raises an error for this result. ``absolute`` is the function that makes a relative source (``.`` or ``./path``)
-    absolute.
+    raises an error for this result.
     """
     fields = dict(_mount_field(entry) for entry in csv_fields(value))
     kind = fields.get("type", "volume")
@@ -62,9 +56,7 @@ def mount(value: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
         return f"{_UNKNOWN}{kind}"
     if kind != "bind":
         raise ValueError(f"mount type {quote(kind)} is not supported: use type=bind")
-    source = fields.get("source", "")  # the engine refuses an empty source, as dockerd does
-    if source == "." or source.startswith("./"):
-        source = absolute(source)
+    source = _absolute(fields.get("source", ""))  # the engine refuses an empty source, as dockerd does
     if ":" in source or ":" in fields["target"]:
         raise ValueError(f"a colon in a mount's path is not supported: {value}")
     modes = ["ro" if fields.get("readonly") == "true" else "", fields.get(_PROPAGATION, "")]
@@ -92,6 +84,11 @@ def mount_entry(mounted: str) -> str:
     entry = {"Type": "bind", "Source": source, "Target": target, "ReadOnly": "ro" in modes.split(",")}
     options = {"BindOptions": {"Propagation": propagation}} if propagation else {}
     return json.dumps({key: content for key, content in entry.items() if content or key == "Source"} | options)
+
+
+def _absolute(source: str) -> str:
+    """Return the source of a mount, made absolute if it is ``.`` or ``./path``."""
+    return os.path.abspath(source) if source == "." or source.startswith("./") else source
 
 
 def _check_fields(kind: str, fields: Mapping[str, str]) -> None:

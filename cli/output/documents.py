@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from cli.app import App, StatusError
 from cli.gotemplate import TemplateExecError, TemplateSyntaxError
@@ -32,61 +32,6 @@ LINE_SEPARATORS = {0x2028: "\\u2028", 0x2029: "\\u2029"}
 SURROGATES = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
 
 
-class Writer(Protocol):
-    """Collects the documents of one ``inspect`` command, and returns the text of all documents together."""
-
-    def add(self, kind: str, document: Json) -> None:
-        """Add the document of one object; raises StatusError if the document cannot be rendered.
-
-        ``kind`` is the kind of the object, such as "network".
-        """
-
-    def text(self) -> str:
-        """Return the text of all documents, which is then written to stdout."""
-
-
-class JsonWriter:
-    """Writes one JSON array of all documents."""
-
-    def __init__(self, indent: int | None) -> None:
-        self.indent = indent
-        self.documents: list[Json] = []
-
-    def add(self, kind: str, document: Json) -> None:
-        """Add one document to the array; ``kind`` is ignored."""
-        self.documents.append(document)
-
-    def text(self) -> str:
-        """Return the JSON text of the array."""
-        return as_json(self.documents, indent=self.indent) + "\n"
-
-
-class TemplateWriter:
-    """Renders the template for each document and adds a newline to each result.
-
-    The class first creates one `Inspector` for each kind of object that the command accepts. Therefore an invalid
-    template fails before any document is fetched.
-    """
-
-    def __init__(self, template: str, kinds: Iterable[str]) -> None:
-        try:
-            self.inspectors = {kind: Inspector(kind, template) for kind in kinds}
-        except TemplateSyntaxError as error:
-            raise StatusError(str(error), error.exit_code) from error
-        self.parts: list[str] = []
-
-    def add(self, kind: str, document: Json) -> None:
-        """Render the template for the document of an object of this kind; raises StatusError if the template fails."""
-        try:
-            self.parts.append(self.inspectors[kind].render(document))
-        except TemplateExecError as error:
-            raise StatusError(str(error)) from error
-
-    def text(self) -> str:
-        """Return the rendered text of all documents, or an empty line if no document was rendered."""
-        return "".join(self.parts) or "\n"
-
-
 def inspect_all(app: App, references: Iterable[str], template: str, kinds: Iterable[str], fetch: Fetch) -> None:
     """Print the documents of the objects with the names or ids in ``references``.
 
@@ -97,20 +42,37 @@ def inspect_all(app: App, references: Iterable[str], template: str, kinds: Itera
     An invalid template raises StatusError, and nothing is printed. If objects cannot be fetched or rendered, all other
     documents are printed. After that, one StatusError with all errors is raised.
     """
-    rendered = template not in INDENTS
-    writer: Writer = TemplateWriter(template, kinds) if rendered else JsonWriter(INDENTS[template])
+    inspectors = {} if template in INDENTS else _inspectors(template, kinds)
+    documents: list[Json] = []
+    rendered: list[str] = []
     problems: list[str] = []
     for reference in references:
         try:
             kind, document = fetch(reference)
-            writer.add(kind, app.protected(document) if rendered else document)
+            if inspectors:
+                rendered.append(inspectors[kind].render(app.protected(document)))
+            else:
+                documents.append(document)
         except EngineError as error:
             problems.append(app.daemon_text(error))
         except StatusError as error:
             problems.append(error.text)
-    (app.out_rendered if rendered else app.out)(writer.text())
+        except TemplateExecError as error:
+            problems.append(str(error))
+    if inspectors:
+        app.out_rendered("".join(rendered) or "\n")
+    else:
+        app.out(as_json(documents, indent=INDENTS[template]) + "\n")
     if problems:
         raise StatusError("\n".join(problems))
+
+
+def _inspectors(template: str, kinds: Iterable[str]) -> dict[str, Inspector]:
+    """Return an `Inspector` for each kind of object; raises StatusError for an invalid template."""
+    try:
+        return {kind: Inspector(kind, template) for kind in kinds}
+    except TemplateSyntaxError as error:
+        raise StatusError(str(error), error.exit_code) from error
 
 
 def as_json(value: Any, *, indent: int | None = None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import click
 
 from cli.app import App, StatusError
-from cli.gotemplate import TemplateExecError, TemplateSyntaxError
+from cli.gotemplate import TemplateError
 from cli.output.rows import FormatContext, ListFormat
 from cli.output.table import Measure, align, align_columns
 from cli.output.terminal_escapes import revealed, revealed_width
@@ -41,7 +41,7 @@ def write_listing(
             return write_fitted(app, [line.split("\t") for line in (listing.header(header), *lines)], elided)
         if listing.is_table:
             lines = align("\n".join([listing.header(header), *lines]).split("\n"), measure(app))
-    except (TemplateSyntaxError, TemplateExecError) as error:
+    except TemplateError as error:
         raise StatusError(f"{PARSING}{error}") from error
     return write(app, lines, headed=listing.is_table)
 
@@ -99,48 +99,31 @@ def may_be_narrowed(app: App, elided: Sequence[str]) -> bool:
     """Return whether a table that is wider than the terminal may be narrowed: columns are cut, and some are omitted.
 
     Only the command's default table may be narrowed, and only on a terminal with colour (`App.color`). ``elided`` is
-    the result of `omittable`, which is empty for any other table. This function does not compare widths.
+    the result of `omittable`, which is empty for any other table.
     """
     return bool(elided) and app.color
 
 
 def write_fitted(app: App, rows: Sequence[Sequence[str]], elided: Sequence[str]) -> None:
-    """Print a table; if it is wider than the terminal, cut its columns and omit some of them.
-
-    The first of ``rows`` has the titles. ``elided`` has the titles of the columns that may be omitted, the first to
-    omit first.
-    """
-    room = app.columns
+    """Print a table with its titles as the first row; if it is wider than the terminal, narrow it (`table_lines`)."""
     shown = [[revealed(cell) for cell in row] for row in rows]
-    app.out_rendered("".join(f"{line}\n" for line in table_lines(shown, elided, room)))
+    app.out_rendered("".join(f"{line}\n" for line in table_lines(shown, elided, app.columns)))
 
 
 def write(app: App, lines: Sequence[str], *, headed: bool) -> None:
-    """Print the lines of a list command; on a terminal, replace the marks in them by escape sequences (see `shown`).
-
-    With ``headed``, the first line is a header. The header is bold if the terminal shows colour.
-    """
+    """Print the lines of a list command; with ``headed``, the first is a header, which is bold if there is colour."""
     if headed and app.color:
         lines = [click.style(lines[0], bold=True), *lines[1:]]
     app.out_rendered("".join(f"{line}\n" for line in lines))
 
 
 def shown(app: App, row: FormatContext) -> FormatContext:
-    """Return the row; on a terminal, a mark of one character replaces each control character in the row's values.
-
-    `write` prints an escape sequence for each mark. In a pipe, control characters are printed unchanged.
-    """
+    """Return the row; on a terminal, a mark replaces each control character in its values (`App.protected`)."""
     if app.on_terminal:
         row.protect = app.protected
     return row
 
 
 def measure(app: App) -> Measure:
-    """Return a function that computes the width of a text in terminal columns.
-
-    On a terminal, a one-character placeholder may stand for each control character of the text. It is printed as an
-    escape such as ``\\x1b``. The function counts the width of the escape, not of the placeholder.
-    """
-    if app.on_terminal:
-        return revealed_width
-    return width_of
+    """Return the function that computes widths; on a terminal, it counts the escape sequence for each mark."""
+    return revealed_width if app.on_terminal else width_of

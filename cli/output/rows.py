@@ -12,7 +12,7 @@ from cli.gotemplate.docker_functions import HEADER_FUNCTIONS
 from cli.gotemplate.errors import TemplateExecError
 from cli.gotemplate.gotypes import STRING, Method, Type, Value, boolean, integer, map_of, pointer_to, string
 from cli.gotemplate.jsontext import quote_json
-from cli.gotemplate.template import parse
+from cli.gotemplate.template import Template
 from cli.gotemplate.text import decode, encode
 from cli.output.plain import Cell, fields_of, fill
 
@@ -127,7 +127,7 @@ class ListFormat:
     def __init__(self, text: str) -> None:
         self.is_table = text.startswith("table")
         self.text = template_of(text)
-        self._template = parse(self.text)
+        self._template = Template(self.text)
         self._plain = fields_of(self.text)
 
     def header(self, names: Mapping[str, str]) -> str:

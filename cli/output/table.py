@@ -12,16 +12,13 @@ from cli.output.text import columns as width_of
 
 MINIMAL_WIDTH, PADDING = 10, 3
 Measure = Callable[[str], int]
+"""Returns the width of a text in terminal columns."""
 Columns = Sequence[Sequence[str]]
-"""The cells of a table, one sequence per column; all columns have the same length."""
+"""The cells of a table, one sequence per column, the first line's cell first; all columns have the same length."""
 
 
 def align(lines: Sequence[str], measure: Measure = width_of, minimum: int = MINIMAL_WIDTH) -> list[str]:
-    """Replace the tabs in the lines by spaces, so that columns are aligned.
-
-    ``measure`` is a function that returns the width of a text in terminal columns. ``minimum`` is the smallest width of
-    a column.
-    """
+    """Replace the tabs in the lines by spaces, so that columns are aligned; ``minimum`` is the least column width."""
     tabs = {line.count("\t") for line in lines}
     if len(tabs) == 1 and all(map(str.isascii, lines)):
         number, cells = tabs.pop() + 1, "\t".join(lines).split("\t")
@@ -35,11 +32,7 @@ def align(lines: Sequence[str], measure: Measure = width_of, minimum: int = MINI
 
 
 def align_columns(columns: Columns, measure: Measure = width_of) -> list[str]:
-    """Return the aligned lines of a table; ``columns`` must contain at least one column.
-
-    Each column is a sequence of cells, the first line's cell first. ``measure`` returns the width of a text in terminal
-    columns. The result is the same as that of `align` for lines in which tabs separate these cells.
-    """
+    """Return the result of `align` for lines in which tabs separate these cells; there must be at least one column."""
     text = "".join(map("".join, columns))
     if text.isascii() and "\t" not in text and "\n" not in text:
         return filled(columns)
@@ -47,30 +40,22 @@ def align_columns(columns: Columns, measure: Measure = width_of) -> list[str]:
 
 
 def filled(columns: Columns, minimum: int = MINIMAL_WIDTH) -> list[str]:
-    """Return the aligned lines of a table in which every character takes one terminal column.
-
-    Each item of ``columns`` has the cells of one column, the first line's cell first. ``minimum`` is the smallest width
-    of a column.
-    """
+    """Return the aligned lines of a table in which every character takes one terminal column."""
     widths = [max(minimum, max(map(len, column)) + PADDING) for column in columns[:-1]]
     pattern = "".join(f"{{:{width}}}" for width in widths) + "{}"
     return list(map(pattern.format, *columns))
 
 
 def padded(cell: str, width: int, measure: Measure) -> str:
-    """Pad a cell with spaces to ``width`` terminal columns; a wider cell stays unchanged.
-
-    ``measure`` is a function that returns the width of a text in terminal columns.
-    """
+    """Pad a cell with spaces to ``width`` terminal columns; a wider cell stays unchanged."""
     return cell + " " * (width - measure(cell))
 
 
-def column_widths(rows: list[list[str]], measure: Measure, minimum: int = MINIMAL_WIDTH) -> list[list[int]]:
+def column_widths(rows: list[list[str]], measure: Measure, minimum: int) -> list[list[int]]:
     """Return, for each row, the widths of its columns in terminal columns, with the padding.
 
     The last cell of a row belongs to no column, so a row has one width fewer than cells. Rows may have different
-    widths, because a column ends at the first row that has no cell in it. ``measure`` returns the width of a text.
-    ``minimum`` is the smallest width of a column.
+    widths, because a column ends at the first row that has no cell in it.
     """
     widths: list[list[int]] = [[] for _ in rows]
     for column in range(max((len(row) for row in rows), default=1) - 1):

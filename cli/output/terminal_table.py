@@ -1,8 +1,12 @@
 """Fit a table into the width of a terminal, and colour its states.
 
 Only a terminal with colour gets such a table; a pipe gets Docker's table (`cli.output.table`). A table that fits in
-Docker's layout keeps this layout. Otherwise columns are cut. If the cut columns do not fit either, columns are omitted
-in the order that the command gives.
+Docker's layout keeps this layout. Otherwise columns are cut. If the cut columns do not fit either, columns are omitted.
+The functions here share three parameters:
+
+- ``rows``: the cells of each line; the first row has the titles
+- ``elided``: the titles of the columns that may be omitted, the first to omit first
+- ``room``: the width of the terminal in columns
 """
 
 from __future__ import annotations
@@ -37,9 +41,8 @@ COLOURS = tuple(
 
 
 def table_lines(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[str]:
-    """Return the lines of a table that is at most ``room`` terminal columns wide; 0 means any width.
+    """Return the lines of a table that is at most ``room`` columns wide; 0 means any width.
 
-    The first row has the titles. ``elided`` has the titles of the columns that may be omitted, the first to omit first.
     Ids are never cut, and may make the table wider.
     """
     widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
@@ -51,21 +54,14 @@ def table_lines(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[s
     return _joined(rows, _cut_widths(rows, elided, room), GAP)
 
 
-def coloured(state: str, shown: str = "") -> str:
-    """Return a state such as ``Up 2 hours`` in its colour, or the text ``shown`` in the colour of this state.
-
-    ``shown`` is given if the state was cut, because the cut text does not tell the colour.
-    """
+def coloured(state: str, shown: str) -> str:
+    """Return ``shown``, a state such as ``Up 2 hours`` or a part of it, in the colour of the whole state."""
     colour = next((colour for pattern, colour in COLOURS if pattern.match(state)), None)
-    return click.style(shown or state, fg=colour) if colour else shown or state
+    return click.style(shown, fg=colour) if colour else shown
 
 
 def _least(title: str, width: int, elided: Sequence[str]) -> int:
-    """Return the least width, in terminal columns, with which a column is useful.
-
-    - ``title``: the column's title
-    - ``width``: the width of the column's widest cell
-    - ``elided``: the titles of the columns that may be omitted
+    """Return the least width with which the column ``title`` is useful; ``width`` is that of its widest cell.
 
     A column with ids is only useful with its full width.
     """
@@ -77,11 +73,7 @@ def _least(title: str, width: int, elided: Sequence[str]) -> int:
 
 
 def _kept(titles: Row, widths: Sequence[int], elided: Sequence[str], room: int) -> list[bool]:
-    """Return for each column whether it is kept in a table that is ``room`` terminal columns wide.
-
-    ``widths`` has the width of each column's widest cell. ``elided`` has the titles of the columns that may be omitted,
-    the first to omit first.
-    """
+    """Return for each column whether it is kept; ``widths`` has the width of each column's widest cell."""
     kept = [True] * len(titles)
     for title in (title for title in elided if title in titles):
         left = _without(titles, kept)
@@ -95,10 +87,7 @@ def _kept(titles: Row, widths: Sequence[int], elided: Sequence[str], room: int) 
 
 
 def _without(row: Row, kept: Sequence[bool]) -> list[str]:
-    """Return the cells of the kept columns, with one mark (`OMITTED`) in place of each group of omitted columns.
-
-    ``kept`` says for each column of ``row`` whether it is kept.
-    """
+    """Return the cells of the kept columns, with one mark (`OMITTED`) in place of each group of omitted columns."""
     cells: list[str] = []
     for index, cell in enumerate(row):
         if kept[index]:
@@ -121,11 +110,10 @@ def _ordered(ports: str) -> str:
 
 
 def _cut_widths(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[int]:
-    """Return the width of each column, cut so that the table is at most ``room`` terminal columns wide.
+    """Return the width of each column, cut so that the table is at most ``room`` columns wide.
 
-    The first row has the titles, and ``elided`` has some of these titles. The columns in ``elided`` are cut first, then
-    the other columns, and columns with states last. Columns with ids are never cut, so a table with long ids may remain
-    too wide.
+    The columns in ``elided`` are cut first, then the other columns, and columns with states last. Columns with ids are
+    never cut, so a table with long ids may remain too wide.
     """
     widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
     least = [_least(title, width, elided) for title, width in zip(rows[0], widths, strict=True)]
@@ -143,7 +131,7 @@ def _cut_widths(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[i
 def _joined(rows: Sequence[Row], widths: Sequence[int], gap: int) -> list[str]:
     """Return the rows as lines with columns of these widths and ``gap`` spaces between the columns.
 
-    The first row has the titles, which become bold. States are coloured. A cell that is wider than its column is cut.
+    Titles become bold, and states are coloured. A cell that is wider than its column is cut.
     """
     states = {index for index, title in enumerate(rows[0]) if title in STATE_TITLES}
     last, lines = len(widths) - 1, []

@@ -4,27 +4,14 @@ The package splits a command line into flags and arguments, and prints help. Imp
 the package's modules.
 """
 
-from cli.pflag.arity import Arity, at_least, at_most, between, exactly, no_args
+from cli.pflag.arity import at_least, at_most, between, exactly
 from cli.pflag.command import Command, command
-from cli.pflag.flag import Flag, flag, flag_set
-from cli.pflag.group import Group, LazyCommands
+from cli.pflag.flag import Flag, flag
+from cli.pflag.group import Group
 from cli.pflag.reading import changed
-from cli.pflag.values import (
-    BOOL,
-    FILTER,
-    INT,
-    LIST,
-    MAP,
-    STRING,
-    STRINGS,
-    UINT,
-    Kind,
-    list_of,
-    scalar,
-)
+from cli.pflag.values import FILTER, INT, LIST, MAP, STRING, STRINGS, Kind, list_of, scalar
 
 __all__ = [
-    "Arity", "BOOL", "Command", "FILTER", "Flag", "Group", "INT", "Kind", "LIST", "LazyCommands", "MAP", "STRING",
-    "STRINGS", "UINT", "at_least", "at_most", "between", "changed", "command", "exactly", "flag", "flag_set",
-    "list_of", "no_args", "scalar",
+    "Command", "FILTER", "Flag", "Group", "INT", "Kind", "LIST", "MAP", "STRING", "STRINGS", "at_least", "at_most",
+    "between", "changed", "command", "exactly", "flag", "list_of", "scalar",
 ]  # fmt: skip

@@ -10,8 +10,9 @@ import click
 from cli.app import StatusError
 from cli.pflag.arity import Arity, no_args
 from cli.pflag.group import Group
-from cli.pflag.help import leaf_help, on_terminal, parent_path, path
+from cli.pflag.help import columns, on_terminal, parent_path, path
 from cli.pflag.reading import fill_arguments, flags_of, help_flag, help_if_requested, parse_flags
+from cli.pflag.usage import flag_usages
 
 
 class Command(click.Command):
@@ -41,6 +42,12 @@ class Command(click.Command):
         self.beyond_docker = beyond_docker
         self.params.append(help_flag(flags_of(self)))
 
+    def renamed(self, name: str) -> Command:
+        """Return the same command under another name: ``hawse container ls`` is ``hawse ps``."""
+        other = Command.__new__(Command)
+        vars(other).update(vars(self), name=name, use=f"{name} {self.use.partition(' ')[2]}")
+        return other
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the flags, then handle ``--help``, then check the number of arguments, in the order of Go's cobra."""
         rest = parse_flags(self, ctx, args, interspersed=self.interspersed)
@@ -59,10 +66,15 @@ class Command(click.Command):
 
     def get_help(self, ctx: click.Context) -> str:
         """Return the help text: usage, aliases and options; on a terminal, also notes and examples."""
-        use, root = f"{parent_path(ctx)}{self.use}", ctx.find_root().command
-        complete = on_terminal(ctx)
-        notes = root.notes(path(ctx)) if complete and isinstance(root, Group) else ""
-        return leaf_help(use, self.help or "", self.aliases, flags_of(self), notes, complete=complete)
+        complete, root = on_terminal(ctx), ctx.find_root().command
+        parts = [f"\nUsage:  {parent_path(ctx)}{self.use}", (self.help or "").strip()]
+        if self.aliases:
+            parts.append(f"Aliases:\n  {self.aliases}")
+        if options := flag_usages(flags_of(self), columns(), complete=complete):
+            parts.append(f"Options:\n{options}")
+        if complete and isinstance(root, Group) and (notes := root.notes(path(ctx))):
+            parts.append(notes)
+        return "\n\n".join(parts)
 
 
 def command(

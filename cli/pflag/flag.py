@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import reduce
 from typing import Any, TypeVar
 
 import click
@@ -20,7 +19,6 @@ class Flag(click.Option):
     - ``usage`` is the flag's text in the help.
     - ``default_value`` is the value without the flag; if it is not given, ``kind`` decides.
     - ``default_text`` is the default value as the help shows it; "" shows none, and with None ``kind`` decides.
-    - ``deprecated_text`` is the end of the warning that is printed when a deprecated flag is used.
     - ``short_deprecated`` is the end of the warning for a deprecated short name. Example: "please use --help".
     - ``effect`` is "ignored" or "refused" for a flag that is not implemented; help on a terminal shows it.
     - ``everywhere``: a flag of ``hawse`` itself is also accepted after the name of a command or group.
@@ -34,19 +32,16 @@ class Flag(click.Option):
         usage: str = "",
         default_value: Any = UNSET,
         default_text: str | None = None,
-        deprecated_text: str = "",
         short_deprecated: str = "",
         effect: str = "",
         everywhere: bool = False,
         **attrs: Any,
     ) -> None:
-        attrs.setdefault("hidden", bool(deprecated_text))
         super().__init__(param_decls, is_flag=bool(kind.bare), help=usage, type=click.UNPROCESSED, **attrs)
         self.kind = kind
         self.usage = usage
         self.default_value = kind.initial if default_value is UNSET else default_value
         self.default_text = kind.show(self.default_value) if default_text is None else default_text
-        self.deprecated_text = deprecated_text
         self.short_deprecated = short_deprecated
         self.effect = effect
         self.everywhere = everywhere
@@ -71,11 +66,3 @@ def flag(*decls: str, kind: Kind = BOOL, usage: str = "", **more: Any) -> Callab
     are passed to `Flag`, for example ``hidden``. A name without dashes in ``decls`` is the parameter's name.
     """
     return click.option(*decls, cls=Flag, kind=kind, usage=usage, **more)
-
-
-def flag_set(*decorators: Callable[[F], F]) -> Callable[[F], F]:
-    """Return one decorator for the flags and arguments that several commands share; it applies ``decorators`` in order.
-
-    Each of them is the result of `flag` or click.argument().
-    """
-    return lambda function: reduce(lambda declared, decorator: decorator(declared), decorators, function)

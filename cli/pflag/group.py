@@ -13,33 +13,34 @@ from typing import Any
 import click
 
 from cli.app import StatusError
-from cli.pflag.help import group_help, path
+from cli.pflag.help import columns, on_terminal, path
 from cli.pflag.reading import flags_of, help_flag, help_if_requested, parse_flags
+from cli.pflag.usage import flag_usages
 from engine.validate.nearest import nearest
 
-LazyCommands = Mapping[str, str]
-"""Maps a name to the location of the command with this name: ``cli.network.create:create``.
-
-If the command at this location has another name, the name in the map is an alias.
-"""
+NARROWEST_NAMES = 11  # minimal width, in characters, of the column of command names
 
 
 class Group(click.Group):
     """A group of commands, which imports the module of a command only when the command is needed.
 
-    ``sections`` maps the titles of the sections in the group's help to the commands that each section lists. Without
-    ``sections``, one section lists all visible commands.
+    - ``lazy``: maps each name to the location of the command with this name, such as ``cli.network.create:create``; if
+      the command at this location has another name, the name in the map is an alias
+    - ``help``: the description in the group's own help and in the list of commands that contains the group
+    - ``sections``: maps the titles of the sections in the group's help to the commands that each section lists; without
+      it, one section lists all visible commands
     """
 
     def __init__(
         self,
         name: str,
-        lazy: LazyCommands,
+        lazy: Mapping[str, str],
         *,
+        help: str,
         sections: Mapping[str, Sequence[str]] | None = None,
         **attrs: Any,
     ) -> None:
-        super().__init__(name, add_help_option=False, invoke_without_command=True, **attrs)
+        super().__init__(name, help=help, short_help=help, add_help_option=False, invoke_without_command=True, **attrs)
         self.lazy = lazy
         self.sections = sections
         self.params.append(help_flag(flags_of(self)))
@@ -90,10 +91,9 @@ class Group(click.Group):
             raise StatusError(f"{line}: '{name}' is not a hawse command.\n{why}\nSee '{line} --help'")
 
     def absent(self, line: str) -> str:
-        """Return the reason why hawse lacks a command of Docker, or "" if no reason is known.
+        """Return the reason why hawse lacks the command ``line``, such as ``hawse image push``, or "" if none is known.
 
-        ``line`` is the command's full name, such as ``hawse image push``. This class always returns ""; a subclass may
-        know the reason.
+        This class knows none; a subclass may know the reason.
         """
         return ""
 
@@ -129,12 +129,38 @@ class Group(click.Group):
         """
 
     def notes(self, line: str) -> str:
-        """Return the notes at the end of a command's help; only a terminal gets these notes.
+        """Return the notes at the end of the help of the command ``line``, such as ``hawse network create``.
 
-        ``line`` is the command's full name, such as ``hawse network create``. This class has no notes and returns "".
+        Only a terminal gets these notes. This class has none; a subclass may have some.
         """
         return ""
 
     def get_help(self, ctx: click.Context) -> str:
-        """Return the help text: usage and the list of commands."""
-        return group_help(self, ctx, flags_of(self), self.sections)
+        """Return the help text: usage, the list of commands and the options."""
+        line = path(ctx)
+        options = flag_usages(flags_of(self), columns(), complete=on_terminal(ctx))
+        parts = [f"\nUsage:  {line} {'[OPTIONS] ' if options else ''}COMMAND", (self.help or "").strip()]
+        parts += self._listing(ctx)
+        if options:
+            parts.append(f"Global Options:\n{options}")
+        parts.append(f"Run '{line} COMMAND --help' for more information on a command.")
+        if self.epilog:
+            parts.append(self.epilog)
+        return "\n\n".join(parts)
+
+    def _listing(self, ctx: click.Context) -> list[str]:
+        """Return the sections of the help text that list the commands, each command with a short description."""
+        every = {name: c for name in self.list_commands(ctx) if (c := self.get_command(ctx, name))}
+        beyond_docker = on_terminal(ctx)  # a pipe gets only Docker's commands
+        commands = {
+            name: command
+            for name, command in every.items()
+            if not command.hidden or (beyond_docker and getattr(command, "beyond_docker", False))
+        }
+        width = max([NARROWEST_NAMES, *map(len, commands)]) + 1
+        texts = []
+        for title, names in (self.sections or {"Commands": list(commands)}).items():
+            rows = [f"  {name:<{width}}{commands[name].short_help or ''}" for name in names if name in commands]
+            if rows:
+                texts.append(f"{title}:\n" + "\n".join(rows))
+        return texts

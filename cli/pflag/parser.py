@@ -31,7 +31,7 @@ class FlagSet:
 
     - ``values``: the value of each flag
     - ``changed``: the names of the flags that the command line has
-    - ``notice``: called with one line of text for each deprecated flag, as soon as the flag is parsed
+    - ``notice``: called with one line of text for each deprecated short name, as soon as it is parsed
 
     Each call of `parse` adds to ``values`` and ``changed``.
     """
@@ -127,8 +127,6 @@ class FlagSet:
         except ValueError as error:
             raise FlagError(f"invalid argument {quote(text)} for {quote(flag.title)} flag: {error}") from error
         self.changed.add(flag.key)
-        if flag.deprecated_text:
-            self.notice(f"Flag {flag.long} has been deprecated, {flag.deprecated_text}")
 
 
 def _first_byte(text: str) -> str:

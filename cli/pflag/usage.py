@@ -14,11 +14,11 @@ NARROWEST = 24  # minimal width of a help text beside its flag, in characters; a
 def offered(flags: Iterable[Flag]) -> list[Flag]:
     """Return the visible flags, and the hidden flags that a user should know, such as those that only hawse has.
 
-    Three kinds of hidden flags are omitted: deprecated flags, other spellings of a visible flag, and ``--help``.
+    Other spellings of a visible flag, and ``--help``, are omitted.
     """
     flags = list(flags)
     visible = {f.key for f in flags if not f.hidden}
-    return [f for f in flags if not f.hidden or not (f.key in visible or f.deprecated_text or f.long == "--help")]
+    return [f for f in flags if not f.hidden or not (f.key in visible or f.long == "--help")]
 
 
 def flag_usages(flags: Iterable[Flag], columns: int, *, complete: bool = False) -> str:

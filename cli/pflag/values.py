@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from cli.pflag.csv import csv_fields
-from engine.golang.strconv import parse_bool, parse_int, parse_uint, quote
+from engine.golang.strconv import parse_bool, parse_int, quote
 from engine.names import as_text
 
 
@@ -101,7 +101,6 @@ def fold_filter(filters: dict[str, tuple[str, ...]], text: str) -> dict[str, tup
 STRING = scalar("string", str, "", show=lambda value: quote(value) if value else "")
 BOOL = scalar("", parse_bool, False, bare="true", show=lambda value: "true" if value else "")
 INT = scalar("int", parse_int, 0)
-UINT = scalar("uint", parse_uint, 0)
 STRINGS = Kind("strings", fold_slice, ())
 LIST = list_of(str)
 MAP = Kind("map", fold_map, {}, show=lambda value: "map[" + " ".join(f"{k}:{v}" for k, v in value.items()) + "]")

@@ -11,5 +11,4 @@ swarm = Group(
         "leave": "cli.swarm.leave:leave",
     },
     help="Manage Swarm",
-    short_help="Manage Swarm",
 )

@@ -9,7 +9,7 @@ import click
 
 from cli.app import App, StatusError
 from cli.options.address import parse_cidr
-from cli.pflag import STRING, Kind, command, flag, no_args, scalar
+from cli.pflag import STRING, Kind, command, flag, scalar
 from engine.api import SwarmInit
 from engine.errors import reason_of
 from engine.golang.strconv import parse_uint
@@ -48,7 +48,7 @@ NETWORKS = Kind("ipNetSlice", _fold_networks, (), show=lambda values: f"[{','.jo
 UINT32 = scalar("uint32", parse_uint, 0)
 
 
-@command("init [OPTIONS]", "Initialize a swarm", no_args)
+@command("init [OPTIONS]", "Initialize a swarm")
 @flag("--advertise-addr", kind=STRING, usage='Advertised address (format: "<ip|interface>[:port]")')
 @flag("--cacert", kind=STRING, usage="File with the CA certificate that verifies --store")
 @flag("--cert", kind=STRING, usage="File with the client certificate for --store")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from cli.app import App
-from cli.pflag import command, flag, no_args
+from cli.pflag import command, flag
 
 
-@command("leave [OPTIONS]", "Leave the swarm", no_args)
+@command("leave [OPTIONS]", "Leave the swarm")
 @flag("--force", "-f", usage="Force this node to leave the swarm, ignoring warnings")
 @click.pass_obj
 def leave(app: App, force: bool) -> None:

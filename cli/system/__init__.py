@@ -4,17 +4,19 @@ processes run.
 
 from cli.pflag import Group
 
-COMMANDS = {
-    "boot": "cli.system.boot:boot",
-    "check": "cli.system.check:check",
-    "df": "cli.system.df:df",
-    "events": "cli.system.events:events",
-    "info": "cli.system.info:info",
-    "install": "cli.system.install:install",
-    "prune": "cli.system.prune:prune",
-    "service": "cli.system.service:service",
-    "shutdown": "cli.system.shutdown:shutdown",
-    "uninstall": "cli.system.uninstall:uninstall",
-}
-
-system = Group("system", COMMANDS, help="Manage hawse", short_help="Manage hawse")
+system = Group(
+    "system",
+    {
+        "boot": "cli.system.boot:boot",
+        "check": "cli.system.check:check",
+        "df": "cli.system.df:df",
+        "events": "cli.system.events:events",
+        "info": "cli.system.info:info",
+        "install": "cli.system.install:install",
+        "prune": "cli.system.prune:prune",
+        "service": "cli.system.service:service",
+        "shutdown": "cli.system.shutdown:shutdown",
+        "uninstall": "cli.system.uninstall:uninstall",
+    },
+    help="Manage hawse",
+)

@@ -15,7 +15,7 @@ from cli.image.ls import rows_of
 from cli.output.documents import LIST_FORMAT
 from cli.output.listing import write_listing
 from cli.output.rows import FormatContext
-from cli.pflag import STRING, command, flag, no_args
+from cli.pflag import STRING, command, flag
 from engine.golang.units import human_size
 
 HEADER = {
@@ -44,7 +44,7 @@ RUNNING = ("running", "paused", "restarting")
 Document = Mapping[str, Any]
 
 
-@command("df [OPTIONS]", "Show hawse disk usage", no_args)
+@command("df [OPTIONS]", "Show hawse disk usage")
 @flag("--format", kind=STRING, usage=LIST_FORMAT)
 @flag("--verbose", "-v", usage="Show detailed information on space usage")
 @click.pass_obj

@@ -9,11 +9,11 @@ import click
 
 from cli.app import App, StatusError
 from cli.docker_types.system_types import MESSAGE
-from cli.gotemplate import TemplateExecError, TemplateSyntaxError, parse
+from cli.gotemplate import Template, TemplateError, TemplateExecError
 from cli.gotemplate.decoding import typed
 from cli.gotemplate.gotypes import Value, pointer_to
 from cli.output.documents import FORMATTING
-from cli.pflag import FILTER, STRING, command, flag, no_args
+from cli.pflag import FILTER, STRING, command, flag
 from engine.events.stream import SECOND, event_document
 from engine.golang import time as go_time
 from engine.model import Event, EventOptions
@@ -22,7 +22,7 @@ INVALID_FORMAT = 64  # the exit code for a --format that is no valid template
 
 
 @command(
-    "events [OPTIONS]", "Get real time events from the server", no_args,
+    "events [OPTIONS]", "Get real time events from the server",
     aliases="hawse system events, hawse events",
 )  # fmt: skip
 @flag("--filter", "-f", kind=FILTER, usage="Filter output based on conditions provided")
@@ -46,9 +46,9 @@ def writer(app: App, format: str) -> Callable[[Event], None]:
     if not format:
         return lambda event: app.out_lines([text(event)])
     try:
-        template = parse("{{json .}}" if format == "json" else format)
+        template = Template("{{json .}}" if format == "json" else format)
         template.execute(Value(pointer_to(MESSAGE), MESSAGE.zero()))
-    except (TemplateSyntaxError, TemplateExecError) as error:
+    except TemplateError as error:
         raise StatusError(f"Error parsing format: {error}", INVALID_FORMAT) from error
 
     def write(event: Event) -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from cli.app import App, StatusError
 from cli.image.prune import ALL, DANGLING, remove_unused
-from cli.pflag import FILTER, command, flag, no_args
-from cli.prompt import Filters, confirmed
+from cli.pflag import FILTER, command, flag
+from cli.prompt import Filters, confirmed, print_removed
 from engine.golang.units import human_size
 
 
-@command("prune [OPTIONS]", "Remove unused data", no_args)
+@command("prune [OPTIONS]", "Remove unused data")
 @flag("--all", "-a", usage="Remove all unused images not just dangling ones")
 @flag("--filter", kind=FILTER, usage='Provide filter values (e.g. "label=<key>=<value>")')
 @flag("--force", "-f", usage="Do not prompt for confirmation")
@@ -40,10 +38,10 @@ def prune_everything(app: App, filter: Filters, *, all: bool) -> None:
     Without ``all``, only unused images without a name (dangling images) are removed; with ``all``, every unused image.
     """
     containers, reclaimed = app.engine.containers.prune(filter)
-    write(app, "Deleted Containers:", containers)
-    write(app, "Deleted Networks:", app.engine.networks.prune(filter))
+    print_removed(app, "Deleted Containers:", containers)
+    print_removed(app, "Deleted Networks:", app.engine.networks.prune(filter))
     lines, of_images = remove_unused(app, filter, all=all)
-    write(app, "Deleted Images:", lines)
+    print_removed(app, "Deleted Images:", lines)
     app.out(f"Total reclaimed space: {human_size(reclaimed + of_images)}\n")
 
 
@@ -61,9 +59,3 @@ def question(filters: Filters, *, all: bool, volumes: bool) -> str:
         pairs = sorted(f"{key}={value}" for key, values in filters.items() for value in values)
         text += "\n  Items to be pruned will be filtered with:\n" + "".join(f"  - {pair}\n" for pair in pairs)
     return f"{text}\nAre you sure you want to continue?"
-
-
-def write(app: App, title: str, names: Any) -> None:
-    """Print the title and the names of removed objects; print nothing if there are none."""
-    if names:
-        app.out_lines([title, *names, ""])

@@ -15,8 +15,5 @@ from cli.pflag import command, exactly
 @command("__rejoin", "Connect adopted namespaces whose names exist again", exactly(0), hidden=True)
 @click.pass_obj
 def rejoin(app: App) -> None:
-    """Record which adopted namespaces have ended, and reconnect those that exist again after a reboot.
-
-    An adopted namespace is a network namespace that hawse did not make, but connected to networks.
-    """
+    """Record which adopted namespaces have ended, and reconnect those that exist again after a reboot."""
     app.engine.containers.rejoin()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cli.app import App, StatusError
-from cli.gotemplate import TemplateExecError, TemplateSyntaxError, parse
+from cli.gotemplate import Template, TemplateExecError, TemplateSyntaxError
 from cli.gotemplate.decoding import typed
 from cli.gotemplate.gotypes import Type, Value
 from cli.output.documents import Json
@@ -36,7 +36,7 @@ def write_document(app: App, document: Json, type_: Type, format: str, name: str
     text = "{{json .}}" if format == "json" else format
     value = Value(type_, typed(type_, app.protected(document)))
     try:
-        output, problem = parse(text).execute(value), ""
+        output, problem = Template(text).execute(value), ""
     except TemplateSyntaxError as error:
         raise StatusError(f"template parsing error: {_named(str(error), name)}", error.exit_code) from error
     except TemplateExecError as error:

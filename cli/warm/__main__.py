@@ -38,11 +38,7 @@ def main() -> None:
 
 
 def serve(lock: int) -> None:
-    """Import the modules that most commands need, then accept commands from launchers.
-
-    A launcher is the process that the user started. ``lock`` is the file descriptor of the lock that only one warm
-    server can hold.
-    """
+    """Import the modules that most commands need, then accept commands; ``lock`` is the descriptor of the lock."""
     if not guarded.is_run_by_systemd():
         cgroup.leave()
         attributes.become_service()

@@ -4,8 +4,8 @@ A forked process needs time for each page of memory when it first touches the pa
 several times as long as the command itself. Therefore the warm server rehearses once, and so does each idle child (a
 forked child of the server that waits for its command).
 
-A rehearsal uses the scratch host: a directory with the records of a made-up host. A rehearsal changes nothing outside
-this directory and leaves no state that a later command could detect.
+A rehearsal uses the scratch host: a directory below HAWSE_RUN with the records of a made-up host. A rehearsal changes
+nothing outside this directory and leaves no state that a later command could detect.
 """
 
 from __future__ import annotations
@@ -40,16 +40,15 @@ SCRATCH_OBJECTS = ("create", "--name", "rehearsal", "hostfs", "true")
 
 
 def scratch_directory() -> bytes:
-    """Return the path of the scratch host, which is a directory with the records of a made-up host."""
+    """Return the path of the scratch host."""
     return os.path.join(directory(), SCRATCH)
 
 
 def create_scratch_host() -> None:
-    """Create the scratch host with one container, and rehearse on it: run some commands without effect.
+    """Create the scratch host with one container, and rehearse on it.
 
-    The scratch host is a directory with the records of a made-up host. The caller must be in a network namespace that
-    no other process uses. This process rehearses, so that the children it forks later inherit filled memory pages and
-    caches. Commands in these children are then faster.
+    The caller must be in a network namespace that no other process uses. The children that this process forks later
+    inherit the filled memory pages and caches.
     """
     forget()
     pid = os.fork()
@@ -60,13 +59,8 @@ def create_scratch_host() -> None:
         finally:
             os._exit(0)
     os.waitpid(pid, 0)
-    compile_tables()
-    warm_up()
-
-
-def compile_tables() -> None:
-    """Fill the caches for records, drivers and netlink messages, so that each forked child inherits them."""
     import_module(REHEARSAL).compile_tables()
+    warm_up()
 
 
 def run_silently(command: tuple[str, ...]) -> None:
@@ -77,9 +71,8 @@ def run_silently(command: tuple[str, ...]) -> None:
 def warm_up(until: Callable[[], bool] = lambda: False) -> None:
     """Rehearse: run some commands without effect, and open libraries; stop early when ``until`` returns True.
 
-    A real command is then faster, because its code and data are already in memory. ``until`` returns True when a
-    launcher has connected, because the launcher must not wait. Errors in a rehearsal are ignored, because the
-    launcher's command will report these errors.
+    ``until`` returns True when a launcher has connected, because the launcher must not wait. Errors in a rehearsal are
+    ignored, because the launcher's command will report these errors.
     """
     with scratch_environment():
         for command in COMMANDS:
@@ -90,14 +83,11 @@ def warm_up(until: Callable[[], bool] = lambda: False) -> None:
 
 
 def scratch_environment() -> AbstractContextManager[None]:
-    """Return a context manager in which commands use the scratch host.
-
-    The scratch host is a directory with the records of a made-up host.
-    """
+    """Return a context manager in which commands use the scratch host."""
     scratch: AbstractContextManager[None] = import_module(REHEARSAL).scratch_host(os.fsdecode(scratch_directory()))
     return scratch
 
 
 def forget() -> None:
-    """Remove the scratch host, a directory with the records of a made-up host; idempotent."""
+    """Remove the scratch host; idempotent."""
     shutil.rmtree(scratch_directory(), ignore_errors=True)

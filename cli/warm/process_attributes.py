@@ -1,8 +1,7 @@
 """Copy the process attributes that children inherit: groups, limits, processors, priority.
 
-A child of the warm server copies these attributes from the child's launcher, the process that the user started. Every
-process that the command starts then has the launcher's attributes too, except the resident processes
-(`engine.runtime.attributes`).
+A child of the warm server copies these attributes from its launcher. Every process that the command starts then has the
+launcher's attributes too, except the resident processes (`engine.runtime.attributes`).
 """
 
 from __future__ import annotations
@@ -18,9 +17,7 @@ MOST_GROUPS = 256
 
 
 def apply_process_attributes(launcher: int, connection: socket.socket, group: int) -> None:
-    """Give this process the groups, limits and scheduling of a launcher, the process that the user started.
-
-    The priority and the OOM score adjustment are copied too. Raises OSError.
+    """Give this process the groups, limits, scheduling and OOM score adjustment of a launcher; raises OSError.
 
     - ``launcher``: the launcher's pid
     - ``connection``: the connection to the launcher, which gives the supplementary groups

@@ -1,7 +1,4 @@
-"""Read the request that a launcher (the process that the user started) sends to the warm server.
-
-`cli.launcher.launch` writes the request.
-"""
+"""Read the request that a launcher (`cli.launcher.launch`) sends to a child of the warm server."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ class MalformedRequest(Exception):
 
 
 class WarmRequest(Struct, frozen=True):
-    """One command and its context, as the launcher (the process that the user started) has sent them.
+    """One command and its context, as the launcher has sent them.
 
     - ``identity``: the version and the files of the launcher's hawse, as one text.
     - ``ignored``: the numbers of the signals that the launcher ignores.
@@ -43,10 +40,7 @@ class WarmRequest(Struct, frozen=True):
 
 
 def receive(connection: socket.socket) -> WarmRequest:
-    """Read one request from a launcher (the process that the user started).
-
-    Raises `MalformedRequest` if the request is invalid, and OSError if the connection fails.
-    """
+    """Read one request; raises `MalformedRequest` if it is invalid, and OSError if the connection fails."""
     head, descriptors, _, _ = socket.recv_fds(connection, 65536, MOST_DESCRIPTORS)
     if len(head) < 4:
         raise MalformedRequest

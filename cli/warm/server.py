@@ -1,7 +1,7 @@
 """The main loop of the warm server: accept connections, fork children, and send each command's result to its launcher.
 
-A launcher is the process that the user started. The server has one thread and one event loop. The server reads nothing
-from launchers, because the forked children read the requests. Therefore no launcher can delay another launcher.
+The server has one thread and one event loop. It reads nothing from launchers, because the forked children read the
+requests. Therefore no launcher can delay another launcher.
 """
 
 from __future__ import annotations
@@ -88,10 +88,7 @@ class WarmServer:
         self._loop.watch(connection.fileno(), lambda events: self._hung_up(pid, events), select.EPOLLRDHUP)
 
     def _hand_over(self, connection: socket.socket) -> int:
-        """Pass a launcher's connection to the idle child; if there is no idle child, fork a child for the connection.
-
-        The launcher is the process that the user started. Return the process id of the child.
-        """
+        """Pass a launcher's connection to the idle child, or else to a new child; return the child's process id."""
         pid = self._spare.hand_over(connection.fileno())
         if pid:
             return pid
@@ -109,12 +106,11 @@ class WarmServer:
         worker.wait_for_client(channel, self._identity)
 
     def _hung_up(self, pid: int, events: int) -> None:
-        """Kill a child after its launcher has closed the connection, and fork the next idle child.
+        """Kill the child ``pid`` after its launcher has closed the connection, and fork the next idle child.
 
-        ``pid`` is the child's process id. ``events`` are the epoll events of the connection. The child is killed
-        because a command must end when its launcher ends, as without the warm server. A launcher also closes the
-        connection when it has the result. In this case, the child is exiting, and the kill does no harm. The next idle
-        child is forked before the killed child has ended.
+        ``events`` are the epoll events of the connection. The child is killed because a command must end when its
+        launcher ends, as without the warm server. A launcher also closes the connection when it has the result. In this
+        case, the child is exiting, and the kill does no harm.
         """
         if pid in self._children and events & (select.EPOLLHUP | select.EPOLLRDHUP):
             self._loop.forget(self._children[pid].fileno())

@@ -1,8 +1,4 @@
-"""A forked child of the warm server.
-
-The child takes over the context (streams, directories, namespaces) of the launcher, which is the process that the user
-started. The child then runs one command and reports the exit code.
-"""
+"""A forked child of the warm server: it takes over a launcher's context, runs one command and reports the exit code."""
 
 from __future__ import annotations
 
@@ -31,11 +27,9 @@ MODES = ("r", "w", "w")
 
 
 def serve(connection: socket.socket, identity: peer.Identity) -> NoReturn:
-    """Run the command of one launcher in a forked child of the warm server; does not return.
+    """Run the command of the launcher on ``connection`` in this new child; does not return.
 
-    The launcher is the process that the user started. The child stops using the server's sockets and signal handlers.
-    ``identity`` has the values that determine the server's rights, such as capabilities and namespaces. A launcher with
-    other values is refused.
+    ``identity`` is that of the server.
     """
     close_inherited(connection)
     serve_launcher(identity)
@@ -44,9 +38,7 @@ def serve(connection: socket.socket, identity: peer.Identity) -> NoReturn:
 def wait_for_client(channel: socket.socket, identity: peer.Identity) -> NoReturn:
     """Warm up until the server sends a launcher's connection through ``channel``, then run the launcher's command.
 
-    The launcher is the process that the user started. To warm up, this process runs commands without effect, so that
-    their code and data are in memory. If the server closes the channel, this process exits. ``identity`` has the values
-    that determine the server's rights, such as capabilities and namespaces. A launcher with other values is refused.
+    If the server closes the channel, this process exits. ``identity`` is that of the server.
     """
     close_inherited(channel)
     try:
@@ -68,7 +60,7 @@ def close_inherited(kept: socket.socket) -> None:
     group.
     """
     os.dup2(kept.fileno(), CONNECTION, inheritable=False)
-    os.closerange(CONNECTION + 1, max_descriptor())
+    os.closerange(CONNECTION + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
@@ -76,11 +68,7 @@ def close_inherited(kept: socket.socket) -> None:
 
 
 def serve_launcher(identity: peer.Identity) -> NoReturn:
-    """Run the command of the launcher that is connected on file descriptor 3, then exit.
-
-    The launcher is the process that the user started. ``identity`` has the values that determine the server's rights,
-    such as capabilities and namespaces. A launcher with other values is refused.
-    """
+    """Run the command of the launcher that is connected on file descriptor 3, then exit."""
     try:
         connection = socket.socket(fileno=CONNECTION)
         connection.settimeout(SERVER_TIMEOUT_SECONDS)
@@ -101,19 +89,12 @@ def serve_launcher(identity: peer.Identity) -> NoReturn:
         os._exit(1)  # the server reports this code as a failure, unless the child has already sent a result
 
 
-def max_descriptor() -> int:
-    """Return this process's soft limit of open files, which is one more than the highest possible file descriptor."""
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-
-
 def negotiate(connection: socket.socket, own_identity: peer.Identity) -> list[str] | None:
     """Take over the launcher's context and wait for the message GO; return the arguments of the command.
 
-    The launcher is the process that the user started. Its context is its streams, directories and namespaces.
-    ``own_identity`` has the values that determine this process's rights, such as capabilities and namespaces. The
-    result is None in two cases:
+    The result is None in two cases:
 
-    - The launcher's identity has other values, the request is invalid, or the context cannot be taken over. The
+    - The launcher's identity is not ``own_identity``, the request is invalid, or the context cannot be taken over. The
       launcher gets the message REFUSED.
     - The launcher sends another message than GO, or closes the connection.
     """

@@ -7,7 +7,7 @@ from contextlib import closing
 
 from api.docker.attachments import ATTACHMENTS
 from api.docker.copying import Client, attach
-from api.docker.errors import ApiError, bad_request, from_engine
+from api.docker.errors import ApiError, api_error, bad_request
 from api.docker.messages import EMPTY, Request, Response
 from api.docker.router import Route
 from api.docker.stream import Hijacked, media_type
@@ -31,15 +31,13 @@ def attach_container(request: Request) -> None:
 
     As in Docker, an error before the streams is plain text, and the connection is then closed.
     """
-    requested = [name for name in STREAMS if request.flag(name)]
+    exchange, requested = request.exchange, [name for name in STREAMS if request.flag(name)]
     try:
-        _converse(request, requested, lambda tty: request.hijack(media_type(request.version, tty=tty)), framed=True)
+        _converse(request, requested, lambda tty: exchange.hijack(media_type(request.version, tty=tty)), framed=True)
     except Outdated:
         raise  # the service ends, so that the newer version can start
-    except EngineError as error:
-        request.exchange.refuse_hijack(error.status, str(from_engine(error)))
-    except ApiError as error:
-        request.exchange.refuse_hijack(error.status, str(error))
+    except (EngineError, ApiError) as error:
+        exchange.refuse_hijack(error.status, str(api_error(error)))
 
 
 def attach_websocket(request: Request) -> None:

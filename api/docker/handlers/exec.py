@@ -1,7 +1,7 @@
 """/containers/{id}/exec and /exec: run further commands in containers.
 
-The command runs in a worker, which is a process for one request, with pipes or a terminal. The other ends of the pipes
-or of the terminal are in the front, the process that answers the clients. The front copies between them and the client.
+The command runs in a worker, with pipes or a terminal. The front copies between the other ends of these and the client.
+The output is sent in frames (stdcopy), unless the client asks for a ``raw`` stream.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def start(request: Request) -> Response | None:
     except ApiError as error:
         if body.flag("Detach"):
             raise
-        with request.hijack(media_type(request.version, tty=body.flag("Tty"))) as connection:
+        with request.exchange.hijack(media_type(request.version, tty=body.flag("Tty"))) as connection:
             client = Client(connection, None, None, tty=body.flag("Tty"), stays=True)
             client.write("stdout", f"{error}\r\n".encode())
         return None
@@ -92,7 +92,7 @@ def start(request: Request) -> Response | None:
         # As in Docker, Tty in this request decides only whether the output has frames. Tty in the request that created
         # the exec instance decided whether the command has a terminal.
         raw = body.flag("Tty")
-        with request.hijack(media_type(request.version, tty=raw)) as connection:
+        with request.exchange.hijack(media_type(request.version, tty=raw)) as connection:
             (_run_in_terminal if instance.command.tty else _run_with_pipes)(request, instance, connection, raw=raw)
     except BaseException:
         if instance.exit_code is None:  # no end was recorded, for example because the client has gone
@@ -158,8 +158,8 @@ def _require_running(document: Json) -> None:
 def _start_detached(request: Request, instance: Exec) -> None:
     """Start the command for a detached client, which gets no streams; raises ApiError if it cannot be executed.
 
-    The worker process reports only the end of a command, not its start. A command that cannot be executed ends early.
-    This function therefore waits up to `REFUSAL_SECONDS` for the end.
+    A worker reports only the end of a command, not its start. A command that cannot be executed ends early. This
+    function therefore waits up to `REFUSAL_SECONDS` for the end.
     """
     master, file = instance.open_terminal() if instance.command.tty else (-1, _null())
     job = _job(request, instance, [file])
@@ -192,8 +192,7 @@ def _await_end(instance: Exec, job: Job, master: int) -> None:
 def _run_with_pipes(request: Request, instance: Exec, connection: Hijacked, *, raw: bool) -> None:
     """Run the command with a pipe for each stream that the client wants, until the command has ended.
 
-    With ``raw``, stdout is sent unchanged, and stderr is not sent. Without ``raw``, the output is sent in frames, which
-    name the stream (stdcopy).
+    With ``raw``, stdout is sent without frames, and stderr is not sent.
     """
     command = instance.command
     with ExitStack() as stack:
@@ -223,10 +222,10 @@ def _run_with_pipes(request: Request, instance: Exec, connection: Hijacked, *, r
 
 
 def _run_in_terminal(request: Request, instance: Exec, connection: Hijacked, *, raw: bool) -> None:
-    """Run the command with a terminal between this process and the worker process, until the command has ended.
+    """Run the command with a terminal between the front and the worker, until the command has ended.
 
     The worker copies between this terminal and the command's terminal in the container. If this terminal's size
-    changes, the command's terminal gets the same size. Without ``raw``, the output is sent in frames (stdcopy).
+    changes, the command's terminal gets the same size. With ``raw``, the output is sent without frames.
     """
     master, slave = instance.open_terminal()
     with ExitStack() as stack:
@@ -245,14 +244,13 @@ def _run_in_terminal(request: Request, instance: Exec, connection: Hijacked, *, 
 
 
 def _job(request: Request, instance: Exec, files: list[int]) -> Job:
-    """Start the instance's command in a worker process, and close ``files``, because the worker has copies.
+    """Start the instance's command in a worker, and close ``files`` (see `_execute`), because the worker has copies.
 
-    ``files`` has the file descriptor of a terminal, or the file descriptors of stdin, stdout and stderr. If no worker
-    can be started, records the end of the command, and raises ApiError.
+    If no worker can be started, records the end of the command, and raises ApiError.
     """
     try:
         command = replace(instance.command, exec_id=instance.id)
-        job = request.start_session(_execute, instance.container_id, command, files=files)
+        job = request.workers.start(_execute, (instance.container_id, command), files=files, counted=False)
     except ApiError:
         instance.finish(FAILED)
         raise
@@ -280,10 +278,7 @@ def _finish(instance: Exec, job: Job, client: Client) -> None:
 
 
 def _outcome(job: Job) -> tuple[int, str]:
-    """Wait for the end of the job's command; return its exit code, and an error text or "".
-
-    The error text says why the command could not be executed. It is "" if the command was executed.
-    """
+    """Wait for the end of the job; return the result of `_execute`, or `FAILED` and the text of another error."""
     try:
         code, text = job.result()
     except ApiError as error:
@@ -294,8 +289,8 @@ def _outcome(job: Job) -> tuple[int, str]:
 def _execute(engine: Engine, files: list[int], container_id: str, command: ExecCreate) -> tuple[int, str]:
     """Run a command in a container, as a job of a worker; return its exit code, and an error text or "".
 
-    The error text says why the command could not be executed. It is "" if the command was executed. ``files`` has the
-    file descriptor of a terminal, or the file descriptors of stdin, stdout and stderr.
+    The error text says why the command could not be executed. ``files`` has the file descriptor of a terminal, or the
+    file descriptors of stdin, stdout and stderr.
     """
     stdio = Stdio(files[0], files[0], files[0]) if len(files) == 1 else Stdio(*files)
     try:

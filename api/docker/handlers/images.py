@@ -1,7 +1,6 @@
 """/images: list, inspect, load, save, pull, import, tag, remove and prune.
 
-Everything except list and inspect runs as a job in a worker, a process for one request. The worker reports to the
-front, the process that answers the clients.
+Everything except list and inspect runs as a job in a worker, which reports to the front.
 """
 
 from __future__ import annotations
@@ -122,7 +121,7 @@ def create(request: Request) -> None:
         name = _reference(image, request.value("tag"))
         auth = registry_auth(request.headers.get("x-registry-auth", ""), name.domain)
         with _Output() as output:
-            job = request.start_job(_pull, str(name), request.value("platform"), auth, files=[output.writer])
+            job = request.workers.start(_pull, (str(name), request.value("platform"), auth), files=[output.writer])
             output.close_writer()
             _with_progress(request, _messages(request, job, output))
         return
@@ -139,14 +138,14 @@ def save(request: Request) -> Response | None:
     single = request.parameters.get("name")
     names = [single] if single else [name for each in request.query.get("names", ()) for name in each.split(",")]
     with _Output() as output:
-        job = request.start_job(_save, names, files=[output.writer])
+        job = request.workers.start(_save, (names,), files=[output.writer])
         output.close_writer()
         with closing(job):
             pieces = output.pieces(request.exchange.fileno())
             first = next(pieces, b"")
             if not first:
                 job.result()  # raises the error of the job
-            with request.open_stream("application/x-tar") as stream:
+            with request.exchange.open_stream("application/x-tar") as stream:
                 for piece in chain([first], pieces):
                     stream.write(piece)
                 job.result()  # raises the error of the job; the client then sees that the last chunk is missing
@@ -165,7 +164,7 @@ def _reference(name: str, tag: str) -> ImageReference:
 
 
 class _Output:
-    """The output of a job: a pipe into which the job's worker process writes lines of JSON, or an archive."""
+    """The output of a job: a pipe into which the worker writes lines of JSON, or an archive."""
 
     def __enter__(self) -> _Output:
         self.reader, self.writer = os.pipe()
@@ -182,10 +181,7 @@ class _Output:
             self.writer = -1
 
     def lines(self, client: int) -> Iterator[bytes]:
-        """Yield the lines that the worker writes, until it closes the pipe; raises ClientGone if the client has gone.
-
-        ``client`` is the file descriptor of the client's connection.
-        """
+        """Yield the lines that the worker writes, in the same way as `pieces`."""
         unfinished = b""
         for data in self.pieces(client):
             *lines, unfinished = (unfinished + data).split(b"\n")
@@ -222,7 +218,7 @@ def _messages(request: Request, job: Job, output: _Output) -> Iterator[Json]:
 
 @contextmanager
 def _to_front(output: int) -> Iterator[BinaryIO]:
-    """Yield a pipe as a file; the front, which answers the client, reads at the other end.
+    """Yield a pipe as a file; the front reads at the other end.
 
     ``output`` is the file descriptor of the pipe in this worker. If the front closes the pipe or is killed, the
     ``with`` block raises `EngineError`, and the programs that this worker has started end too. The kernel sends SIGIO
@@ -249,7 +245,7 @@ def _to_front(output: int) -> Iterator[BinaryIO]:
 
 
 def _tell(pipe: BinaryIO, message: Json) -> None:
-    """Send a message to the front, the process that answers the client."""
+    """Send a message to the front."""
     pipe.write(encode(message))
     pipe.flush()
 
@@ -257,13 +253,12 @@ def _tell(pipe: BinaryIO, message: Json) -> None:
 def _load_job(request: Request, work: Any, *arguments: Any) -> Iterator[Json]:
     """Run the job ``work``, which reads the body of the request from a pipe, and yield the job's messages.
 
-    ``work`` is a function that runs in a worker process. It gets the engine, the file descriptors of its output and
-    of the body, and ``arguments``.
+    ``work`` gets the engine, the file descriptors of its output and of the body, and ``arguments``.
     """
     reader, writer = os.pipe()
     with _Output() as output:
         try:
-            job = request.start_job(work, *arguments, files=[output.writer, reader])
+            job = request.workers.start(work, arguments, files=[output.writer, reader])
         except BaseException:
             os.close(writer)
             raise
@@ -276,12 +271,9 @@ def _load_job(request: Request, work: Any, *arguments: Any) -> Iterator[Json]:
 
 
 def _pump(request: Request, job: Job, writer: int) -> None:
-    """Copy the body of the request into the pipe ``writer`` (a file descriptor), and close it.
-
-    Stops if the job's worker process ends earlier.
-    """
+    """Copy the body of the request into the pipe ``writer``, and close the pipe; stop if the job ends earlier."""
     with os.fdopen(writer, "wb", buffering=0) as pipe, suppress(BrokenPipeError):
-        for piece in request.body():
+        for piece in request.exchange.body():
             pipe.write(piece)
             if job.has_ended():
                 return
@@ -295,7 +287,7 @@ def _with_progress(request: Request, messages: Iterator[Json]) -> None:
     message.
     """
     first = next(messages, None)
-    with request.open_stream() as stream:
+    with request.exchange.open_stream() as stream:
         if first:
             stream.write(encode(first))
         try:

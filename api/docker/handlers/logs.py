@@ -31,7 +31,7 @@ def logs(request: Request) -> None:
     )
     form = _form(request, tty=tty)
     engine.containers.logs(document["Id"], options)  # raise errors before the status of the answer is sent
-    with request.open_stream(media_type(request.version, tty=tty)) as stream:
+    with request.exchange.open_stream(media_type(request.version, tty=tty)) as stream:
         lines = engine.containers.logs(document["Id"], options, lambda descriptors: stream.wait(None, *descriptors))
         for line in lines:
             if line.stream in requested:

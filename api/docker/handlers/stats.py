@@ -16,8 +16,8 @@ def stats(request: Request) -> Response | None:
     """Answer GET /containers/{id}/stats: send statistics each second, or only once with ``stream=false``.
 
     The answer ends when the client closes the connection, or when the statistics cannot be read, because the container
-    was removed. A separate process (a worker) reads the statistics, because the network counters can only be read in
-    the network namespace of the container.
+    was removed. A worker reads the statistics, because the network counters can only be read in the network namespace
+    of the container.
     """
     before = _now(request, request.parameters["id"])
     container_id = str(before["id"])
@@ -25,11 +25,11 @@ def stats(request: Request) -> Response | None:
         one_shot = request.flag("one-shot") and request.version >= ONE_SHOT
         if one_shot or not before["pids_stats"]:
             return json_response(before)
-        with request.open_stream() as stream:
+        with request.exchange.open_stream() as stream:
             stream.wait(STATS_INTERVAL_SECONDS)
             stream.write(encode(stats_after(before, _now(request, container_id))))
         return None
-    with request.open_stream() as stream:
+    with request.exchange.open_stream() as stream:
         stream.write(encode(before))
         while True:
             stream.wait(STATS_INTERVAL_SECONDS)

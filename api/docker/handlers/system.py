@@ -89,7 +89,7 @@ def events(request: Request) -> None:
     """
     options = EventOptions(nanoseconds(request.value("since")), nanoseconds(request.value("until")), request.filters())
     client = request.exchange.fileno()
-    with request.engine.system.events(options, client) as happened, request.open_stream() as stream:
+    with request.engine.system.events(options, client) as happened, request.exchange.open_stream() as stream:
         for event in happened:
             stream.write(encode(event_document(event)))
 

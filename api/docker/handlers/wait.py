@@ -36,14 +36,14 @@ def wait(request: Request) -> None:
     code = int(state["ExitCode"])
     if condition == "not-running" and not (state["Running"] or state["Restarting"]):
         failure = {"Error": {"Message": state["Error"]}} if state["Error"] else {}
-        with request.open_stream() as stream:
+        with request.exchange.open_stream() as stream:
             ATTACHMENTS.await_output(container_id, timestamps.to_seconds(state["FinishedAt"]))
             stream.write(encode({**failure, "StatusCode": code}))
         return
     # If the container runs, wait only for the present run, even if this run ends before the wait begins: a container
     # with --rm has no next run.
     wait_for_start = state["Restarting"] or not state["Running"]
-    with _Waiting(request, container_id, next_run=wait_for_start) as waiting, request.open_stream() as stream:
+    with _Waiting(request, container_id, next_run=wait_for_start) as waiting, request.exchange.open_stream() as stream:
         code = waiting.for_end(stream, code)
         if condition == "removed":
             waiting.for_removal(stream)

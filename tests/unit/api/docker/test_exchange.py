@@ -108,7 +108,7 @@ def test_a_chunked_answer_ends_when_the_client_goes(ends):
     exchange, client = ends
     client.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
     exchange.next_request()
-    stream = exchange.open_stream(200, PLAIN)
+    stream = exchange.open_stream()
     stream.write(b"first")
     assert b"Transfer-Encoding: chunked" in (head := client.recv(4096)) and head.endswith(b"5\r\nfirst\r\n")
     assert list(stream.wait(0)) == []
@@ -141,7 +141,7 @@ def test_a_finished_chunked_answer_keeps_the_connection(ends):
     exchange, client = ends
     client.sendall(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
     exchange.next_request()
-    with exchange.open_stream(200, PLAIN) as stream:
+    with exchange.open_stream() as stream:
         stream.write(b"x")
     assert client.recv(4096).endswith(b"1\r\nx\r\n0\r\n\r\n")
     assert exchange.next_cycle()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cli.gotemplate import TemplateError, TemplateExecError, parse
+from cli.gotemplate import Template, TemplateError, TemplateExecError
 from cli.output.inspection import Inspector
 
 DOCUMENT = {"Name": "n", "Id": "i", "Labels": {"a": "b"}, "IPAM": {"Config": [{"Subnet": "s"}]}, "List": [1, None, "x"]}
@@ -100,7 +100,7 @@ def test_any_template_renders_or_raises_a_template_error(text):
     st.sampled_from(["1", "-7", '"s"', "1.5", "nil"]),
 )
 def test_any_format_string_of_printf_raises_no_error(text, argument):
-    parse(f"{{{{printf `{text}` {argument} {argument}}}}}").execute(None)
+    Template(f"{{{{printf `{text}` {argument} {argument}}}}}").execute(None)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_any_format_string_of_printf_raises_no_error(text, argument):
 )
 def test_endless_recursion_ends_as_in_go(text):
     with pytest.raises(TemplateExecError, match=r"exceeded maximum template depth \(100000\)$"):
-        parse(text).execute(None)
+        Template(text).execute(None)
 
 
 @pytest.mark.parametrize(
@@ -132,12 +132,12 @@ def test_endless_recursion_ends_as_in_go(text):
 )
 def test_a_template_with_too_much_work_is_ended(text, reason):
     with pytest.raises(TemplateExecError, match=reason):
-        parse(text).execute(None)
+        Template(text).execute(None)
 
 
 def test_the_deepest_nesting_that_the_parser_accepts_is_executed():
     depth = 5000
-    assert parse("{{" + "not (" * depth + "1" + ")" * depth + "}}").execute(None) == "true"
-    assert parse("{{if 1}}" * depth + "x" + "{{end}}" * depth).execute(None) == "x"
+    assert Template("{{" + "not (" * depth + "1" + ")" * depth + "}}").execute(None) == "true"
+    assert Template("{{if 1}}" * depth + "x" + "{{end}}" * depth).execute(None) == "x"
     with pytest.raises(TemplateExecError, match="error calling len"):
-        parse("{{" + "print (" * depth + "len 5" + ")" * depth + "}}").execute(None)
+        Template("{{" + "print (" * depth + "len 5" + ")" * depth + "}}").execute(None)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.gotemplate import TemplateExecError, parse
+from cli.gotemplate import Template, TemplateExecError
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ from cli.gotemplate import TemplateExecError, parse
     ],
 )
 def test_a_template_gives_gos_output(text, output):
-    assert parse(text).execute(None) == output
+    assert Template(text).execute(None) == output
 
 
 @pytest.mark.parametrize(
@@ -84,11 +84,11 @@ def test_a_template_gives_gos_output(text, output):
 )
 def test_errors_have_the_position_and_text_of_go(text, message):
     with pytest.raises(TemplateExecError) as caught:
-        parse(text).execute(None)
+        Template(text).execute(None)
     assert str(caught.value) == f"template: {message}"
 
 
 def test_an_error_keeps_the_output_before_the_failure():
     with pytest.raises(TemplateExecError) as caught:
-        parse("before{{len 5}}after").execute(None)
+        Template("before{{len 5}}after").execute(None)
     assert caught.value.partial == "before"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.gotemplate import TemplateSyntaxError, parse
+from cli.gotemplate import Template, TemplateSyntaxError
 
 
 @pytest.mark.parametrize(
@@ -51,11 +51,11 @@ from cli.gotemplate import TemplateSyntaxError, parse
 )
 def test_syntax_errors_have_the_texts_of_go(text, message):
     with pytest.raises(TemplateSyntaxError) as caught:
-        parse(text)
+        Template(text)
     assert str(caught.value) == f"template: {message}"
 
 
 @pytest.mark.parametrize("nest", ["{{" + "(" * 100_000, "{{if 1}}" * 50_000, '{{block "a" .}}' * 50_000])
 def test_too_deep_nesting_is_refused(nest):
     with pytest.raises(TemplateSyntaxError, match="max expression depth exceeded"):
-        parse(nest)
+        Template(nest)

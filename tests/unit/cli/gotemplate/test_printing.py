@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.gotemplate import parse
+from cli.gotemplate import Template
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,4 @@ from cli.gotemplate import parse
     ],
 )
 def test_printf_formats_as_in_go(arguments, output):
-    assert parse("{{printf " + arguments + "}}").execute(None) == output
+    assert Template("{{printf " + arguments + "}}").execute(None) == output

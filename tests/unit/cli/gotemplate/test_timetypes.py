@@ -3,7 +3,7 @@
 import pytest
 
 from cli.docker_types.network_types import NETWORK_RESOURCE
-from cli.gotemplate import parse
+from cli.gotemplate import Template
 from cli.gotemplate.decoding import typed
 from cli.gotemplate.gotypes import Value
 
@@ -19,4 +19,4 @@ from cli.gotemplate.gotypes import Value
 def test_a_location_is_printed_as_by_docker(template, output):
     """The expected texts are those of docker 26.1.5."""
     network = Value(NETWORK_RESOURCE, typed(NETWORK_RESOURCE, {"Created": "2026-01-02T03:04:05Z"}))
-    assert parse(template).execute(network) == output
+    assert Template(template).execute(network) == output

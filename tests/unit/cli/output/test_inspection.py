@@ -172,9 +172,10 @@ def test_the_empty_format_and_json_print_the_whole_document():
         ("{{nofunc}}", b"", b'template parsing error: template: :1: function "nofunc" not defined\n', 64),
     ],
 )
-def test_the_module_acts_as_docker_inspect_does(template, stdout, stderr, code):
+@pytest.mark.parametrize("module", ["cli.gotemplate", "cli.output"])
+def test_the_module_acts_as_docker_inspect_does(module, template, stdout, stderr, code):
     done = subprocess.run(
-        [sys.executable, "-m", "cli.output", "network", template],
+        [sys.executable, "-m", module, "network", template],
         input=json.dumps(NETWORK).encode(),
         capture_output=True,
         timeout=30,

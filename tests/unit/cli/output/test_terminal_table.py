@@ -87,8 +87,8 @@ def test_published_ports_come_first_where_the_column_is_cut():
     ],
 )  # fmt: skip
 def test_states_have_colours(state, code):
-    assert coloured(state) == f"\x1b[{code}m{state}\x1b[0m"
+    assert coloured(state, state) == f"\x1b[{code}m{state}\x1b[0m"
 
 
 def test_other_states_have_no_colour():
-    assert coloured("Created") == "Created"
+    assert coloured("Created", "Created") == "Created"

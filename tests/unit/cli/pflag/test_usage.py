@@ -18,7 +18,6 @@ def test_defaults_are_shown_as_pflag_does():
         Flag(["--proxy"], usage="On", default_value=True),
         Flag(["--devices"], kind=LIST, usage="Devices", default_text="[]"),
         Flag(["--secret"], usage="No", hidden=True),
-        Flag(["--old"], usage="No", deprecated_text="use --new"),
     ]
     assert flag_usages(flags, 79).split("\n") == [
         "  -a, --all             Everything",

@@ -11,7 +11,7 @@ import sys
 from tests.installation import CHECKOUT
 
 AFTER_COMPILING = """
-from cli.warm.prefault import compile_tables
+from engine.rehearsal import compile_tables
 compile_tables()
 import pyroute2.netlink as netlink
 from drivers import registry
@@ -39,7 +39,7 @@ server = os.getpid()
 def fail():
     raise MemoryError
 prefault.scratch_environment = fail
-prefault.compile_tables = prefault.warm_up = prefault.forget = lambda: None
+prefault.warm_up = prefault.forget = lambda: None
 try:
     prefault.create_scratch_host()
 finally:
