@@ -119,8 +119,8 @@ def _with_namespace(host: Host, record: ContainerRecord) -> tuple[ContainerRecor
     """Return the container's record, and the network namespace for the container's process.
 
     - In host mode, the namespace is "host".
-    - In the mode ``container:NAME``, the namespace is the path of the sandbox of NAME. The record gets the host name
-      and domain name of NAME, unless NAME is a namespace that hawse did not create.
+    - In the mode ``container:NAME``, the namespace is the path of the sandbox of NAME. The record gets the sandbox's
+      inode. It also gets the host name and domain name of NAME, unless hawse did not create the namespace NAME.
     - In any other mode, the namespace is "", which means a new namespace.
 
     Raises Conflict if NAME waits for a restart, Forbidden if NAME is not running, and EngineError if a container would
@@ -137,6 +137,7 @@ def _with_namespace(host: Host, record: ContainerRecord) -> tuple[ContainerRecor
     lookup.check_not_restarting(other)
     if other.status != "running":
         raise Forbidden(f"cannot join network of a non running container: {other.id}")
+    record = replace(record, sandbox_inode=other.sandbox_inode)
     if other.kind == "adopted":
         return record, other.sandbox_path
     config = replace(record.config, hostname=other.config.hostname, domainname=other.config.domainname)

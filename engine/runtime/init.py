@@ -152,7 +152,9 @@ def enter_namespaces(spec: Mapping[str, Any], setup: ChildSetup) -> None:
 def join_network(spec: Mapping[str, Any], setup: ChildSetup) -> None:
     """Join the client's mount namespace, and join or create the network namespace that ``spec`` requests.
 
-    ``spec`` is the container's description (`ProcessSpec`) as JSON values.
+    ``spec`` is the container's description (`ProcessSpec`) as JSON values. Raises `SetupFailed` if another network
+    namespace is now at the requested path. The owner of the path may have exchanged it, or the path may name an ended
+    process whose pid another process has got.
     """
     syscalls.setns(setup.mounts, syscalls.CLONE_NEWNS)
     syscalls.setns(setup.network, syscalls.CLONE_NEWNET)
@@ -160,6 +162,8 @@ def join_network(spec: Mapping[str, Any], setup: ChildSetup) -> None:
         syscalls.unshare(syscalls.CLONE_NEWNET)
     elif spec["netns"] != "host":
         namespace = open_namespace(spec["netns"])
+        if spec.get("netns_inode", 0) not in (0, os.fstat(namespace).st_ino):
+            raise SetupFailed(OTHER, f"network namespace {spec['netns']} is gone: another one is there now")
         syscalls.setns(namespace, syscalls.CLONE_NEWNET)
         os.close(namespace)
 
