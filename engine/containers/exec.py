@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from drivers.errors import Missing
 from drivers.linux import netns
 from engine import names
+from engine.agent import client
 from engine.containers import detached_exec, lookup, namespace_files
 from engine.containers.finalize import finalize_exit
 from engine.containers.on_exit import finish_overdue_exit
@@ -75,6 +76,8 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
         _add_events(host, record, exec_id, "exec_die", exitCode=str(code))
 
     run = _runner(host, record, request, stdio, ended)
+    if request.privileged and record.kind != "adopted":
+        _admit_firewall_rules(host, record)
     created = () if request.exec_id else (f"exec_create: {_words(request)}",)
     _add_events(host, record, exec_id, *created, f"exec_start: {_words(request)}")
     try:
@@ -91,6 +94,19 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
     else:
         ended(code)
     return code
+
+
+def _admit_firewall_rules(host: Host, record: ContainerRecord) -> None:
+    """Record that a command of the container may make firewall rules in its sandbox, and tell the agent.
+
+    The call is made before the command runs. The agent serves the names of such a sandbox apart from others.
+    """
+    with locked(host.run, "container", record.id), host.store.write() as tx:
+        present = lookup.find(tx, record.id)
+        if present.administered:
+            return
+        tx.put_container(replace(present, administered=True))
+    client.announce(host)
 
 
 def announce(host: Host, reference: str, request: ExecCreate) -> None:

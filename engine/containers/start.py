@@ -229,7 +229,8 @@ def _reserve(
 def _prepared(tx: Transaction, host: Host, record: ContainerRecord) -> ContainerRecord:
     """Return the container's record for a new run, with current networks and a new sandbox id.
 
-    Error, OOM flag and interface numbers of the last run are reset. So is the mark that the user stopped the container.
+    Error, OOM flag and interface numbers of the last run are reset. So are the marks that the user stopped the
+    container, and that a privileged command was run in it.
     """
     return replace(
         record,
@@ -241,6 +242,7 @@ def _prepared(tx: Transaction, host: Host, record: ContainerRecord) -> Container
         error="",
         oom_killed=False,
         stopped_by_user=False,
+        administered=False,
     )
 
 

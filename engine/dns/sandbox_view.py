@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from drivers.registry import facts
 from engine.agent.service import ResultCache, Snapshot
+from engine.dns.wire import PORT
 from engine.endpoints.sandbox import Rank, disables_ipv6, gateway_priority
 from engine.errors import EngineError
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
@@ -111,7 +112,9 @@ class Views(ResultCache[ContainerView]):
         DNS settings of their own.
         """
         networks = {network.id: network for network in state.networks}
-        return self.update(state.joined, networks, defaults, _with_administering_guests(state.containers))
+        administered = _with_administering_guests(state.containers)
+        servers = _administered_servers(state.joined, administered)
+        return self.update(state.joined, networks, defaults, administered, servers)
 
 
 def has_names(network: NetworkRecord) -> bool:
@@ -139,6 +142,7 @@ def _view(
     networks: Mapping[str, NetworkRecord],
     defaults: Defaults,
     administered: frozenset[int],
+    servers_of_administered: frozenset[str],
 ) -> ContainerView | None:
     if not _is_open(container) or container.host.network_mode == "host":
         return None
@@ -158,10 +162,8 @@ def _view(
         upstreams=upstreams,
         ndots=conf.ndots_from not in ("", "internal"),
         adopted=container.kind == "adopted",
-        apart=container.kind == "adopted"
-        or _may_administer(container)
-        or container.sandbox_inode in administered
-        or _asks_neighbours(container, joined, upstreams),
+        apart=_is_administered(container, administered)
+        or _asks_neighbours(container, joined, upstreams, servers_of_administered),
     )
     return ContainerView(view, bool(searched))
 
@@ -169,7 +171,7 @@ def _view(
 def _may_administer(container: ContainerRecord) -> bool:
     """Return whether the container's programs may have CAP_NET_ADMIN, with which they can make firewall rules."""
     added = normalised(container.host.cap_add or ())
-    return container.host.privileged or not added.isdisjoint(("ALL", "NET_ADMIN"))
+    return container.host.privileged or container.administered or not added.isdisjoint(("ALL", "NET_ADMIN"))
 
 
 def _with_administering_guests(containers: Iterable[ContainerRecord]) -> frozenset[int]:
@@ -178,19 +180,52 @@ def _with_administering_guests(containers: Iterable[ContainerRecord]) -> frozens
     return frozenset(guest.sandbox_inode for guest in guests if guest.sandbox_inode and _may_administer(guest))
 
 
+def _is_administered(container: ContainerRecord, administered: frozenset[int]) -> bool:
+    """Return whether other programs than hawse may make firewall rules in the container's sandbox.
+
+    ``administered`` is the result of `_with_administering_guests`.
+    """
+    return container.kind == "adopted" or _may_administer(container) or container.sandbox_inode in administered
+
+
+def _administered_servers(
+    joined: Iterable[tuple[ContainerRecord, Sequence[EndpointRecord]]], administered: frozenset[int]
+) -> frozenset[str]:
+    """Return the host addresses whose port 53 is published by a container for which `_is_administered` is true.
+
+    A wildcard (0.0.0.0 or ::) in the result means every address of the host.
+    """
+    return frozenset(
+        ports.host_ip
+        for container, endpoints in joined
+        for endpoint in endpoints
+        for ports in endpoint.ports
+        if ports.host_port <= PORT <= ports.host_port_end and _is_administered(container, administered)
+    )
+
+
 def _asks_neighbours(
-    container: ContainerRecord, endpoints: Iterable[EndpointRecord], upstreams: Iterable[Upstream]
+    container: ContainerRecord,
+    endpoints: Iterable[EndpointRecord],
+    upstreams: Iterable[Upstream],
+    servers_of_administered: frozenset[str],
 ) -> bool:
-    """Return whether one of the container's own servers (--dns) is on a network of the container.
+    """Return whether one of the container's own servers (--dns) may be in a sandbox with slow firewall rules.
 
     The server may be a connected namespace, or a container with CAP_NET_ADMIN. The kernel then applies the firewall
-    rules of the server's sandbox to a query before the agent's system call returns.
+    rules of the server's sandbox to a query before the agent's system call returns. Either the server is on a network
+    of the container, or it is a published port (`_administered_servers`).
     """
     if not container.host.dns:
         return False
     servers = [ip_address(upstream.address.partition("%")[0]) for upstream in upstreams]
     subnets = [ip_interface(text).network for e in endpoints for text in (e.ipv4, e.ipv6) if text]
-    return any(server in subnet for server in servers for subnet in subnets)
+    published = {ip_address(text) for text in servers_of_administered}
+    everywhere = {address.version for address in published if address.is_unspecified}
+    return any(
+        server in published or server.version in everywhere or any(server in subnet for subnet in subnets)
+        for server in servers
+    )
 
 
 def _usable(container: ContainerRecord, endpoints: Iterable[EndpointRecord]) -> list[EndpointRecord]:

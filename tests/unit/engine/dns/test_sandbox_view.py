@@ -13,6 +13,7 @@ from engine.model import (
     HostConfig,
     NetworkAttachment,
     NetworkRecord,
+    PortRecord,
 )
 from engine.resolv_conf import HostFiles, Upstream
 
@@ -72,6 +73,10 @@ def test_sandboxes_that_hawse_did_not_make_or_with_net_admin_may_have_own_rules(
     assert view([network("n")], replace(plain("n", **host), kind=kind)).apart is expected
 
 
+def test_a_sandbox_in_which_a_privileged_command_was_run_may_have_own_rules():
+    assert view([network("n")], replace(plain("n"), administered=True)).apart
+
+
 @pytest.mark.parametrize(
     ("server", "expected"),
     [("10.0.0.9", True), ("fd00::9", True), ("10.0.1.9", False), ("fe80::1%eth0", False), ("192.0.2.9", False)],
@@ -80,6 +85,29 @@ def test_a_sandbox_with_a_server_on_its_own_network_is_served_apart(server, expe
     endpoint = replace(joined("n")[0], ipv4="10.0.0.2/24", ipv6="fd00::2/64")
     (result,) = Views().follow(Snapshot([network("n")], [plain("n", dns=[server])], [endpoint]), HOST).values()
     assert result.view.apart is expected
+
+
+PUBLISHED = PortRecord("udp", "192.0.2.9", 53, 53, 5353, 5353)
+
+
+@pytest.mark.parametrize(
+    ("host", "ports", "servers", "expected"),
+    [
+        ({"cap_add": ("NET_ADMIN",)}, PUBLISHED, ["192.0.2.9"], True),
+        ({"cap_add": ("NET_ADMIN",)}, PUBLISHED, ["192.0.2.8"], False),
+        ({"cap_add": ("NET_ADMIN",)}, PUBLISHED, [], False),
+        ({"cap_add": ("NET_ADMIN",)}, replace(PUBLISHED, host_ip="0.0.0.0"), ["192.0.2.8"], True),
+        ({"cap_add": ("NET_ADMIN",)}, replace(PUBLISHED, host_ip="::"), ["192.0.2.8"], False),
+        ({"cap_add": ("NET_ADMIN",)}, replace(PUBLISHED, host_port=50, host_port_end=60), ["192.0.2.9"], True),
+        ({"cap_add": ("NET_ADMIN",)}, replace(PUBLISHED, host_port=54, host_port_end=60), ["192.0.2.9"], False),
+        ({}, PUBLISHED, ["192.0.2.9"], False),
+    ],
+)
+def test_a_sandbox_whose_server_is_a_port_of_a_container_with_net_admin_is_served_apart(host, ports, servers, expected):
+    server = replace(plain("m", **host), id="g", name="g", sandbox_id="g")
+    published = replace(joined("m")[0], container_id="g", ports=(ports,))
+    state = Snapshot([network("n"), network("m")], [plain("n", dns=servers), server], [*joined("n"), published])
+    assert Views().follow(state, HOST)["c"].view.apart is expected
 
 
 @pytest.mark.parametrize(
