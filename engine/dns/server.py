@@ -45,7 +45,7 @@ The time is doubled after each failure, up to `LAST_RETRY_SECONDS`.
 LAST_RETRY_SECONDS = 60.0
 FILL_SECONDS = 0.2
 """Maximum seconds for which the service opens sockets of new sandboxes before the event loop calls other handlers."""
-PLACE = attrgetter("netns_path", "netns_inode", "pid", "pid_start", "apart")
+PLACE = attrgetter("netns_path", "netns_inode", "pid", "pid_start", "apart", "neighbours")
 
 
 class ServedSandbox(Struct):
@@ -195,8 +195,9 @@ class DnsService:
         if before is not None and before.id != view.id:
             self._leave(before)
         served = self._served.get(view.id)
-        if served is not None and served.view.apart:
-            view = replace(view, apart=True)  # because firewall rules remain, the sandbox stays with its thread
+        if served is not None:  # because firewall rules remain, the sandbox stays with its thread
+            former = served.view
+            view = replace(view, apart=view.apart or former.apart, neighbours=former.neighbours or view.neighbours)
         self._followed[container_id] = view
         if required.is_named or served is not None:
             self._required[view.id] = view
@@ -228,7 +229,7 @@ class DnsService:
             _say_unserved(view, error)
             return False
         try:
-            serving = self._loops.choose(apart=view.apart)
+            serving = self._loops.choose(apart=view.apart, neighbours=view.neighbours)
             responder = Responder(view, self._tables)
             resolver = SandboxResolver(serving.loop, serving.datagrams, self._budget, namespace.fd, responder)
         except Exception as error:  # after any error with this sandbox, the service must serve the others

@@ -303,6 +303,38 @@ def test_slow_rules_of_a_container_in_the_sandbox_of_another_do_not_delay_the_na
     attacked.hawse("rm", "-f", "owner")
 
 
+GATEWAY = """
+import socket, sys, time
+
+link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+link.bind(("eth0", 0x0806))
+own, gateway = link.getsockname()[4], socket.inet_aton(sys.argv[1])
+frame = bytes.fromhex("ffffffffffff") + own + bytes.fromhex("08060001080006040002") + own + gateway + own + gateway
+print("begun", flush=True)
+while True:
+    link.send(frame)
+    time.sleep(0.02)
+"""
+"""A program that tells all neighbours again and again that it has the address of the gateway (ARP)."""
+
+
+def test_slow_rules_of_a_false_gateway_do_not_delay_the_names_of_others(attacked, netns):
+    """The queries of a container go to a connected namespace on its network, because it claims to be the gateway."""
+    attacked.hawse("network", "create", "--subnet", "172.41.0.0/24", "lured")
+    path = attacked.containers(lured=["--network", "lured"])["lured"]
+    attacked.hawse("network", "connect", "lured", f"netns:{netns.path}")
+    netns.run("nft", slow_rules("prerouting", "udp dport 53"))
+    argv = ["nsenter", f"--net={netns.path}", sys.executable, "-c", GATEWAY, "172.41.0.1"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as gateway:
+        assert gateway.stdout is not None
+        assert gateway.stdout.readline() == b"begun\n"
+        with flood(path, "UDP", "name.of.a.server"):
+            check_names_are_fast(attacked.paths_of["web"])
+        gateway.kill()
+    attacked.hawse("rm", "-f", "lured", f"netns:{netns.path}")
+    attacked.hawse("network", "rm", "lured")
+
+
 def test_slow_rules_of_a_privileged_command_do_not_delay_the_names_of_others(attacked):
     """The container itself has no CAP_NET_ADMIN. It keeps its thread, because the rules remain after the command."""
     path = attacked.containers(owner=["--network", "app"])["owner"]
