@@ -25,6 +25,10 @@ _MOST_LINKS = 40
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
 
 
+class ForeignLink(PermissionError):
+    """Raised if a path leads through a symbolic link of another user, who may exchange it at any time."""
+
+
 def open_root(path: str) -> int:
     """Open a container's root directory ``path`` with O_PATH; return the file descriptor, which the caller closes."""
     return os.open(path, _DIRECTORY | os.O_CLOEXEC)
@@ -76,12 +80,21 @@ def read_lines(root: int, path: str) -> Iterator[str]:
     yield from content.decode("utf-8", "surrogateescape").split("\n")
 
 
-def ensure(root: int, path: str, *, directory: bool, replace: bool = False, mounted: Collection[str] = ()) -> str:
+def ensure(
+    root: int,
+    path: str,
+    *,
+    directory: bool,
+    replace: bool = False,
+    mounted: Collection[str] = (),
+    own_links: bool = False,
+) -> str:
     """Create ``path`` as a file or directory if it is missing; return its canonical path, without symbolic links.
 
     ``root`` is a file descriptor of the root directory. With ``replace``, a symbolic link in ``path``, or a file where
     a directory is needed, is removed. A real directory or file is created instead, as Docker does in the writable
-    layer. Nothing is created at or below a path in ``mounted``, because a mount will cover that path. Raises OSError.
+    layer. Nothing is created at or below a path in ``mounted``, because a mount will cover that path. With
+    ``own_links``, raises `ForeignLink` for a symbolic link that is not root's or the calling user's. Raises OSError.
     """
     todo, done, links = deque(path.split("/")), list[str](), 0
     while todo:
@@ -95,6 +108,8 @@ def ensure(root: int, path: str, *, directory: bool, replace: bool = False, moun
             continue
         parent = syscalls.open_in_root(root, "/".join(done), _DIRECTORY, links=False)
         try:
+            if own_links:
+                _check_link(parent, name)
             link = _step(parent, name, directory=directory or any(todo), replace=replace)
         finally:
             os.close(parent)
@@ -108,6 +123,16 @@ def ensure(root: int, path: str, *, directory: bool, replace: bool = False, moun
             done.clear()
         todo.extendleft(reversed(link.split("/")))
     return "/" + "/".join(done)
+
+
+def _check_link(parent: int, name: str) -> None:
+    """Raise `ForeignLink` if ``name`` in the directory ``parent`` (a file descriptor) is another user's link."""
+    try:
+        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(status.st_mode) and status.st_uid not in (0, os.geteuid()):
+        raise ForeignLink(errno.EPERM, "the link belongs to another user", name)
 
 
 def _step(parent: int, name: str, *, directory: bool, replace: bool) -> str | None:

@@ -309,3 +309,23 @@ def test_root_of_a_user_namespace_uses_directories_of_his_own(shared):
     done = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT, check=True)
     assert done.stdout.splitlines()[0] == "used"
     assert f"it belongs to user {OTHER}" in done.stdout.splitlines()[1]
+
+
+@pytest.mark.parametrize(("target", "made"), [("trap", "made"), ("way/made", "made"), ("way/a/b", "a")])
+def test_no_mount_point_is_made_where_a_link_of_another_user_leads(shared_host, shared, target, made):
+    """A mount point that is missing is made on the host, because hostfs is the host's own file system."""
+    (shared / "roots").mkdir()
+    (shared / "source").touch()
+    by_other("mkdir $1/his; ln -s $1/roots/made $1/his/trap; ln -s $1/roots $1/his/way", shared)
+    volume = f"{shared}/source:{shared}/his/{target}"
+    done = shared_host.hawse("run", "--rm", "-v", volume, "hostfs", "true", check=False)
+    assert done.returncode != 0
+    assert not (shared / "roots" / made).exists()
+
+
+def test_a_mount_point_is_made_where_a_link_of_root_leads(shared_host, shared):
+    (shared / "roots").mkdir()
+    (shared / "source").write_text("here")
+    (shared / "way").symlink_to("roots")
+    volume = f"{shared}/source:{shared}/way/a/made"
+    assert shared_host.hawse("run", "--rm", "-v", volume, "hostfs", "cat", f"{shared}/roots/a/made").stdout == "here"
