@@ -16,6 +16,7 @@ import pytest
 
 from engine import paths
 from engine.errors import PermissionDenied
+from engine.runtime import root_paths
 from tests.conftest import let_others_pass
 from tests.installation import CHECKOUT, script
 
@@ -321,6 +322,35 @@ def test_no_mount_point_is_made_where_a_link_of_another_user_leads(shared_host, 
     done = shared_host.hawse("run", "--rm", "-v", volume, "hostfs", "true", check=False)
     assert done.returncode != 0
     assert not (shared / "roots" / made).exists()
+
+
+EXCHANGE = """
+import ctypes, os, sys
+os.chdir(sys.argv[1])
+os.makedirs("his/way")
+os.symlink(sys.argv[1] + "/roots", "his/link")
+print(flush=True)
+exchange = ctypes.CDLL(None).renameat2
+while True:
+    exchange(-100, b"his/way", -100, b"his/link", 2)
+"""
+"""A program that exchanges a directory and a link, again and again (RENAME_EXCHANGE)."""
+
+
+def test_nothing_is_made_where_a_link_leads_that_another_user_exchanges_all_the_time(shared):
+    (shared / "roots").mkdir()
+    root, refusals = root_paths.open_root("/"), 0
+    with subprocess.Popen([*AS_OTHER, sys.executable, "-c", EXCHANGE, shared], stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"\n"
+        for number in range(8000):
+            try:
+                root_paths.ensure(root, f"{shared}/his/way/{number}", directory=False, own_links=True)
+            except OSError:
+                refusals += 1
+        other.kill()
+    os.close(root)
+    assert os.listdir(shared / "roots") == []
+    assert 0 < refusals < 8000
 
 
 def test_a_mount_point_is_made_where_a_link_of_root_leads(shared_host, shared):
