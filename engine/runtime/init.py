@@ -242,10 +242,15 @@ def connect_streams(spec: Mapping[str, Any], setup: ChildSetup, identity: Identi
 
 
 def make_working_directory(path: str) -> None:
-    """Create the working directory if it is missing, as Docker does; raises `SetupFailed` if ``path`` is a file."""
+    """Create the working directory if it is missing, as Docker does; raises `SetupFailed` if ``path`` is a file.
+
+    Also raises `SetupFailed` for a missing directory to which a link of another user leads.
+    """
+    if os.path.isdir(path):
+        return
     try:
-        os.makedirs(path, exist_ok=True)
-    except FileExistsError as error:
+        rootfs.make_on_host(path, directory=True)
+    except NotADirectoryError as error:
         raise SetupFailed(BAD_CWD, f"Cannot mkdir: {path} is not a directory", plain=True) from error
     except OSError:
         return  # the root is read-only; `enter_working_directory` reports the error

@@ -341,11 +341,8 @@ def _bind(source: str, target: str, *, read_only: bool) -> None:
     mount_point = os.path.realpath(target)
     try:
         if not os.path.exists(mount_point):
-            mount_point = _make_mount_point(target, directory=os.path.isdir(source))
+            mount_point = make_on_host(target, directory=os.path.isdir(source))
         syscalls.bind(source, mount_point)
-    except root_paths.ForeignLink as error:
-        text = f"error during container init: cannot make the mount point {target}: {error.filename} is a link that "
-        raise SetupFailed(OTHER, f"{text}belongs to another user") from error
     except OSError as error:
         original = os.path.realpath(source)
         raise SetupFailed(
@@ -357,14 +354,18 @@ def _bind(source: str, target: str, *, read_only: bool) -> None:
         syscalls.make_read_only(mount_point)
 
 
-def _make_mount_point(target: str, *, directory: bool) -> str:
-    """Create a missing mount point of a hostfs container, and return its path without symbolic links.
+def make_on_host(path: str, *, directory: bool) -> str:
+    """Create a missing file or directory for a hostfs container; return its path without symbolic links.
 
-    The mount point is made on the host. Therefore no link of another user is followed, who could make it lead anywhere.
+    The file is made on the host, by root. Therefore no link of another user is followed, who could make it lead
+    anywhere: raises `SetupFailed`. Raises OSError if the file cannot be made.
     """
     root = root_paths.open_root("/")
     try:
-        return root_paths.ensure(root, target, directory=directory, own_links=True)
+        return root_paths.ensure(root, path, directory=directory, own_links=True)
+    except root_paths.ForeignLink as error:
+        text = f"cannot make {path}: {error.filename} is a link of another user (name the path where it leads)"
+        raise SetupFailed(OTHER, f"error during container init: {text}") from error
     finally:
         os.close(root)
 

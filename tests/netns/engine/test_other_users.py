@@ -320,7 +320,7 @@ def test_no_mount_point_is_made_where_a_link_of_another_user_leads(shared_host, 
     by_other("mkdir $1/his; ln -s $1/roots/made $1/his/trap; ln -s $1/roots $1/his/way", shared)
     volume = f"{shared}/source:{shared}/his/{target}"
     done = shared_host.hawse("run", "--rm", "-v", volume, "hostfs", "true", check=False)
-    assert done.returncode != 0
+    assert f"cannot make {shared}/his/{target}: {target[:4].strip('/')} is a link of another user" in done.stderr
     assert not (shared / "roots" / made).exists()
 
 
@@ -351,6 +351,17 @@ def test_nothing_is_made_where_a_link_leads_that_another_user_exchanges_all_the_
     os.close(root)
     assert os.listdir(shared / "roots") == []
     assert 0 < refusals < 8000
+
+
+def test_no_working_directory_is_made_where_a_link_of_another_user_leads(shared_host, shared):
+    (shared / "roots").mkdir()
+    by_other("mkdir $1/his; ln -s $1/roots $1/his/way", shared)
+    path = f"{shared}/his/way/made"
+    done = shared_host.hawse("run", "--rm", "-w", path, "hostfs", "true", check=False)
+    assert f"cannot make {path}: way is a link of another user (name the path where it leads)" in done.stderr
+    assert not (shared / "roots" / "made").exists()
+    (shared / "roots" / "made").mkdir()
+    assert shared_host.hawse("run", "--rm", "-w", path, "hostfs", "pwd", "-P").stdout == f"{shared}/roots/made\n"
 
 
 def test_a_mount_point_is_made_where_a_link_of_root_leads(shared_host, shared):
