@@ -12,7 +12,7 @@ The rules are those of Docker's embedded resolver:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -123,7 +123,8 @@ class Views(ResultCache[ContainerView]):
     """
 
     def __init__(self) -> None:
-        super().__init__(_view)
+        super().__init__(lambda c, endpoints, n, defaults: _view(c, endpoints, n, defaults, self._administered))
+        self._administered = Administered()
 
     def follow(self, state: Snapshot, defaults: Defaults) -> dict[str, ContainerView]:
         """Update ``results`` from a snapshot of the local store; return the settings that are new or have changed.
@@ -132,7 +133,12 @@ class Views(ResultCache[ContainerView]):
         DNS settings of their own.
         """
         networks = {network.id: network for network in state.networks}
-        return self.update(state.joined, networks, defaults, _administered(state))
+        administered = _administered(state)
+        if administered != self._administered:
+            for container in _concerned(state, self._administered, administered):
+                self.forget(container.id)
+            self._administered = administered
+        return self.update(state.joined, networks, defaults)
 
 
 def has_names(network: NetworkRecord) -> bool:
@@ -208,6 +214,18 @@ def _administered(state: Snapshot) -> Administered:
     ports = (ports for endpoint in endpoints for ports in endpoint.ports)
     servers = frozenset(p.host_ip for p in ports if p.host_port <= PORT <= p.host_port_end)
     return Administered(joined, frozenset(endpoint.network_id for endpoint in endpoints), servers)
+
+
+def _concerned(state: Snapshot, before: Administered, after: Administered) -> Iterator[ContainerRecord]:
+    """Yield the containers whose settings may differ because the administered sandboxes have changed.
+
+    A change on one network concerns only its members, because there may be thousands of other containers.
+    """
+    joined, networks = before.joined ^ after.joined, before.networks ^ after.networks
+    for container, endpoints in state.joined:
+        asks = before.servers != after.servers and container.host.dns
+        if asks or container.sandbox_inode in joined or any(e.network_id in networks for e in endpoints):
+            yield container
 
 
 def _neighbours(

@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from engine.agent.service import Snapshot
+from engine.dns import sandbox_view
 from engine.dns.sandbox_view import PUBLISHED, Defaults, LinkAlias, SandboxView, Views
 from engine.model import (
     ContainerConfig,
@@ -94,6 +95,22 @@ def test_a_sandbox_on_a_network_with_own_rules_of_others_is_in_the_group_of_the_
     defaults = Defaults(HostFiles(f"nameserver {server}\n"))
     result = Views().follow(state, defaults)["c"].view
     assert (result.apart, result.neighbours) == (False, expected)
+
+
+def test_a_namespace_on_one_network_changes_the_settings_of_its_members_only(monkeypatch):
+    """Otherwise each connect would take 0.3 s with 5000 containers, while the agent answers nothing."""
+    computed, views, original = list[str](), Views(), sandbox_view._view
+    monkeypatch.setattr(sandbox_view, "_view", lambda *a: computed.append(a[0].id) or original(*a))
+    records = [replace(plain(n), id=n, name=n, sandbox_id=n) for n in "nm"]
+    endpoints = [replace(joined(n)[0], id=f"e{n}", container_id=n) for n in "nm"]
+    guest = replace(plain("n"), id="g", name="g", sandbox_id="g", kind="adopted")
+    its = replace(endpoints[0], id="eg", container_id="g")
+    networks, defaults = [network("n"), network("m")], Defaults(HostFiles("nameserver 192.0.2.1\n"))
+    views.follow(Snapshot(networks, records, endpoints), defaults)
+    for state in (Snapshot(networks, [*records, guest], [*endpoints, its]), Snapshot(networks, records, endpoints)):
+        computed.clear()
+        assert "n" in views.follow(state, defaults)
+        assert set(computed) - {"g"} == {"n"}
 
 
 DNS_PORT = PortRecord("udp", "192.0.2.9", 53, 53, 5353, 5353)
