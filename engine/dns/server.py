@@ -26,7 +26,7 @@ from engine.config import number_from_environment
 from engine.dns.file_watch import FileWatch
 from engine.dns.resolver import SandboxResolver
 from engine.dns.responder import Responder
-from engine.dns.sandbox_view import ContainerView, Defaults, SandboxView, Views, has_names
+from engine.dns.sandbox_view import PUBLISHED, ContainerView, Defaults, SandboxView, Views, has_names
 from engine.dns.serving import ServingLoop, ServingLoops
 from engine.dns.table import NetworkTable
 from engine.eventloop.descriptor_budget import DescriptorBudget
@@ -221,8 +221,9 @@ class DnsService:
             self._leave(before)
         served = self._served.get(view.id)
         if served is not None:  # because firewall rules remain, the sandbox stays with its thread
-            apart, neighbours = view.apart or served.view.apart, served.view.neighbours or view.neighbours
-            view = replace(view, apart=apart, neighbours="" if apart else neighbours)
+            apart, group = view.apart or served.view.apart, served.view.neighbours
+            stays = group in (*view.networks, PUBLISHED)  # but not after it has left the network of these neighbours
+            view = replace(view, apart=apart, neighbours="" if apart else group if stays else view.neighbours)
         self._followed[container_id] = view
         if required.is_named or served is not None:
             self._required[view.id] = view
