@@ -459,6 +459,8 @@ class ContainerRecord(Struct, frozen=True, omit_defaults=True):
     - ``sandbox_inode``: identifies the namespace, because the path may later open another namespace
     - ``pid`` and ``pid_start`` (clock ticks since boot, /proc/PID/stat field 22): together identify the process, so
       that a reused pid is detected
+    - ``administered``: True if a command with all capabilities was run in the container (exec --privileged). Such a
+      command can make firewall rules in the sandbox.
     - ``next_interfaces``: the number of the next interface for each name prefix, such as {"eth": 2}
     """
 
@@ -486,6 +488,7 @@ class ContainerRecord(Struct, frozen=True, omit_defaults=True):
     finished_at: str = "0001-01-01T00:00:00Z"
     restart_count: int = 0
     stopped_by_user: bool = False
+    administered: bool = False
     next_interfaces: Mapping[str, int] = field(default_factory=dict)  # see `engine.names.interface_numbers`
     next_interface: int = 0  # only in older records: the number of the next interface, for all prefixes
 

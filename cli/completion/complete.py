@@ -115,7 +115,7 @@ def processes() -> Iterator[tuple[str, str]]:
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with suppress(OSError):
             if os.stat(f"/proc/{pid}/ns/net").st_ino not in hosts and os.readlink(f"/proc/{pid}/exe"):
-                yield pid, Path(f"/proc/{pid}/comm").read_text().strip()
+                yield pid, Path(f"/proc/{pid}/comm").read_text(errors="backslashreplace").strip()
 
 
 MACHINE: Mapping[str, Callable[[], Names]] = {

@@ -79,6 +79,10 @@ class ResultCache(Generic[T]):
         """Forget all results."""
         self.results, self._inputs = {}, {}
 
+    def forget(self, record_id: str) -> None:
+        """Let the next `update` call the function for this record, even if nothing has changed; idempotent."""
+        self._inputs.pop(record_id, None)
+
     def update(self, pairs: Iterable[tuple[Any, Any]], *shared: Any) -> dict[str, T]:
         """Call the constructor's ``function`` for new and changed records; return the changed results.
 

@@ -12,7 +12,10 @@ from functools import partial
 
 from msgspec.structs import replace
 
+from drivers.errors import Missing
+from drivers.linux import netns
 from engine import names
+from engine.agent import client
 from engine.containers import detached_exec, lookup, namespace_files
 from engine.containers.finalize import finalize_exit
 from engine.containers.on_exit import finish_overdue_exit
@@ -73,6 +76,8 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
         _add_events(host, record, exec_id, "exec_die", exitCode=str(code))
 
     run = _runner(host, record, request, stdio, ended)
+    if request.privileged and record.kind != "adopted":
+        _admit_firewall_rules(host, record)
     created = () if request.exec_id else (f"exec_create: {_words(request)}",)
     _add_events(host, record, exec_id, *created, f"exec_start: {_words(request)}")
     try:
@@ -89,6 +94,19 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
     else:
         ended(code)
     return code
+
+
+def _admit_firewall_rules(host: Host, record: ContainerRecord) -> None:
+    """Record that a command of the container may make firewall rules in its sandbox, and tell the agent.
+
+    The call is made before the command runs. The agent serves the names of such a sandbox apart from others.
+    """
+    with locked(host.run, "container", record.id), host.store.write() as tx:
+        present = lookup.find(tx, record.id)
+        if present.administered:
+            return
+        tx.put_container(replace(present, administered=True))
+    client.announce(host)
 
 
 def announce(host: Host, reference: str, request: ExecCreate) -> None:
@@ -138,35 +156,46 @@ def _execute_in_namespace(host: Host, record: ContainerRecord, request: ExecCrea
 
     The command runs in a new mount namespace, in which hawse's resolv.conf for the network namespace is mounted on
     /etc/resolv.conf. For a namespace of `ip netns`, `ip netns exec` mounts the files in /etc/netns/NAME. Returns 0
-    immediately for a detached command. Raises RuntimeFailure if the command does not exist.
+    immediately for a detached command. Raises RuntimeFailure if the command does not exist, or if another namespace is
+    now at the path, which its owner may exchange at any time.
     """
-    directory, name = os.path.split(record.sandbox_path)
-    if directory == str(namespace_files.NETNS_DIRECTORY):
-        entering = ["ip", "netns", "exec", name]
-    else:
-        mounting = ["unshare", "--mount", "--propagation", "slave", "--", "/bin/sh", "-c", WITH_NAMES]
-        entering = ["nsenter", f"--net={record.sandbox_path}", "--", *mounting, str(namespace_files.path(host, record))]
     environment = {**os.environ, **dict(variable.split("=", 1) for variable in request.env if "=" in variable)}
     if shutil.which(request.cmd[0], path=environment.get("PATH")) is None:
         text = f'exec: "{request.cmd[0]}": executable file not found in $PATH: unknown'
         raise RuntimeFailure(NOT_FOUND, f"{EXEC}unable to start container process: {text}")
+    directory, name = os.path.split(record.sandbox_path)
     try:
-        process = subprocess.Popen(
-            [*entering, *request.cmd],
-            stdin=stdio.stdin if request.attach_stdin and not request.detach else subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL if request.detach else stdio.stdout,
-            stderr=subprocess.DEVNULL if request.detach else stdio.stderr,
-            cwd=request.working_dir or None,
-            env=environment,
-            start_new_session=request.detach,
-        )
+        if directory == str(namespace_files.NETNS_DIRECTORY):
+            process = _started(["ip", "netns", "exec", name], request, stdio, environment)
+        else:
+            mounting = ["unshare", "--mount", "--propagation", "slave", "--", "/bin/sh", "-c", WITH_NAMES]
+            entering = [*mounting, str(namespace_files.path(host, record))]
+            start = partial(_started, entering, request, stdio, environment)
+            process = netns.run_in_netns(record.sandbox_path, start, record.sandbox_inode)
     except ValueError:  # an argument or a variable contains a NUL character
         raise RuntimeFailure(OTHER, f"{EXEC}unable to start container process: invalid argument: unknown") from None
+    except Missing as error:
+        raise RuntimeFailure(OTHER, f"{EXEC}unable to start container process: {error}: unknown") from None
     if request.detach:
         process.returncode = 0  # so that Python does not reap the process: `detached_exec` needs its exit code
         return 0
     code = process.wait()
     return code if code >= 0 else 128 - code
+
+
+def _started(
+    entering: list[str], request: ExecCreate, stdio: Stdio, environment: dict[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start a command by the program ``entering``, in the calling thread's network namespace."""
+    return subprocess.Popen(
+        [*entering, *request.cmd],
+        stdin=stdio.stdin if request.attach_stdin and not request.detach else subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL if request.detach else stdio.stdout,
+        stderr=subprocess.DEVNULL if request.detach else stdio.stderr,
+        cwd=request.working_dir or None,
+        env=environment,
+        start_new_session=request.detach,
+    )
 
 
 def open_attachment(host: Host, reference: str, stdio: Stdio, *, stdin: bool) -> Attachment:

@@ -31,7 +31,7 @@ def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec
     """Return the description of the container's process for the runtime.
 
     ``netns`` is the network namespace for the process: a path, "host" for the host's namespace, or "" for a new
-    namespace.
+    namespace. The inode of the namespace at a path is ``record.sandbox_inode``.
     """
     config, settings = record.config, record.host
     root = find_root(host, record.image_id or config.image)  # the name of the image may mean another one now
@@ -51,6 +51,7 @@ def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec
         mounts=mounts,
         files=etc_files.paths(host, record),
         netns=netns,
+        netns_inode=record.sandbox_inode if netns not in ("", "host") else 0,
         tty=config.tty,
         open_stdin=config.open_stdin,
         stdin_once=config.stdin_once,

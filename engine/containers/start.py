@@ -119,8 +119,8 @@ def _with_namespace(host: Host, record: ContainerRecord) -> tuple[ContainerRecor
     """Return the container's record, and the network namespace for the container's process.
 
     - In host mode, the namespace is "host".
-    - In the mode ``container:NAME``, the namespace is the path of the sandbox of NAME. The record gets the host name
-      and domain name of NAME, unless NAME is an adopted namespace.
+    - In the mode ``container:NAME``, the namespace is the path of the sandbox of NAME. The record gets the sandbox's
+      inode. It also gets the host name and domain name of NAME, unless NAME is an adopted namespace.
     - In any other mode, the namespace is "", which means a new namespace.
 
     Raises Conflict if NAME waits for a restart, Forbidden if NAME is not running, and EngineError if a container would
@@ -137,6 +137,7 @@ def _with_namespace(host: Host, record: ContainerRecord) -> tuple[ContainerRecor
     lookup.check_not_restarting(other)
     if other.status != "running":
         raise Forbidden(f"cannot join network of a non running container: {other.id}")
+    record = replace(record, sandbox_inode=other.sandbox_inode)
     if other.kind == "adopted":
         return record, other.sandbox_path
     config = replace(record.config, hostname=other.config.hostname, domainname=other.config.domainname)
@@ -228,7 +229,8 @@ def _reserve(
 def _prepared(tx: Transaction, host: Host, record: ContainerRecord) -> ContainerRecord:
     """Return the container's record for a new run, with current networks and a new sandbox id.
 
-    Error, OOM flag and interface numbers of the last run are reset. So is the mark that the user stopped the container.
+    Error, OOM flag and interface numbers of the last run are reset. So are the marks that the user stopped the
+    container, and that a privileged command was run in it.
     """
     return replace(
         record,
@@ -240,6 +242,7 @@ def _prepared(tx: Transaction, host: Host, record: ContainerRecord) -> Container
         error="",
         oom_killed=False,
         stopped_by_user=False,
+        administered=False,
     )
 
 

@@ -7,6 +7,7 @@ batch.
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from ipaddress import IPv4Address
 from drivers.errors import DriverError
 from drivers.firewall.resolver_redirect import redirect, reusable_port
 from engine.dns import wire
-from engine.dns.forwarder import Outstanding, forward
+from engine.dns.forwarder import UPSTREAM_TIMEOUT_SECONDS, Outstanding, forward
 from engine.dns.mmsg import Datagrams
 from engine.dns.responder import Responder
 from engine.dns.sandbox_view import SandboxView
@@ -38,23 +39,30 @@ class SandboxResolver:
 
     ``netns`` is a file descriptor of this namespace, and ``budget`` has the quotas of queries and of TCP connections.
     ``redirected`` is the port to which port 53 of the sandbox is redirected, or 0 if the sockets are bound to port 53
-    itself. The constructor makes the sockets. All methods run in the thread of ``loop``. Another thread may replace
-    ``responder``.
+    itself. The constructor makes the sockets, or shares those of the resolver ``former``, whose loop served the sandbox
+    before. All methods run in the thread of ``loop``. Another thread may replace ``responder``, and may call `own`.
     """
 
     __slots__ = (
-        "_claims", "_clients", "_datagrams", "_loop", "_streams", "_tcp", "_udp", "netns", "outstanding", "redirected",
-        "responder",
+        "_claims", "_clients", "_datagrams", "_loop", "_owned", "_streams", "_tcp", "_udp", "netns", "outstanding",
+        "redirected", "responder",
     )  # fmt: skip
 
     def __init__(
-        self, loop: Loop, datagrams: Datagrams, budget: DescriptorBudget, netns: int, responder: Responder
+        self,
+        loop: Loop,
+        datagrams: Datagrams,
+        budget: DescriptorBudget,
+        netns: int,
+        responder: Responder,
+        former: SandboxResolver | None = None,
     ) -> None:
         self._loop, self._datagrams, self.netns, self.responder = loop, datagrams, netns, responder
         self._claims, self._streams = (Claim(netns),), budget.streams
         self.outstanding = Outstanding(budget.queries, self._claims)
         self._clients: set[StreamClient] = set()
-        self._udp, self._tcp = inside(netns, serving_pair)
+        self._owned = -1
+        self._udp, self._tcp = inside(netns, serving_pair) if former is None else former.share()
         port: int = self._udp.getsockname()[1]
         self.redirected = port if port != wire.PORT else 0
 
@@ -108,6 +116,23 @@ class SandboxResolver:
         else:
             deliver(result or b"")
 
+    def share(self) -> tuple[socket.socket, socket.socket]:
+        """Return further file descriptors of the UDP and the TCP socket, for another resolver of this sandbox."""
+        return self._udp.dup(), self._tcp.dup()
+
+    def own(self, netns: int) -> None:
+        """Use another file descriptor of the network namespace, which `close` will close."""
+        self.netns = self._owned = netns
+
+    def retire(self) -> None:
+        """Take no more queries, because another resolver has the same sockets; close after the last answer.
+
+        Until then, this resolver answers the queries that it has forwarded, and those of connected TCP clients.
+        """
+        for sock in (self._udp, self._tcp):
+            self._loop.forget(sock.fileno())
+        self._loop.after(UPSTREAM_TIMEOUT_SECONDS, self.close)
+
     def close(self) -> None:
         """Close every socket; idempotent."""
         self.outstanding.abandon()
@@ -115,6 +140,9 @@ class SandboxResolver:
             client.close()
         for sock in (self._udp, self._tcp):
             self._loop.close_socket(sock)
+        if self._owned >= 0:
+            os.close(self._owned)
+            self._owned = -1
 
 
 def bound(kind: int, port: int) -> socket.socket:

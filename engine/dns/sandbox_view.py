@@ -12,9 +12,9 @@ The rules are those of Docker's embedded resolver:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from ipaddress import ip_address, ip_interface
+from ipaddress import ip_address
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from drivers.registry import facts
 from engine.agent.service import ResultCache, Snapshot
+from engine.dns.wire import PORT
 from engine.endpoints.sandbox import Rank, disables_ipv6, gateway_priority
 from engine.errors import EngineError
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
@@ -37,6 +38,8 @@ from engine.resolv_conf import (
 )
 from engine.runtime.credentials import normalised
 
+PUBLISHED = "published"
+"""The group (`SandboxView.neighbours`) of the sandboxes that ask a published port of another sandbox."""
 MAX_UPSTREAMS = 3  # name servers, as many as resolv.conf(5) allows (MAXNS)
 
 
@@ -57,7 +60,9 @@ class SandboxView(Struct, frozen=True):
     - ``networks``: network ids in search order.
     - ``ndots``: True if the user set ndots; names of one label are then not forwarded.
     - ``adopted``: True if hawse did not create the namespace, which then remains after the sandbox has ended.
-    - ``apart``: True if the firewall rules of a sandbox may delay the agent when it sends in this one.
+    - ``apart``: True if the sandbox's own firewall rules may delay the agent when it sends there.
+    - ``neighbours``: the group of sandboxes that the firewall rules of the same neighbours may delay, or "". It is the
+      id of a network, or `PUBLISHED`.
     """
 
     id: str
@@ -71,6 +76,22 @@ class SandboxView(Struct, frozen=True):
     ndots: bool = False
     adopted: bool = False
     apart: bool = False
+    neighbours: str = ""
+
+
+class Administered(NamedTuple):
+    """The sandboxes in which other programs than hawse may make firewall rules, and how packets of others reach them.
+
+    - ``joined``: the inodes of the sandboxes that a container with CAP_NET_ADMIN has joined.
+    - ``networks``: the ids of the networks on which such a sandbox is. It gets packets of all other members, because it
+      can claim to have the gateway's address.
+    - ``servers``: the host addresses whose port 53 leads to such a sandbox. A wildcard (0.0.0.0 or ::) means every
+      address of the host.
+    """
+
+    joined: frozenset[int] = frozenset()
+    networks: frozenset[str] = frozenset()
+    servers: frozenset[str] = frozenset()
 
 
 class Defaults(Struct, frozen=True):
@@ -102,7 +123,8 @@ class Views(ResultCache[ContainerView]):
     """
 
     def __init__(self) -> None:
-        super().__init__(_view)
+        super().__init__(lambda c, endpoints, n, defaults: _view(c, endpoints, n, defaults, self._administered))
+        self._administered = Administered()
 
     def follow(self, state: Snapshot, defaults: Defaults) -> dict[str, ContainerView]:
         """Update ``results`` from a snapshot of the local store; return the settings that are new or have changed.
@@ -111,7 +133,12 @@ class Views(ResultCache[ContainerView]):
         DNS settings of their own.
         """
         networks = {network.id: network for network in state.networks}
-        return self.update(state.joined, networks, defaults, _with_administering_guests(state.containers))
+        administered = _administered(state)
+        if administered != self._administered:
+            for container in _concerned(state, self._administered, administered):
+                self.forget(container.id)
+            self._administered = administered
+        return self.update(state.joined, networks, defaults)
 
 
 def has_names(network: NetworkRecord) -> bool:
@@ -138,7 +165,7 @@ def _view(
     endpoints: Sequence[EndpointRecord],
     networks: Mapping[str, NetworkRecord],
     defaults: Defaults,
-    administered: frozenset[int],
+    administered: Administered,
 ) -> ContainerView | None:
     if not _is_open(container) or container.host.network_mode == "host":
         return None
@@ -146,6 +173,7 @@ def _view(
     members = [networks[endpoint.network_id] for endpoint in joined]
     conf = servers(container, defaults, **address_families(_usable(container, joined)))
     upstreams = _upstreams(members, conf)
+    apart = _is_administered(container, administered.joined)
     searched = sorted((n for n in members if has_names(n)), key=lambda n: _search_key(n, container))
     view = SandboxView(
         id=sandbox_id(container),
@@ -158,39 +186,66 @@ def _view(
         upstreams=upstreams,
         ndots=conf.ndots_from not in ("", "internal"),
         adopted=container.kind == "adopted",
-        apart=container.kind == "adopted"
-        or _may_administer(container)
-        or container.sandbox_inode in administered
-        or _asks_neighbours(container, joined, upstreams),
+        apart=apart,
+        neighbours="" if apart else _neighbours(container, joined, upstreams, administered),
     )
     return ContainerView(view, bool(searched))
 
 
 def _may_administer(container: ContainerRecord) -> bool:
     """Return whether the container's programs may have CAP_NET_ADMIN, with which they can make firewall rules."""
-    added = normalised(container.host.cap_add or ())
-    return container.host.privileged or not added.isdisjoint(("ALL", "NET_ADMIN"))
+    host = container.host
+    added = normalised(host.cap_add) if host.cap_add else set()
+    return host.privileged or container.administered or not added.isdisjoint(("ALL", "NET_ADMIN"))
 
 
-def _with_administering_guests(containers: Iterable[ContainerRecord]) -> frozenset[int]:
-    """Return the inodes of the sandboxes that a container with CAP_NET_ADMIN has joined by ``--network container:``."""
-    guests = (container for container in containers if is_container_mode(container.host.network_mode))
-    return frozenset(guest.sandbox_inode for guest in guests if guest.sandbox_inode and _may_administer(guest))
+def _is_administered(container: ContainerRecord, joined: frozenset[int]) -> bool:
+    """Return whether other programs than hawse may make firewall rules in the container's sandbox.
 
-
-def _asks_neighbours(
-    container: ContainerRecord, endpoints: Iterable[EndpointRecord], upstreams: Iterable[Upstream]
-) -> bool:
-    """Return whether one of the container's own servers (--dns) is on a network of the container.
-
-    The server may be a connected namespace, or a container with CAP_NET_ADMIN. The kernel then applies the firewall
-    rules of the server's sandbox to a query before the agent's system call returns.
+    ``joined`` has the inodes of the sandboxes that a container with CAP_NET_ADMIN has joined.
     """
-    if not container.host.dns:
-        return False
-    servers = [ip_address(upstream.address.partition("%")[0]) for upstream in upstreams]
-    subnets = [ip_interface(text).network for e in endpoints for text in (e.ipv4, e.ipv6) if text]
-    return any(server in subnet for server in servers for subnet in subnets)
+    return container.kind == "adopted" or _may_administer(container) or container.sandbox_inode in joined
+
+
+def _administered(state: Snapshot) -> Administered:
+    guests = (container for container in state.containers if is_container_mode(container.host.network_mode))
+    joined = frozenset(guest.sandbox_inode for guest in guests if guest.sandbox_inode and _may_administer(guest))
+    endpoints = [e for container, owned in state.joined if _is_administered(container, joined) for e in owned]
+    ports = (ports for endpoint in endpoints for ports in endpoint.ports)
+    servers = frozenset(p.host_ip for p in ports if p.host_port <= PORT <= p.host_port_end)
+    return Administered(joined, frozenset(endpoint.network_id for endpoint in endpoints), servers)
+
+
+def _concerned(state: Snapshot, before: Administered, after: Administered) -> Iterator[ContainerRecord]:
+    """Yield the containers whose settings may differ because the administered sandboxes have changed.
+
+    A change on one network concerns only its members, because there may be thousands of other containers.
+    """
+    joined, networks = before.joined ^ after.joined, before.networks ^ after.networks
+    for container, endpoints in state.joined:
+        asks = before.servers != after.servers and container.host.dns
+        if asks or container.sandbox_inode in joined or any(e.network_id in networks for e in endpoints):
+            yield container
+
+
+def _neighbours(
+    container: ContainerRecord,
+    endpoints: Iterable[EndpointRecord],
+    upstreams: Sequence[Upstream],
+    administered: Administered,
+) -> str:
+    """Return the group of a sandbox whose forwarded queries may reach a sandbox with slow firewall rules, or "".
+
+    The kernel applies these rules to a query before the agent's system call returns. The query may get there in two
+    ways: on a common network, or by a published port, if the container has a server of its own (--dns).
+    """
+    common = [e.network_id for e in endpoints if e.network_id in administered.networks]
+    if common and not all(upstream.on_host for upstream in upstreams):
+        return min(common)
+    servers = [ip_address(u.address.partition("%")[0]) for u in upstreams] if container.host.dns else []
+    published = {ip_address(text) for text in administered.servers}
+    everywhere = {address.version for address in published if address.is_unspecified}
+    return PUBLISHED if any(s in published or s.version in everywhere for s in servers) else ""
 
 
 def _usable(container: ContainerRecord, endpoints: Iterable[EndpointRecord]) -> list[EndpointRecord]:

@@ -8,6 +8,7 @@ example, another program uses the port, or the agent has no free file descriptor
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import deque
@@ -25,7 +26,7 @@ from engine.config import number_from_environment
 from engine.dns.file_watch import FileWatch
 from engine.dns.resolver import SandboxResolver
 from engine.dns.responder import Responder
-from engine.dns.sandbox_view import ContainerView, Defaults, SandboxView, Views, has_names
+from engine.dns.sandbox_view import PUBLISHED, ContainerView, Defaults, SandboxView, Views, has_names
 from engine.dns.serving import ServingLoop, ServingLoops
 from engine.dns.table import NetworkTable
 from engine.eventloop.descriptor_budget import DescriptorBudget
@@ -45,24 +46,46 @@ The time is doubled after each failure, up to `LAST_RETRY_SECONDS`.
 LAST_RETRY_SECONDS = 60.0
 FILL_SECONDS = 0.2
 """Maximum seconds for which the service opens sockets of new sandboxes before the event loop calls other handlers."""
-PLACE = attrgetter("netns_path", "netns_inode", "pid", "pid_start", "apart")
+PLACE, GROUP = attrgetter("netns_path", "netns_inode", "pid", "pid_start"), attrgetter("apart", "neighbours")
+"""PLACE: where a sandbox is. GROUP: which loop serves it."""
 
 
 class ServedSandbox(Struct):
     """A sandbox with its resolver, its open network namespace, and the loop that serves it.
 
     The loop may run in another thread. Only the loop's thread uses the resolver's sockets after the construction.
+    ``former`` has the resolvers that served the sandbox before, with their loops.
     """
 
     view: SandboxView
     namespace: PinnedNamespace
     resolver: SandboxResolver
     serving: ServingLoop
+    former: list[tuple[SandboxResolver, ServingLoop]] = []
 
     def start(self) -> None:
         """Answer the sandbox's queries from now on."""
         self.serving.sandboxes += 1
         self.serving.call(self.resolver.start)
+
+    def move(self, serving: ServingLoop, budget: DescriptorBudget) -> None:
+        """Let another loop answer the sandbox's queries; the present loop only answers those that it has received.
+
+        Raises OSError, without effect, if no file descriptor is free.
+        """
+        former, netns = self.resolver, os.dup(self.namespace.fd)
+        shared = serving.loop, serving.datagrams, budget, self.namespace.fd, former.responder, former
+        try:
+            self.resolver = SandboxResolver(*shared)
+        except OSError:
+            os.close(netns)
+            raise
+        former.own(netns)
+        self.former.append((former, self.serving))
+        self.serving.sandboxes -= 1
+        self.serving.call(former.retire)
+        self.serving = serving
+        self.start()
 
     def leave(self) -> None:
         """Remove the redirection of port 53 from a namespace that hawse did not create.
@@ -91,6 +114,8 @@ class ServedSandbox(Struct):
         """Close the sandbox's sockets and its network namespace; does not wait for a loop in another thread."""
         self.namespace.unwatch()
         self.serving.sandboxes -= 1
+        for former, serving in self.former:
+            serving.call(former.close)
         self.serving.call(self._close)
 
     def _close(self) -> None:
@@ -195,18 +220,29 @@ class DnsService:
         if before is not None and before.id != view.id:
             self._leave(before)
         served = self._served.get(view.id)
-        if served is not None and served.view.apart:
-            view = replace(view, apart=True)  # because firewall rules remain, the sandbox stays with its thread
+        if served is not None:  # because firewall rules remain, the sandbox stays with its thread
+            apart, group = view.apart or served.view.apart, served.view.neighbours
+            stays = group in (*view.networks, PUBLISHED)  # but not after it has left the network of these neighbours
+            view = replace(view, apart=apart, neighbours="" if apart else group if stays else view.neighbours)
         self._followed[container_id] = view
         if required.is_named or served is not None:
             self._required[view.id] = view
         else:
             self._required.pop(view.id, None)
         if served is not None and PLACE(served.view) == PLACE(view):
-            served.view = view
+            moves, served.view = GROUP(served.view) != GROUP(view), view
             served.resolver.responder = Responder(view, self._tables)
+            if moves:
+                self._move(served)
         else:
             self._drop(view.id)
+
+    def _move(self, served: ServedSandbox) -> None:
+        """Let the loop serve a sandbox that its changed settings require; if that fails, open its sockets anew."""
+        try:
+            served.move(self._loops.choose(apart=served.view.apart, neighbours=served.view.neighbours), self._budget)
+        except (OSError, RuntimeError):
+            self._drop(served.view.id)
 
     def _leave(self, view: SandboxView) -> None:
         """Stop serving a sandbox whose container has ended, or is now in another sandbox."""
@@ -228,7 +264,7 @@ class DnsService:
             _say_unserved(view, error)
             return False
         try:
-            serving = self._loops.choose(apart=view.apart)
+            serving = self._loops.choose(apart=view.apart, neighbours=view.neighbours)
             responder = Responder(view, self._tables)
             resolver = SandboxResolver(serving.loop, serving.datagrams, self._budget, namespace.fd, responder)
         except Exception as error:  # after any error with this sandbox, the service must serve the others

@@ -3,21 +3,23 @@
 The kernel applies a sandbox's firewall rules to each message that the agent sends in the sandbox, before the agent's
 system call returns. If another sandbox of the host receives the message, the same is true for its rules. A program that
 can make such rules (CAP_NET_ADMIN) can therefore make this system call take seconds. The loops in threads serve the
-sandboxes in which this is possible (`SandboxView.apart`). The agent's own loop serves all others.
+sandboxes in which this is possible. Some threads serve sandboxes with rules of their own (`SandboxView.apart`), and
+other threads those that other rules may delay (`SandboxView.neighbours`). The agent's own loop serves all others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cached_property
+from zlib import crc32
 
 from engine.dns.mmsg import Datagrams
 from engine.eventloop.loop import Loop
 from engine.eventloop.loop_thread import LoopThread, close_all
 
 THREADS_LIMIT = 16
-"""Maximum number of threads. With more sandboxes than threads, a slow sandbox delays the others of its thread."""
+"""Maximum number of threads of each kind. With more sandboxes than threads, a slow one delays others of its thread."""
 
 
 class ServingLoop:
@@ -55,18 +57,22 @@ class ServingLoops:
 
     def __init__(self, loop: Loop) -> None:
         self._own = ServingLoop(loop)
-        threads = [LoopThread(f"dns {number}") for number in range(THREADS_LIMIT)]
-        self._apart = [ServingLoop(thread.loop, thread) for thread in threads]
+        self._apart = _threads("dns {}")
+        self._with_neighbours = _threads("dns group {}")
 
-    def choose(self, *, apart: bool) -> ServingLoop:
-        """Return the loop for a new sandbox: with ``apart``, the loop with the fewest sandboxes of all in threads.
+    def choose(self, *, apart: bool, neighbours: str = "") -> ServingLoop:
+        """Return the loop for a new sandbox, of which ``apart`` and ``neighbours`` are those of its `SandboxView`.
 
-        If the limit of threads is reached, only loops with a running thread are considered. Raises RuntimeError if
-        there is none.
+        With ``apart``, it is the loop with the fewest sandboxes of its kind. All sandboxes with the same ``neighbours``
+        get the same loop, so that these neighbours delay no other group. If the limit of threads is reached, only loops
+        with a running thread are considered. Raises RuntimeError if there is none.
         """
-        if not apart:
+        if not apart and not neighbours:
             return self._own
-        for serving in sorted(self._apart, key=lambda serving: serving.sandboxes):
+        kind = self._apart if apart else self._with_neighbours
+        first = crc32(neighbours.encode()) % THREADS_LIMIT
+        ordered = sorted(kind, key=lambda s: s.sandboxes) if apart else [*kind[first:], *kind[:first]]
+        for serving in ordered:
             with suppress(RuntimeError):
                 serving.start()
                 return serving
@@ -74,4 +80,10 @@ class ServingLoops:
 
     def close(self) -> None:
         """End the threads after all earlier calls; blocks up to 0.1 s."""
-        close_all([serving.thread for serving in self._apart if serving.thread is not None])
+        threads = [serving.thread for serving in (*self._apart, *self._with_neighbours)]
+        close_all([thread for thread in threads if thread is not None])
+
+
+def _threads(name: str) -> Sequence[ServingLoop]:
+    threads = [LoopThread(name.format(number)) for number in range(THREADS_LIMIT)]
+    return [ServingLoop(thread.loop, thread) for thread in threads]

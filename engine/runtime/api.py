@@ -40,6 +40,7 @@ class ProcessSpec(Struct, frozen=True):
     - ``files`` maps a path in the container to the file on the host that is bind-mounted over it (/etc/hosts,
       /etc/resolv.conf, /etc/hostname).
     - ``netns`` is "" for a new network namespace, "host" for the caller's, else the path of the namespace to join.
+    - ``netns_inode`` is the inode that the namespace to join must have, or 0 for any.
     - ``env`` is the complete environment ("K=V").
     - ``stdin_once`` closes standard input when the input of the first client ends.
     - ``seccomp`` is "" for Docker's profile, "unconfined", or a profile as JSON.
@@ -65,6 +66,7 @@ class ProcessSpec(Struct, frozen=True):
     files: Mapping[str, str] = field(default_factory=dict)
     sysctls: Mapping[str, str] = field(default_factory=dict)
     netns: str = ""
+    netns_inode: int = 0
     pid_host: bool = False
     tty: bool = False
     open_stdin: bool = False

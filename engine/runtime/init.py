@@ -148,13 +148,19 @@ def enter_namespaces(spec: Spec, setup: ChildSetup) -> None:
 
 
 def join_network(spec: Spec, setup: ChildSetup) -> None:
-    """Join the client's mount namespace, and join or create the network namespace that ``spec`` requests."""
+    """Join the client's mount namespace, and join or create the network namespace that ``spec`` requests.
+
+    Raises `SetupFailed` if another network namespace is now at the requested path. The owner of the path may have
+    exchanged it, or the path may name an ended process whose pid another process has got.
+    """
     syscalls.setns(setup.mounts, syscalls.CLONE_NEWNS)
     syscalls.setns(setup.network, syscalls.CLONE_NEWNET)
     if spec["netns"] == "":
         syscalls.unshare(syscalls.CLONE_NEWNET)
     elif spec["netns"] != "host":
         namespace = open_namespace(spec["netns"])
+        if spec.get("netns_inode", 0) not in (0, os.fstat(namespace).st_ino):
+            raise SetupFailed(OTHER, f"network namespace {spec['netns']} is gone: another one is there now")
         syscalls.setns(namespace, syscalls.CLONE_NEWNET)
         os.close(namespace)
 
@@ -229,10 +235,15 @@ def connect_streams(spec: Spec, setup: ChildSetup, identity: Identity) -> None:
 
 
 def make_working_directory(path: str) -> None:
-    """Create the working directory if it is missing, as Docker does; raises `SetupFailed` if ``path`` is a file."""
+    """Create the working directory if it is missing, as Docker does; raises `SetupFailed` if ``path`` is a file.
+
+    Also raises `SetupFailed` for a missing directory to which a link of another user leads.
+    """
+    if os.path.isdir(path):
+        return
     try:
-        os.makedirs(path, exist_ok=True)
-    except FileExistsError as error:
+        rootfs.make_on_host(path, directory=True)
+    except NotADirectoryError as error:
         raise SetupFailed(BAD_CWD, f"Cannot mkdir: {path} is not a directory", plain=True) from error
     except OSError:
         return  # the root is read-only; `enter_working_directory` reports the error

@@ -25,6 +25,10 @@ _MOST_LINKS = 40
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
 
 
+class ForeignLink(PermissionError):
+    """Raised if a path leads through a symbolic link of another user, who may exchange it at any time."""
+
+
 def open_root(path: str) -> int:
     """Open a container's root directory ``path`` with O_PATH; return the file descriptor, which the caller closes."""
     return os.open(path, _DIRECTORY | os.O_CLOEXEC)
@@ -76,26 +80,34 @@ def read_lines(root: int, path: str) -> Iterator[str]:
     yield from content.decode("utf-8", "surrogateescape").split("\n")
 
 
-def ensure(root: int, path: str, *, directory: bool, replace: bool = False, mounted: Collection[str] = ()) -> str:
+def ensure(
+    root: int,
+    path: str,
+    *,
+    directory: bool,
+    replace: bool = False,
+    mounted: Collection[str] = (),
+    own_links: bool = False,
+) -> str:
     """Create ``path`` as a file or directory if it is missing; return its canonical path, without symbolic links.
 
     ``root`` is a file descriptor of the root directory. With ``replace``, a symbolic link in ``path``, or a file where
-    a directory is needed, is removed. A real directory or file is created instead, as Docker does in the writable
-    layer. Nothing is created at or below a path in ``mounted``, because a mount will cover that path. Raises OSError.
+    a directory is needed, is replaced by a real directory or file, as in Docker's writable layer. Nothing is created at
+    or below a path in ``mounted``, because a mount will cover that path. With ``own_links``, raises `ForeignLink` for a
+    symbolic link that is not root's or the calling user's. Raises OSError.
     """
     todo, done, links = deque(path.split("/")), list[str](), 0
     while todo:
         if "/" + "/".join(done) in mounted:
             return os.path.normpath("/" + "/".join([*done, *todo]))
         name = todo.popleft()
-        if name in ("", "."):
-            continue
         if name == "..":
             del done[-1:]
+        if name in ("", ".", ".."):
             continue
         parent = syscalls.open_in_root(root, "/".join(done), _DIRECTORY, links=False)
         try:
-            link = _step(parent, name, directory=directory or any(todo), replace=replace)
+            link = _step(parent, name, directory=directory or any(todo), replace=replace, own_links=own_links)
         finally:
             os.close(parent)
         if link is None:
@@ -110,28 +122,43 @@ def ensure(root: int, path: str, *, directory: bool, replace: bool = False, moun
     return "/" + "/".join(done)
 
 
-def _step(parent: int, name: str, *, directory: bool, replace: bool) -> str | None:
+def _step(parent: int, name: str, *, directory: bool, replace: bool, own_links: bool) -> str | None:
     """Create the path component ``name`` in the directory ``parent`` (a file descriptor) if it is missing.
 
     With ``replace``, a symbolic link, or a file where a directory is needed, is replaced. Without ``replace``, a
-    symbolic link is kept, and the function returns the link's target. In all other cases, returns None. Raises OSError.
+    symbolic link is kept, and the function returns the link's target. If another process has created ``name`` in the
+    meantime, returns ``name``, which the caller then resolves again. In all other cases, returns None. Raises
+    `ForeignLink` as `ensure` does, and OSError.
     """
     try:
-        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        entry = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     except FileNotFoundError:
-        status = None
-    if status is not None and replace and (stat.S_ISLNK(status.st_mode) or directory > stat.S_ISDIR(status.st_mode)):
-        os.unlink(name, dir_fd=parent)
-        status = None
-    if status is not None and stat.S_ISLNK(status.st_mode):
-        return os.readlink(name, dir_fd=parent)
-    if status is not None:
-        if directory and not stat.S_ISDIR(status.st_mode):
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), name)
-        return None
-    if directory:
-        os.mkdir(name, 0o755, dir_fd=parent)
-    else:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        os.close(os.open(name, flags, 0o644, dir_fd=parent))
+        return _create(parent, name, directory=directory)
+    try:
+        # Because another user may exchange ``name`` at any time, everything is read from this one descriptor.
+        mode, owner = os.fstat(entry).st_mode, os.fstat(entry).st_uid
+        if replace and (stat.S_ISLNK(mode) or directory > stat.S_ISDIR(mode)):
+            os.unlink(name, dir_fd=parent)
+            return _create(parent, name, directory=directory)
+        if stat.S_ISLNK(mode):
+            if own_links and owner not in (0, os.geteuid()):
+                raise ForeignLink(errno.EPERM, "the link belongs to another user", name)
+            return os.readlink("", dir_fd=entry)
+    finally:
+        os.close(entry)
+    if directory and not stat.S_ISDIR(mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), name)
+    return None
+
+
+def _create(parent: int, name: str, *, directory: bool) -> str | None:
+    """Create a file or directory in the directory ``parent``; return ``name`` if it exists by now, otherwise None."""
+    try:
+        if directory:
+            os.mkdir(name, 0o755, dir_fd=parent)
+        else:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            os.close(os.open(name, flags, 0o644, dir_fd=parent))
+    except FileExistsError:
+        return name
     return None

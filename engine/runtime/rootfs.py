@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 
-from engine.runtime import syscalls
+from engine.runtime import root_paths, syscalls
 from engine.runtime.errors import CREATE, NOT_FOUND, OTHER, SetupFailed, reason
 from engine.runtime.hidden_directories import uncover
 from engine.runtime.syscalls import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_RDONLY, MS_REC
@@ -340,7 +340,8 @@ def hide_kernel_paths() -> None:
 def _bind(source: str, target: str, *, read_only: bool) -> None:
     mount_point = os.path.realpath(target)
     try:
-        _make_mount_point(mount_point, directory=os.path.isdir(source))
+        if not os.path.exists(mount_point):
+            mount_point = make_on_host(target, directory=os.path.isdir(source))
         syscalls.bind(source, mount_point)
     except OSError as error:
         original = os.path.realpath(source)
@@ -353,12 +354,20 @@ def _bind(source: str, target: str, *, read_only: bool) -> None:
         syscalls.make_read_only(mount_point)
 
 
-def _make_mount_point(target: str, *, directory: bool) -> None:
-    if os.path.exists(target):
-        return
-    os.makedirs(target if directory else os.path.dirname(target), exist_ok=True)
-    if not directory:
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
+def make_on_host(path: str, *, directory: bool) -> str:
+    """Create a missing file or directory for a hostfs container; return its path without symbolic links.
+
+    The file is made on the host, by root. Therefore no link of another user is followed, who could make it lead
+    anywhere: raises `SetupFailed`. Raises OSError if the file cannot be made.
+    """
+    root = root_paths.open_root("/")
+    try:
+        return root_paths.ensure(root, path, directory=directory, own_links=True)
+    except root_paths.ForeignLink as error:
+        text = f"cannot make {path}: {error.filename} is a link of another user (name the path where it leads)"
+        raise SetupFailed(OTHER, f"error during container init: {text}") from error
+    finally:
+        os.close(root)
 
 
 def _open_source(path: str) -> int:

@@ -260,16 +260,23 @@ def test_slow_rules_in_a_connected_namespace_do_not_delay_the_names_of_others(at
 
 @pytest.fixture
 def neighbours(attacked) -> Iterator[dict[str, str]]:
-    """A container with CAP_NET_ADMIN that publishes a port, and one whose DNS server is the first one: their paths."""
+    """A container with CAP_NET_ADMIN that publishes ports, and two whose DNS server is the first one: their paths.
+
+    The "client" asks it at its own address, and the container "far" at its published port.
+    """
     attacked.hawse("network", "create", "--subnet", "172.40.0.0/24", "near")
+    ports = ["-p", "8053:53/udp", "-p", f"{attacked.host.address}:53:53/udp"]
     yield attacked.containers(
-        server=["--network", "near", "--ip", "172.40.0.2", "--cap-add", "NET_ADMIN", "-p", "8053:53/udp"]
-    ) | attacked.containers(client=["--network", "near", "--dns", "172.40.0.2"])
-    attacked.hawse("rm", "-f", "server", "client")
+        server=["--network", "near", "--ip", "172.40.0.2", "--cap-add", "NET_ADMIN", *ports]
+    ) | attacked.containers(
+        client=["--network", "near", "--dns", "172.40.0.2"],
+        far=["--network", "app", "--dns", attacked.host.address],
+    )
+    attacked.hawse("rm", "-f", "server", "client", "far")
     attacked.hawse("network", "rm", "near")
 
 
-@pytest.mark.parametrize("way", ["its DNS server", "a proxied port"])
+@pytest.mark.parametrize("way", ["its DNS server", "a proxied port", "a published port that is a DNS server"])
 def test_slow_rules_for_what_the_agent_sends_to_a_container_do_not_delay_the_names_of_others(attacked, neighbours, way):
     """The kernel receives a packet for another namespace of the same host while the sender waits."""
     argv = ["nsenter", f"--net={neighbours['server']}", "nft", slow_rules("prerouting", "ip daddr 172.40.0.2")]
@@ -277,7 +284,8 @@ def test_slow_rules_for_what_the_agent_sends_to_a_container_do_not_delay_the_nam
     if way == "a proxied port":
         flooding = flood(attacked.host.path, "UDP", "x", "::1", 8053)
     else:
-        flooding = flood(neighbours["client"], "UDP", "name.of.a.server")
+        asking = neighbours["client" if way == "its DNS server" else "far"]
+        flooding = flood(asking, "UDP", "name.of.a.server")
     with flooding:
         check_names_are_fast(attacked.paths_of["web"])
 
@@ -291,6 +299,47 @@ def test_slow_rules_of_a_container_in_the_sandbox_of_another_do_not_delay_the_na
     with flood(path, "UDP", "owner"):
         check_names_are_fast(attacked.paths_of["web"], 2)
         attacked.hawse("rm", "-f", "guest")
+        check_names_are_fast(attacked.paths_of["web"], 2)
+    attacked.hawse("rm", "-f", "owner")
+
+
+GATEWAY = """
+import socket, sys, time
+
+link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+link.bind(("eth0", 0x0806))
+own, gateway = link.getsockname()[4], socket.inet_aton(sys.argv[1])
+frame = bytes.fromhex("ffffffffffff") + own + bytes.fromhex("08060001080006040002") + own + gateway + own + gateway
+print("begun", flush=True)
+while True:
+    link.send(frame)
+    time.sleep(0.02)
+"""
+"""A program that tells all neighbours again and again that it has the address of the gateway (ARP)."""
+
+
+def test_slow_rules_of_a_false_gateway_do_not_delay_the_names_of_others(attacked, netns):
+    """The queries of a container go to a connected namespace on its network, because it claims to be the gateway."""
+    attacked.hawse("network", "create", "--subnet", "172.41.0.0/24", "lured")
+    path = attacked.containers(lured=["--network", "lured"])["lured"]
+    attacked.hawse("network", "connect", "lured", f"netns:{netns.path}")
+    netns.run("nft", slow_rules("prerouting", "udp dport 53"))
+    argv = ["nsenter", f"--net={netns.path}", sys.executable, "-c", GATEWAY, "172.41.0.1"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as gateway:
+        assert gateway.stdout is not None
+        assert gateway.stdout.readline() == b"begun\n"
+        with flood(path, "UDP", "name.of.a.server"):
+            check_names_are_fast(attacked.paths_of["web"])
+        gateway.kill()
+    attacked.hawse("rm", "-f", "lured", f"netns:{netns.path}")
+    attacked.hawse("network", "rm", "lured")
+
+
+def test_slow_rules_of_a_privileged_command_do_not_delay_the_names_of_others(attacked):
+    """The container itself has no CAP_NET_ADMIN. It keeps its thread, because the rules remain after the command."""
+    path = attacked.containers(owner=["--network", "app"])["owner"]
+    attacked.hawse("exec", "--privileged", "-i", "owner", "nft", slow_rules("output", "ip saddr 127.0.0.11"))
+    with flood(path, "UDP", "owner"):
         check_names_are_fast(attacked.paths_of["web"], 2)
     attacked.hawse("rm", "-f", "owner")
 

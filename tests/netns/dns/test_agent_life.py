@@ -12,8 +12,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import dns.message
 import pytest
 
+from drivers.linux.process import start_time
 from engine.agent import client
 from tests.conftest import let_others_pass, loaded, until
 from tests.netns.dns.conftest import alive
@@ -176,6 +178,29 @@ def test_container_moved_off_its_last_network_keeps_its_resolver(app, upstream):
     app.notify()
     assert web.resolve("db") == ["NXDOMAIN"]
     assert web.resolve("peer.example.test") == ["192.168.99.99"]
+
+
+def test_no_query_is_lost_while_another_thread_takes_over_a_sandbox(app, upstream):
+    """Two things move a sandbox: another one with own firewall rules on its network, and own rules of its own."""
+    server = upstream()
+    app.change("web", kind="container", pid=os.getpid(), pid_start=start_time(os.getpid()))
+    app.change("db", kind="container", pid=os.getpid(), pid_start=start_time(os.getpid()))
+    app.start()
+    web, pid = app.sandboxes[0], app.status()["pid"]
+    assert web.resolve("db") == ["172.30.0.3"]
+    before = descriptors(pid)
+    server.before = lambda data, peer: time.sleep(1)
+    for name, fields in (("db", {"kind": "adopted"}), ("web", {"administered": True})):
+        asked = len(server.asked)
+        with web.socket() as client:
+            client.connect(("127.0.0.11", 53))
+            client.send(dns.message.make_query("peer.example.test", "A").to_wire())
+            app.change(name, **fields)
+            app.notify()
+            assert web.resolve("db") == ["172.30.0.3"]
+            assert len(server.asked) == asked
+            assert "192.168.99.99" in str(dns.message.from_wire(client.recv(512)))
+    until(lambda: descriptors(pid) <= before, 10)
 
 
 def test_rename_moves_names_and_keeps_sockets(app):

@@ -268,3 +268,36 @@ def test_a_file_that_may_not_be_opened_is_no_matter_of_processes(host, tmp_path)
     dropped = ["setpriv", "--bounding-set", caps, "--inh-caps", caps]
     done = host.run(*dropped, *connect, check=False, env=host.env(HAWSE_WARM="off"))
     assert done.stderr == f"Error response from daemon: {locked}/space: permission denied\n"
+
+
+EXCHANGE = """
+import os
+from engine.containers import {module}
+checked = {module}.{function}
+def with_another(*arguments):
+    os.unlink({link!r})
+    os.symlink("/proc/self/ns/net", {link!r})
+    return checked(*arguments)
+{module}.{function} = with_another
+"""
+"""Code for a command: exchanges the link to a connected namespace after the command has checked the namespace.
+
+The new link leads to the own namespace of each process that opens it.
+"""
+
+
+@pytest.mark.parametrize("command", ["exec", "run"])
+def test_no_command_runs_in_the_hosts_network_by_a_path_that_its_owner_exchanges(host, netns, tmp_path, command):
+    link = tmp_path / "link"
+    link.symlink_to(netns.path)
+    host.hawse("network", "create", "app")
+    host.hawse("network", "connect", "app", f"netns:{link}")
+    if command == "run":
+        words = ["run", "--rm", "--network", f"container:netns:{link}", "hostfs"]
+        code = EXCHANGE.format(module="start", function="_create_process", link=str(link))
+    else:
+        words = ["exec", f"netns:{link}"]
+        code = EXCHANGE.format(module="exec", function="_execute_in_namespace", link=str(link))
+    shown = host.hawse(*words, "ip", "-br", "link", code=code, check=False)
+    assert "ext0" not in shown.stdout
+    assert f"network namespace {link} is gone: another one is there now" in shown.stderr

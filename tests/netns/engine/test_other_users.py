@@ -16,6 +16,7 @@ import pytest
 
 from engine import paths
 from engine.errors import PermissionDenied
+from engine.runtime import root_paths
 from tests.conftest import let_others_pass
 from tests.installation import CHECKOUT, script
 
@@ -309,3 +310,63 @@ def test_root_of_a_user_namespace_uses_directories_of_his_own(shared):
     done = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT, check=True)
     assert done.stdout.splitlines()[0] == "used"
     assert f"it belongs to user {OTHER}" in done.stdout.splitlines()[1]
+
+
+@pytest.mark.parametrize(("target", "made"), [("trap", "made"), ("way/made", "made"), ("way/a/b", "a")])
+def test_no_mount_point_is_made_where_a_link_of_another_user_leads(shared_host, shared, target, made):
+    """A mount point that is missing is made on the host, because hostfs is the host's own file system."""
+    (shared / "roots").mkdir()
+    (shared / "source").touch()
+    by_other("mkdir $1/his; ln -s $1/roots/made $1/his/trap; ln -s $1/roots $1/his/way", shared)
+    volume = f"{shared}/source:{shared}/his/{target}"
+    done = shared_host.hawse("run", "--rm", "-v", volume, "hostfs", "true", check=False)
+    assert f"cannot make {shared}/his/{target}: {target[:4].strip('/')} is a link of another user" in done.stderr
+    assert not (shared / "roots" / made).exists()
+
+
+EXCHANGE = """
+import ctypes, os, sys
+os.chdir(sys.argv[1])
+os.makedirs("his/way")
+os.symlink(sys.argv[1] + "/roots", "his/link")
+print(flush=True)
+exchange = ctypes.CDLL(None).renameat2
+while True:
+    exchange(-100, b"his/way", -100, b"his/link", 2)
+"""
+"""A program that exchanges a directory and a link, again and again (RENAME_EXCHANGE)."""
+
+
+def test_nothing_is_made_where_a_link_leads_that_another_user_exchanges_all_the_time(shared):
+    (shared / "roots").mkdir()
+    root, refusals = root_paths.open_root("/"), 0
+    with subprocess.Popen([*AS_OTHER, sys.executable, "-c", EXCHANGE, shared], stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"\n"
+        for number in range(8000):
+            try:
+                root_paths.ensure(root, f"{shared}/his/way/{number}", directory=False, own_links=True)
+            except OSError:
+                refusals += 1
+        other.kill()
+    os.close(root)
+    assert os.listdir(shared / "roots") == []
+    assert 0 < refusals < 8000
+
+
+def test_no_working_directory_is_made_where_a_link_of_another_user_leads(shared_host, shared):
+    (shared / "roots").mkdir()
+    by_other("mkdir $1/his; ln -s $1/roots $1/his/way", shared)
+    path = f"{shared}/his/way/made"
+    done = shared_host.hawse("run", "--rm", "-w", path, "hostfs", "true", check=False)
+    assert f"cannot make {path}: way is a link of another user (name the path where it leads)" in done.stderr
+    assert not (shared / "roots" / "made").exists()
+    (shared / "roots" / "made").mkdir()
+    assert shared_host.hawse("run", "--rm", "-w", path, "hostfs", "pwd", "-P").stdout == f"{shared}/roots/made\n"
+
+
+def test_a_mount_point_is_made_where_a_link_of_root_leads(shared_host, shared):
+    (shared / "roots").mkdir()
+    (shared / "source").write_text("here")
+    (shared / "way").symlink_to("roots")
+    volume = f"{shared}/source:{shared}/way/a/made"
+    assert shared_host.hawse("run", "--rm", "-v", volume, "hostfs", "cat", f"{shared}/roots/a/made").stdout == "here"

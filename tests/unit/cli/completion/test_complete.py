@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -202,3 +203,16 @@ def test_only_processes_of_other_namespaces_are_offered_with_their_names(complet
         process.wait()
     assert f"{process.pid}\tsleep" in lines
     assert str(os.getpid()) not in names(lines)
+
+
+def test_a_process_whose_name_is_not_utf_8_hides_no_name(complete):
+    """Any user can start such a process."""
+    renaming = "import ctypes, time; ctypes.CDLL(None).prctl(15, b'\\xff'); time.sleep(60)"
+    process = subprocess.Popen(["unshare", "-rn", sys.executable, "-c", renaming])
+    try:
+        until(lambda: Path(f"/proc/{process.pid}/comm").read_bytes() == b"\xff\n")
+        lines = complete("processes", "0")
+    finally:
+        process.kill()
+        process.wait()
+    assert f"{process.pid}\t\\xff" in lines

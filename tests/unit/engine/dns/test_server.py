@@ -7,16 +7,19 @@ from collections.abc import Iterator
 from unittest.mock import Mock
 
 import pytest
+from msgspec.structs import replace
 
 from drivers.linux.process import start_time
 from drivers.registry import facts
 from engine.agent.service import Snapshot
 from engine.dns import server
+from engine.dns.sandbox_view import Defaults
 from engine.dns.server import DEFAULT_TTL, DnsService, ttl_from_environment
 from engine.eventloop.descriptor_budget import DescriptorBudget
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
 from engine.model import ContainerConfig, ContainerRecord, EndpointRecord, HostConfig, NetworkRecord
+from engine.resolv_conf import HostFiles
 from tests.unit.engine.conftest import no_descriptor_left
 
 
@@ -55,6 +58,20 @@ def test_a_sandbox_is_served_later_when_descriptors_have_run_out(service):
 def test_a_sandbox_whose_process_has_ended_is_not_served(service):
     service.reconcile(state_of(os.getpid(), start_time(os.getpid()) + 1, "c"))
     assert not service.needed()
+
+
+def test_a_sandbox_stays_with_the_thread_of_its_neighbours_until_it_leaves_their_network(service, monkeypatch):
+    monkeypatch.setattr(server, "SandboxResolver", lambda *_: Mock())
+    service._defaults = Defaults(HostFiles("nameserver 192.0.2.1\n"))
+    state = state_of(os.getpid(), start_time(os.getpid()), "c", "g")
+    own, guest = state.containers
+    other = replace(state.networks[0], id="m", name="m")
+    groups = []
+    for kind, network in (("process", "n"), ("adopted", "n"), ("process", "n"), ("process", "m"), ("process", "n")):
+        endpoints = [replace(state.endpoints[0], network_id=network), state.endpoints[1]]
+        service.reconcile(Snapshot([*state.networks, other], [own, replace(guest, kind=kind)], endpoints))
+        groups.append(service._served["sandbox-c"].view.neighbours)
+    assert groups == ["", "n", "n", "", ""]
 
 
 @pytest.mark.parametrize("text", ["", "five", "-1", "²"])

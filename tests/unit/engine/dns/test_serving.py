@@ -51,3 +51,10 @@ def test_each_sandbox_with_own_rules_has_a_thread_until_there_are_too_many(loops
     assert {serving.sandboxes for serving in chosen} == {2}
     chosen[5].sandboxes -= 1
     assert loops.choose(apart=True) is chosen[5]
+
+
+def test_a_group_has_one_thread_which_serves_no_sandbox_with_own_rules(loops):
+    groups = [loops.choose(apart=False, neighbours=name) for name in ("a", "b", "a")]
+    assert groups[0] is groups[2]
+    assert groups[0] is not groups[1]
+    assert loops.choose(apart=True, neighbours="a") not in groups
