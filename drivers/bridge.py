@@ -24,7 +24,7 @@ from drivers.errors import BadOption, Exists
 from drivers.firewall import elements, foreign_drops, forwarding, spoof_guard, table
 from drivers.firewall.watch import FirewallWatch
 from drivers.linux import conntrack, link, names, netns, sysctl
-from drivers.linux.netlink import session
+from drivers.linux.netlink import Session
 from drivers.model import (
     Desired,
     Difference,
@@ -90,7 +90,7 @@ class BridgeDriver:
         bridge_options.check_kernel_limits(options)
         entries = list(elements.of_network(network, options))
         forwarded = forwarding.plan(self._forwarded_versions(network))
-        with session() as opened:
+        with Session() as opened:
             made = Bridge(opened, network, options, self.settings.run)
             apply(
                 (
@@ -120,7 +120,7 @@ class BridgeDriver:
         parsed = [(network, bridge_options.parse(network)) for network in networks]
         # Skip names that the kernel refuses, because no bridge can have such a name.
         possible = [(n, o) for n, o in parsed if names.fits(o.bridge) and names.valid(o.bridge)]
-        with session() as opened:
+        with Session() as opened:
             bridges = [Bridge(opened, network, options, self.settings.run) for network, options in possible]
             gone = [element for network, options in possible for element in elements.of_network(network, options)]
             teardown(
@@ -145,7 +145,7 @@ class BridgeDriver:
         if named:
             self.delete_networks(named)
         table.change(remove=[element for network, options in rest for element in elements.of_network(network, options)])
-        with session() as opened:
+        with Session() as opened:
             link.take_down(opened, [options.bridge for _, options in rest])
         return [network.id for network, _ in rest]
 
@@ -180,7 +180,7 @@ class BridgeDriver:
         # endpoint's address, because their flows lead from the client to the agent. Only ports on IPv6 addresses are
         # proxied. The TCP entries of proxied ports need no deletion, because the agent closes its TCP streams itself.
         carried = [p for end in ends for p in end.ports if p.protocol == "udp" and p.host_ip.version == 6]
-        with session() as opened:
+        with Session() as opened:
             ports = [Port(opened, endpoint, bridge_options.parse(network)) for network, endpoint in endpoints]
             teardown(
                 (
@@ -197,7 +197,7 @@ class BridgeDriver:
         Replaces the veth pair of an earlier join.
         """
         options = bridge_options.parse(network)
-        with session() as opened, netns.netns_fd(sandbox.path, sandbox.inode) as namespace:
+        with Session() as opened, netns.netns_fd(sandbox.path, sandbox.inode) as namespace:
             port = Port(opened, endpoint, options)
             # Guard the port before it is up, because a process in the sandbox can already send. For the same reason, a
             # failure deletes the port before its guard.
@@ -214,7 +214,7 @@ class BridgeDriver:
 
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
         """Disconnect the sandbox; idempotent, and works if the sandbox no longer exists."""
-        with session() as opened:
+        with Session() as opened:
             port = Port(opened, endpoint, bridge_options.parse(network))
             teardown((Step("veth pair", port.delete), Step("spoof guard", port.release)))
 
@@ -295,7 +295,7 @@ class BridgeDriver:
         ``publishing`` are the network's endpoints with published ports.
         """
         options = bridge_options.parse(network)
-        with session() as opened:
+        with Session() as opened:
             differences = Bridge(opened, network, options, self.settings.run).compare()
         off = forwarding.plan(self._forwarded_versions(network))
         differences += [Difference("changed", "forwarding", e.key) for e in off if e.set == "forwarding"]
@@ -315,7 +315,7 @@ class BridgeDriver:
         containers' neighbour entries stay valid.
         """
         options = bridge_options.parse(network)
-        with session() as opened:
+        with Session() as opened:
             made = Bridge(opened, network, options, self.settings.run)
             made.take_name_back()
             made.create()
@@ -367,7 +367,7 @@ class BridgeDriver:
         if not link.index(options.bridge):
             return []
         inside = sandboxes.compare(sandbox, endpoint, interface)  # raises `Missing` without the sandbox
-        with session() as opened:
+        with Session() as opened:
             return [*Port(opened, endpoint, options).compare(), *inside]
 
     def repair_endpoint(
@@ -384,7 +384,7 @@ class BridgeDriver:
             self.join(network, endpoint, sandbox, interface)
             sandboxes.announce(sandbox, endpoint, interface)
             return
-        with session() as opened:
+        with Session() as opened:
             Port(opened, endpoint, bridge_options.parse(network)).attach()
         sandboxes.repair(sandbox, endpoint, interface, differences)
 

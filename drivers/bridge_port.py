@@ -14,7 +14,7 @@ from drivers.bridge_options import BridgeOptions
 from drivers.errors import Busy, Exists, KernelError
 from drivers.firewall import spoof_guard
 from drivers.linux import link, marked_links, names, router_advertisements, sysctl
-from drivers.linux.netlink import Session, session
+from drivers.linux.netlink import Session
 from drivers.model import Difference, EndpointSpec, Members
 from drivers.sandbox import LOST
 
@@ -173,6 +173,6 @@ def _existing(requested: Iterable[EndpointSpec]) -> list[tuple[str, EndpointSpec
     endpoints = list(requested)
     if not endpoints:
         return []
-    with session() as opened:
+    with Session() as opened:
         ports = ((marked_links.host_end(opened, endpoint.id), endpoint) for endpoint in endpoints)
         return [(port.name, endpoint) for port, endpoint in ports if port is not None]

@@ -17,7 +17,7 @@ from drivers import link_comparison
 from drivers.errors import BadOption
 from drivers.linux import address, default_routes, link, names, neighbor, neighbor_announcement, netns, route, sysctl
 from drivers.linux.default_routes import DefaultRoute
-from drivers.linux.netlink import Session, session
+from drivers.linux.netlink import Session
 from drivers.model import ARP, NAME, Difference, EndpointSpec, IPAddress, Sandbox
 
 LOOPBACK_INDEX = 1  # lo is the first link of each network namespace
@@ -31,7 +31,7 @@ def inside(sandbox: Sandbox, action: Callable[[Session], T]) -> T:
     """Run ``action`` in the sandbox, with a netlink session of the sandbox, and return the result of ``action``."""
 
     def run() -> T:
-        with session() as opened:
+        with Session() as opened:
             return action(opened)
 
     return netns.run_in_netns(sandbox.path, run, sandbox.inode)

@@ -22,7 +22,7 @@ from drivers import link_comparison, options
 from drivers import sandbox as sandboxes
 from drivers.errors import BadOption, Busy, Exists, KernelError, Missing, Unsupported, UnusableOption
 from drivers.linux import link, names, netns, sysctl
-from drivers.linux.netlink import Session, session
+from drivers.linux.netlink import Session
 from drivers.model import MODE, Difference, DriverFacts, EndpointSpec, JoinInfo, NetworkSpec, OptionFacts, Sandbox
 from drivers.plan import Step, apply
 
@@ -79,14 +79,14 @@ class SubinterfaceBase:
     def create_network(self, network: NetworkSpec) -> None:
         """Create the parent if it does not exist; idempotent."""
         parent = self.parent_name(network)
-        with session() as opened:
+        with Session() as opened:
             link.delete(opened, names.unfinished_name(network.id))
             if not link.index(parent):
                 self._make_parent(opened, network, parent)
 
     def delete_network(self, network: NetworkSpec) -> None:
         """Remove the parent if `create_network` made it; idempotent."""
-        with session() as opened:
+        with Session() as opened:
             link.delete(opened, names.unfinished_name(network.id))
             parent = link.find(opened, self.parent_name(network))
             if parent is not None and parent.alias == names.network_mark(network.id):
@@ -131,7 +131,7 @@ class SubinterfaceBase:
     def compare_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> Sequence[Difference]:
         """Return a difference if the parent is missing, or if hawse made the parent and it is down."""
         name = self.parent_name(network)
-        with session() as opened:
+        with Session() as opened:
             parent = link.find(opened, name)
         if parent is None:
             return [Difference("missing", "parent", name)]
@@ -141,7 +141,7 @@ class SubinterfaceBase:
     def repair_network(self, network: NetworkSpec, endpoints: Sequence[EndpointSpec]) -> None:
         """Create the parent if it is missing, and bring it up if hawse made it."""
         self.create_network(network)
-        with session() as opened:
+        with Session() as opened:
             parent = link.find(opened, self.parent_name(network))
             if parent is not None and parent.alias == names.network_mark(network.id):
                 link.change(opened, parent.index, state="up")
@@ -290,7 +290,7 @@ class SubinterfaceBase:
             raise Missing(f"-o parent interface was not found on the host: {parent}")
         attributes = {**self.attributes(network), **self.link_address(endpoint), "link": parent_index}
         name = names.unfinished_name(endpoint.id)
-        with session() as opened, netns.netns_fd(sandbox.path, sandbox.inode) as namespace:
+        with Session() as opened, netns.netns_fd(sandbox.path, sandbox.inode) as namespace:
             try:
                 link.add(opened, name, self.type, net_ns_fd=namespace, **attributes)
             except KernelError as error:

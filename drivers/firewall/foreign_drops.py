@@ -62,11 +62,8 @@ def find_dropping_chains(known: Mapping[str, Sequence[IPNetwork]]) -> dict[str, 
     ``known`` maps the bridge of each network to the network's subnets. The result maps each chain (text of family,
     table and name) to the bridges. Runs in the calling thread's network namespace.
     """
-    session = Session(NETFILTER)
-    try:
+    with Session(NETFILTER) as session:
         dropping = {chain: _by_chain(session, chain) for chain in _forwarding(session) if _drops(session, chain)}
-    finally:
-        session.close()
     affected = {str(chain): _affected(chain, rules, known) for chain, rules in dropping.items()}
     return {chain: losers for chain, losers in affected.items() if losers}
 

@@ -12,13 +12,12 @@ import re
 import socket
 import struct
 from collections.abc import Collection, Iterator
-from contextlib import closing
 from pathlib import Path
 
 from drivers.linux import link, names, netns
 from drivers.linux.attributes import read
 from drivers.linux.listeners import BY_FAMILY, LISTEN, SOCK_DIAG
-from drivers.linux.netlink import Session, session
+from drivers.linux.netlink import Session
 
 PROCESSES = Path("/proc")
 FIRST_NAMESPACE = 0xEFFFFFF9
@@ -83,7 +82,7 @@ def _of_residents(sockets: Collection[str]) -> Iterator[str]:
 
     request = REQUEST.pack(socket.AF_UNIX, 1 << LISTEN, SHOWN)
     try:
-        with closing(Session(SOCK_DIAG)) as opened:
+        with Session(SOCK_DIAG) as opened:
             present = opened.dump(BY_FAMILY, request, is_ours)
     except OSError:
         return
@@ -92,7 +91,7 @@ def _of_residents(sockets: Collection[str]) -> Iterator[str]:
 
 
 def _of_links() -> Iterator[str]:
-    with session() as opened:
+    with Session() as opened:
         links = link.all_links(opened)
     made = [device.name for device in links if _is_of_a_host(device)]
     hardware = [f"{device.name} ({device.device or 'hardware'})" for device in links if _is_hardware(device)]

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 from drivers.linux import attributes, socket_filter
 from drivers.linux.errors import kernel_errors
-from drivers.linux.netlink import SOL_NETLINK, messages, open_socket, pending, resize_buffer, session
+from drivers.linux.netlink import SOL_NETLINK, Session, messages, open_socket, pending, resize_buffer
 
 Kind = Literal["link", "port", "address", "route", "neighbor", "forwarding"]
 
@@ -123,7 +123,7 @@ class LinkListener:
 
 def present_links() -> list[Change]:
     """Return the links of the calling thread's namespace as `Change` values."""
-    with session() as opened, kernel_errors("list", "links"):
+    with Session() as opened, kernel_errors("list", "links"):
         bodies = opened.dump(GET_LINK, LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
     return [_link(body, False, 0) for body in bodies]
 

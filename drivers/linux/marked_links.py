@@ -9,7 +9,7 @@ from collections import defaultdict
 from typing import NamedTuple
 
 from drivers.linux import address, link, names, netns
-from drivers.linux.netlink import Session, session
+from drivers.linux.netlink import Session
 from drivers.model import IPInterface
 
 
@@ -61,7 +61,7 @@ def of_sandbox(path: str, inode: int = 0) -> list[FoundLink]:
 
 
 def _links() -> list[FoundLink]:
-    with session() as opened:
+    with Session() as opened:
         links = link.all_links(opened)
         addresses: defaultdict[int, list[IPInterface]] = defaultdict(list)
         for index, interface in address.all_addresses(opened):

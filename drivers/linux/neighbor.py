@@ -28,7 +28,7 @@ from pyroute2.netlink.rtnl.ndmsg import (
 )
 
 from drivers.linux.errors import kernel_errors, refusal
-from drivers.linux.netlink import Message, Session, session
+from drivers.linux.netlink import Message, Session
 from drivers.linux.rtnetlink import SANDBOX_LIMIT, decode, dump, encode
 
 BATCH = 256  # maximum number of messages per batch; the socket's buffer can hold an error for each message
@@ -64,7 +64,7 @@ def change(add: Iterable[Row] = (), remove: Iterable[Row] = ()) -> None:
     An existing entry with the same key and another value is replaced. The function continues after an error, and raises
     the first error at the end.
     """
-    with session() as opened:
+    with Session() as opened:
         failures = _send(opened, [(row, _added(row)) for row in add])
         failures += _send(opened, [(row, _removed(row)) for row in remove], ignore=(errno.ENOENT, errno.ESRCH))
     if failures:
@@ -78,7 +78,7 @@ def rows(vxlans: Iterable[int]) -> set[Row]:
     ``vxlans`` are the devices' link indexes. Learned entries and the entries of the devices' own MACs are left out.
     """
     chosen, entries = set(vxlans), set[Row]()
-    with session() as opened:
+    with Session() as opened:
         for family in (socket.AF_BRIDGE, socket.AF_INET, socket.AF_INET6):
             with kernel_errors("list", "neighbours"):
                 messages = dump(opened, RTM_GETNEIGH, ndmsg, family=family)

@@ -15,10 +15,9 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from fcntl import ioctl
 from itertools import count
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from drivers.linux import names, netns, recording
 
@@ -48,10 +47,10 @@ class Message(NamedTuple):
 
 
 class Session:
-    """An open netlink socket, by default for rtnetlink.
+    """An open netlink socket, by default for rtnetlink; a ``with`` block closes it.
 
-    The socket stays in the network namespace where it was opened. A request blocks until the kernel answers. After
-    `TIMEOUT` seconds without an answer, it raises OSError with EAGAIN.
+    The socket is opened in the calling thread's network namespace, and stays there. A request blocks until the kernel
+    answers. After `TIMEOUT` seconds without an answer, it raises OSError with EAGAIN.
     """
 
     def __init__(self, protocol: int = socket.NETLINK_ROUTE) -> None:
@@ -61,6 +60,12 @@ class Session:
         for timeout in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # settimeout() would add a poll(2) to each call
             self._socket.setsockopt(socket.SOL_SOCKET, timeout, TIMEVAL.pack(TIMEOUT, 0))
         self._sent = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close the session's socket."""
@@ -358,13 +363,3 @@ def messages(data: bytes) -> Iterator[tuple[int, int, int, int, bytes]]:
             return
         yield kind, flags, number, port, data[start + HEADER.size : start + length]
         start += length + 3 & ~3
-
-
-@contextmanager
-def session() -> Iterator[Session]:
-    """Open an rtnetlink session in the network namespace of the calling thread."""
-    opened = Session()
-    try:
-        yield opened
-    finally:
-        opened.close()

@@ -17,7 +17,7 @@ from drivers.errors import Busy, DriverError, Exists, KernelError, Missing
 from drivers.firewall import table
 from drivers.linux import link, names
 from drivers.linux.default_routes import DefaultRoute
-from drivers.linux.netlink import session
+from drivers.linux.netlink import Session
 from drivers.model import Sandbox
 
 pytestmark = pytest.mark.netns
@@ -182,7 +182,7 @@ def test_a_full_bridge_says_so(lab):
     name = f"br-{n1.id[:12]}"
 
     def fill() -> None:
-        with session() as opened:
+        with Session() as opened:
             bridge = link.index(name)
             for number in range(1023):
                 link.add(opened, f"p{number}", "veth", master=bridge)
