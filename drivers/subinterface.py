@@ -42,8 +42,9 @@ IN_USE_HINT = (
 class SubinterfaceBase:
     """The base class of the drivers that make sub-interfaces of a host interface, the parent.
 
-    Subclasses define the kind of sub-interface. The class is not called SubinterfaceDriver, because `drivers.registry`
-    would take it for a driver.
+    Subclasses define the kind of sub-interface: ``modes`` maps each value of the option ``<type>_mode`` to the value of
+    the link attribute. The class is not called SubinterfaceDriver, because `drivers.registry` would take it for a
+    driver.
     """
 
     type: ClassVar[str]
@@ -105,7 +106,8 @@ class SubinterfaceBase:
         Replaces the sub-interface of an earlier join. Blocks up to `EARLIER_INTERFACE_TIMEOUT_SECONDS`.
         """
         self._create(network, endpoint, sandbox, interface, EARLIER_INTERFACE_TIMEOUT_SECONDS)
-        return JoinInfo(interface, endpoint.mac, *self.gateways(network, endpoint))
+        mac = "" if self.facts.shares_mac else endpoint.mac
+        return JoinInfo(interface, mac, *self.gateways(network, endpoint))
 
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
         """Delete the sub-interface; idempotent.
@@ -179,15 +181,16 @@ class SubinterfaceBase:
             sandboxes.inside(sandbox, lambda opened: self._restore_mode(opened, network, interface))
 
     def attributes(self, network: NetworkSpec) -> dict[str, Any]:
-        """Return the link attributes of this kind of sub-interface, from the network's options.
+        """Return the link attributes for the sub-interface's mode, from the network's options.
 
         Raises `UnusableOption` with Docker's error text.
         """
-        raise NotImplementedError
-
-    def link_address(self, endpoint: EndpointSpec) -> dict[str, str]:
-        """Return the link attribute with the sub-interface's MAC; an empty mapping for kinds with the parent's MAC."""
-        return {"address": endpoint.mac}
+        label = f"{self.type}_mode"
+        choice = network.options.get(label) or self.default_mode
+        if choice not in self.modes:
+            default = f"'{self.default_mode}' mode is the {self.type} driver default"
+            raise UnusableOption(f"requested {self.type} mode '{choice}' is not valid, {default}")
+        return {label: self.modes[choice]}
 
     def gateways(self, network: NetworkSpec, endpoint: EndpointSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
         """Return the IPv4 and IPv6 gateways of the endpoint's own subnets; None for a family without a gateway.
@@ -197,17 +200,6 @@ class SubinterfaceBase:
         addresses = [] if network.internal else endpoint.addresses
         pools = [pool for pool in network.pools if any(address.ip in pool.subnet for address in addresses)]
         return sandboxes.first_of_each_version(p.gateway.ip for p in pools if p.gateway is not None)
-
-    def mode(self, network: NetworkSpec, label: str) -> Any:
-        """Return the value of the link attribute for the mode that the user chose, else for the default mode.
-
-        ``label`` is the name of the option that chooses the mode. Raises `UnusableOption` for an unknown mode.
-        """
-        choice = network.options.get(label) or self.default_mode
-        if choice not in self.modes:
-            default = f"'{self.default_mode}' mode is the {self.type} driver default"
-            raise UnusableOption(f"requested {self.type} mode '{choice}' is not valid, {default}")
-        return self.modes[choice]
 
     def _make_parent(self, opened: Session, network: NetworkSpec, parent: str) -> None:
         """Create the network's parent interface: a VLAN interface, or a dummy if the user names no parent.
@@ -238,7 +230,7 @@ class SubinterfaceBase:
 
     def _compare_mode(self, opened: Session, network: NetworkSpec, interface: str) -> list[Difference]:
         wrong = self._wrong_mode(opened, network, interface)
-        what = ", ".join(f"{label} {present}" for label, (present, _) in wrong.items())
+        what = ", ".join(f"{label} {present}" for label, present in wrong.items())
         if not what:
             return []
         return [Difference("changed", "interface", f"{interface} has {what}", subject=interface, setting=MODE)]
@@ -246,20 +238,14 @@ class SubinterfaceBase:
     def _restore_mode(self, opened: Session, network: NetworkSpec, interface: str) -> None:
         wrong = self._wrong_mode(opened, network, interface)
         if wrong:
-            required = {label: value for label, (_, value) in wrong.items()}
-            link.change_kind(opened, link.index(interface), self.type, **required)
+            required = self.attributes(network)
+            link.change_kind(opened, link.index(interface), self.type, **{label: required[label] for label in wrong})
 
-    def _wrong_mode(self, opened: Session, network: NetworkSpec, interface: str) -> dict[str, tuple[Any, Any]]:
-        """Return the link attributes of the sub-interface's mode that have a wrong value.
-
-        The result maps the attribute's name to (present value, required value). The calling thread is in the sandbox.
-        """
+    def _wrong_mode(self, opened: Session, network: NetworkSpec, interface: str) -> Mapping[str, Any]:
+        """Return the present values of those link attributes of the mode that are wrong; called in the sandbox."""
         present = link.find(opened, interface)
-        if present is None or present.kind != self.type:
-            return {}
-        data = link.kind_attributes(opened, interface)
-        values = {label: (data.get_attr(f"IFLA_{label.upper()}"), v) for label, v in self.attributes(network).items()}
-        return {label: pair for label, pair in values.items() if pair[0] not in (None, pair[1])}
+        is_ours = present is not None and present.kind == self.type
+        return link.wrong_settings(opened, interface, self.attributes(network)) if is_ours else {}
 
     def _create(
         self,
@@ -288,7 +274,8 @@ class SubinterfaceBase:
         parent_index = link.index(parent)
         if not parent_index:
             raise Missing(f"-o parent interface was not found on the host: {parent}")
-        attributes = {**self.attributes(network), **self.link_address(endpoint), "link": parent_index}
+        address = {} if self.facts.shares_mac else {"address": endpoint.mac}
+        attributes = {**self.attributes(network), **address, "link": parent_index}
         name = names.unfinished_name(endpoint.id)
         with Session() as opened, netns.netns_fd(sandbox.path, sandbox.inode) as namespace:
             try:

@@ -132,7 +132,7 @@ def kind_attributes(session: Session, name: str) -> Any:
     return message.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA")
 
 
-def wrong_settings(session: Session, name: str, required: Mapping[str, int]) -> dict[str, int]:
+def wrong_settings(session: Session, name: str, required: Mapping[str, Any]) -> dict[str, Any]:
     """Return the present values of the settings, specific to a link's kind, that differ from ``required``.
 
     ``required`` and the result map pyroute2's names (in lower case and without the prefix IFLA_) to values. Settings
