@@ -196,6 +196,10 @@ class BridgeDriver:
 
         Replaces the veth pair of an earlier join.
         """
+
+        def configure(there: Session) -> None:
+            sandboxes.configure(there, endpoint, interface)
+
         options = bridge_options.parse(network)
         with Session() as opened, netns.netns_fd(sandbox.path, sandbox.inode) as namespace:
             port = Port(opened, endpoint, options)
@@ -206,7 +210,7 @@ class BridgeDriver:
                     Step("veth pair", lambda: port.create(namespace, interface), port.delete),
                     Step("spoof guard", port.guard, port.release),
                     Step("port", port.set_up, port.delete),
-                    Step("interface", lambda: sandboxes.configure(sandbox, endpoint, interface)),
+                    Step("interface", lambda: sandboxes.inside(sandbox, configure)),
                 )
             )
         gateway4, gateway6 = _gateways(network)
@@ -366,7 +370,8 @@ class BridgeDriver:
         options = bridge_options.parse(network)
         if not link.index(options.bridge):
             return []
-        inside = sandboxes.compare(sandbox, endpoint, interface)  # raises `Missing` without the sandbox
+        # Raise `Missing` without the sandbox before the port is compared.
+        inside = sandboxes.inside(sandbox, lambda there: sandboxes.compare(there, endpoint, interface))
         with Session() as opened:
             return [*Port(opened, endpoint, options).compare(), *inside]
 
@@ -382,11 +387,11 @@ class BridgeDriver:
         if sandboxes.is_lost(differences):
             sandboxes.discard(sandbox, endpoint)
             self.join(network, endpoint, sandbox, interface)
-            sandboxes.announce(sandbox, endpoint, interface)
+            sandboxes.inside(sandbox, lambda there: sandboxes.announce(there, endpoint, interface))
             return
         with Session() as opened:
             Port(opened, endpoint, bridge_options.parse(network)).attach()
-        sandboxes.repair(sandbox, endpoint, interface, differences)
+        sandboxes.inside(sandbox, lambda there: sandboxes.repair(there, endpoint, interface, differences))
 
     def _switches(self, network: NetworkSpec, bridge: str) -> list[str]:
         """Return the paths of the bridge's forwarding sysctls, for the IP versions that the host must forward."""

@@ -156,10 +156,8 @@ class SubinterfaceBase:
             return []
 
         def compare(opened: Session) -> list[Difference]:
-            return [
-                *sandboxes.compare_here(opened, endpoint, interface),
-                *self._compare_mode(opened, network, interface),
-            ]
+            differences = sandboxes.compare(opened, endpoint, interface)
+            return [*differences, *self._compare_mode(opened, network, interface)]
 
         return sandboxes.inside(sandbox, compare)
 
@@ -175,10 +173,14 @@ class SubinterfaceBase:
         if sandboxes.is_lost(differences):
             # Because one thread of the agent repairs all objects, a repair does not wait for another sub-interface.
             self._create(network, endpoint, sandbox, interface, 0.0)
-            sandboxes.announce(sandbox, endpoint, interface)
-        else:
-            sandboxes.repair(sandbox, endpoint, interface, differences)
-            sandboxes.inside(sandbox, lambda opened: self._restore_mode(opened, network, interface))
+            sandboxes.inside(sandbox, lambda there: sandboxes.announce(there, endpoint, interface))
+            return
+
+        def repair(opened: Session) -> None:
+            sandboxes.repair(opened, endpoint, interface, differences)
+            self._restore_mode(opened, network, interface)
+
+        sandboxes.inside(sandbox, repair)
 
     def attributes(self, network: NetworkSpec) -> dict[str, Any]:
         """Return the link attributes for the sub-interface's mode, from the network's options.
@@ -309,7 +311,7 @@ def _configure(sandbox: Sandbox, endpoint: EndpointSpec, interface: str, timeout
     end = time.monotonic() + timeout_seconds
     while True:
         try:
-            return sandboxes.configure(sandbox, endpoint, interface)
+            return sandboxes.inside(sandbox, lambda there: sandboxes.configure(there, endpoint, interface))
         except KernelError as error:
             if error.errno != errno.EADDRINUSE:
                 raise

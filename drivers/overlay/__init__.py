@@ -120,7 +120,7 @@ class OverlayDriver:
         namespace = self.namespace(network)
 
         def configure(opened: Session) -> None:
-            sandboxes.configure_here(opened, endpoint, interface)
+            sandboxes.configure(opened, endpoint, interface)
             port.route_other_subnets(opened, network, endpoint, interface)
 
         apply(
@@ -178,7 +178,7 @@ class OverlayDriver:
         mtu, differences = compared
 
         def compare(opened: Session) -> list[Difference]:
-            return [*sandboxes.compare_here(opened, endpoint, interface), *port.too_large(opened, interface, mtu)]
+            return [*sandboxes.compare(opened, endpoint, interface), *port.too_large(opened, interface, mtu)]
 
         return [*differences, *sandboxes.inside(sandbox, compare)]
 
@@ -194,7 +194,7 @@ class OverlayDriver:
         if sandboxes.is_lost(differences):
             sandboxes.discard(sandbox, endpoint)
             self.join(network, endpoint, sandbox, interface)
-            sandboxes.announce(sandbox, endpoint, interface)
+            sandboxes.inside(sandbox, lambda there: sandboxes.announce(there, endpoint, interface))
             return
 
         def attach(there: Session) -> int:
@@ -203,13 +203,13 @@ class OverlayDriver:
             return mtu
 
         mtu = self.namespace(network).inside(attach)
-        sandboxes.repair(sandbox, endpoint, interface, differences)
 
-        def finish(opened: Session) -> None:
+        def repair(opened: Session) -> None:
+            sandboxes.repair(opened, endpoint, interface, differences)
             port.shrink(opened, interface, mtu)
             port.route_other_subnets(opened, network, endpoint, interface, keep_existing=True)
 
-        sandboxes.inside(sandbox, finish)
+        sandboxes.inside(sandbox, repair)
 
     def program_peers(self, network: NetworkSpec, peers: Sequence[Peer]) -> None:
         """Recreate missing devices, and make the FDB and neighbour tables contain exactly these peers.
