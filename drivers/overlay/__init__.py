@@ -238,7 +238,7 @@ class OverlayDriver:
         _synchronise_tunnel(namespace, options)
         tables = _with_tables(namespace, options, lambda opened: opened)  # raises Missing before the firewall changes
         if gate := _gate(network):
-            gate.admit([peer.vtep])
+            table.change(add=gate.admitting([peer.vtep]))
         namespace.inside(lambda _: _add(tables, peer))
 
     def remove_peer(self, network: NetworkSpec, peer: Peer) -> None:
@@ -248,7 +248,7 @@ class OverlayDriver:
             options = overlay_options.complete(network)
             unused = _with_tables(namespace, options, lambda tables: tables.remove(peer))
             if gate := _gate(network):
-                gate.dismiss(unused)
+                table.change(remove=gate.admitting(unused))
 
     def verify(
         self, network: NetworkSpec, peers: Sequence[Peer], fix: bool, *, tunnels: bool = True
@@ -276,7 +276,7 @@ class OverlayDriver:
         Does nothing for an encrypted network.
         """
         if gate := _gate(network):
-            gate.shut()
+            table.change(add=gate.shutting())
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
         """Return how the allowed VXLAN senders in the firewall differ from the hosts in the forwarding tables.
@@ -313,7 +313,7 @@ def _gate(network: NetworkSpec) -> Gate | None:
     The `Gate` tells the firewall which hosts may send VXLAN packets of the network. An encrypted network needs no gate,
     because it accepts authenticated packets only.
     """
-    return None if overlay_options.is_encrypted(network) else Gate(link.VXLAN_PORT, overlay_options.vnis(network))
+    return None if overlay_options.is_encrypted(network) else Gate(overlay_options.vnis(network))
 
 
 def _senders(network: NetworkSpec, peers: Iterable[Peer]) -> tuple[Sequence[Element], Sequence[Element]]:
@@ -335,7 +335,7 @@ def _senders_to_devices(namespace: OverlayNamespace) -> Sequence[Element]:
         return ()
     devices = zip(vxlan.devices(namespace.network), gate.vnis, strict=False)
     vnis = namespace.inside(lambda _: tuple(vni for name, vni in devices if link.index(name)))
-    return Gate(gate.port, vnis).difference(())[1]
+    return Gate(vnis).difference(())[1]
 
 
 def _compared_senders(network: NetworkSpec, peers: Iterable[Peer], fix: bool) -> list[Difference]:
