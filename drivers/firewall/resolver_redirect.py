@@ -18,13 +18,13 @@ from typing import Any, NamedTuple
 
 from drivers.errors import Busy
 from drivers.firewall import table_structure, transaction
-from drivers.firewall.notifications import NEW_GENERATION, Author, follow
+from drivers.firewall.notifications import GROUP, NEW_GENERATION, Author
 from drivers.firewall.table_structure import DELETE_TABLE, Structure
 from drivers.linux import libnftables, listeners, netns, nfnetlink
 from drivers.linux.attributes import read
 from drivers.linux.link_notifications import READS
-from drivers.linux.netlink import HEADER, Message, in_background, pending
-from drivers.linux.nfnetlink import NFGENMSG, table_header
+from drivers.linux.netlink import HEADER, Message, follow, in_background, pending
+from drivers.linux.nfnetlink import NETFILTER, NFGENMSG, table_header
 from drivers.model import Difference
 
 TABLE = "hawse_resolver"
@@ -226,7 +226,7 @@ class RedirectWatch:
     """
 
     def __init__(self) -> None:
-        self._socket = follow()
+        self._socket = follow("nftables", (GROUP,), NETFILTER)
         self._touched = False
 
     def fileno(self) -> int:

@@ -14,19 +14,20 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fcntl import ioctl
 from itertools import count
 from typing import NamedTuple, Self
 
-from drivers.linux import names, netns, recording
+from drivers.linux import names, netns, recording, socket_filter
+from drivers.linux.errors import kernel_errors
 
 DUMP_ATTEMPTS, DUMP_SECONDS = 5, 2.0
 """The minimum number of attempts, and the minimum time, in which a list that other processes change is read again."""
 REQUEST, ACK, DUMP_INTERRUPTED, DUMP = 0x1, 0x4, 0x10, 0x300  # message flags (kernel constants NLM_F_*)
 ERROR, DONE = 2, 3  # message types (kernel constants NLMSG_*)
 HEADER, CODE = struct.Struct("=IHHII"), struct.Struct("=i")
-SOL_NETLINK, CAP_ACK = 270, 10
+SOL_NETLINK, ADD_MEMBERSHIP, CAP_ACK = 270, 1, 10
 NAMESPACE_OF_SOCKET = 0x894C  # request number for ioctl(2): SIOCGSKNS
 INDEX_OF_NAME, NAME_OF_INDEX = 0x8933, 0x8910  # request numbers for ioctl(2): SIOCGIFINDEX, SIOCGIFNAME
 IFREQ, TIMEVAL = struct.Struct("=16si20x"), struct.Struct("@ll")
@@ -315,6 +316,35 @@ def open_socket(protocol: int = socket.NETLINK_ROUTE, flags: int = 0) -> socket.
     opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | flags, protocol)
     try:
         opened.connect((0, 0))
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def follow(
+    what: str,
+    groups: Iterable[int],
+    protocol: int = socket.NETLINK_ROUTE,
+    *,
+    buffer_bytes: int = 0,
+    accepts: Sequence[socket_filter.Instruction] = (),
+) -> socket.socket:
+    """Return a non-blocking socket that receives the notifications of multicast groups; read it with `pending`.
+
+    The notifications are those of the calling thread's network namespace. ``what`` names them in an error.
+    ``protocol`` is the netlink family. ``buffer_bytes`` is the size of the receive buffer; 0 keeps the kernel's
+    default. The BPF filter ``accepts`` selects messages; an empty filter selects all.
+    """
+    opened = open_socket(protocol, socket.SOCK_NONBLOCK)
+    try:
+        if buffer_bytes:
+            resize_buffer(opened, socket.SO_RCVBUF, buffer_bytes)
+        if accepts:
+            socket_filter.attach(opened, accepts)
+        with kernel_errors("follow", what):
+            for group in groups:
+                opened.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, group)
     except BaseException:
         opened.close()
         raise
