@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fcntl import ioctl
 from itertools import count
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 from drivers.linux import names, netns, recording, socket_filter
 from drivers.linux.errors import kernel_errors
@@ -37,6 +37,7 @@ FORCING = {socket.SO_SNDBUF: 32, socket.SO_RCVBUF: 33}
 """The socket options SO_SNDBUFFORCE and SO_RCVBUFFORCE, which set the same sizes without the limit for every user."""
 TIMEOUT = 60  # seconds to wait for an answer of the kernel
 POLL_INTERVAL_SECONDS = 0.0003  # seconds between two checks of whether a request has taken effect
+T = TypeVar("T")
 
 
 class Message(NamedTuple):
@@ -78,12 +79,8 @@ class Session:
         ``kind`` is the type of the message. ``flags`` are its flags besides NLM_F_REQUEST. Raises OSError if the kernel
         refuses the message.
         """
-        if recording.recorder is None:
-            return self._answers(self._send(kind, body, flags | ACK))
-        message, nothing = Message(kind, flags, body), list[bytes]()
-        return recording.recorder.netlink(
-            self, [message], lambda: self._answers(self._send(kind, body, flags | ACK)), nothing
-        )
+        messages, nothing = [Message(kind, flags, body)], list[bytes]()
+        return self._recorded(messages, lambda: self._answers(self._send(kind, body, flags | ACK)), nothing)
 
     def request_all(self, messages: Sequence[Message], number: int = 0) -> None:
         """Send messages together, as one transaction; return when the kernel acknowledges one of the messages.
@@ -92,18 +89,10 @@ class Session:
         number: ``number`` if it is nonzero, else the session's next number. Raises OSError if the kernel refuses the
         transaction.
         """
-        if recording.recorder is None:
-            self.transact(messages, number)
-        else:
-            recording.recorder.netlink(self, messages, lambda: self.transact(messages, number), None)
+        self._recorded(messages, lambda: self.transact(messages, number), None)
 
     def transact(self, messages: Sequence[Message], number: int) -> None:
-        """Send messages together, as one transaction; return when the kernel acknowledges one of the messages.
-
-        One message must have the flag `ACK`. All messages get the sequence number ``number``; if it is 0, they get the
-        session's next number. Unlike `request_all`, this method does not show the messages with ``--explain``, and
-        sends them even with ``--dry-run``. Raises OSError if the kernel refuses the transaction.
-        """
+        """Send messages as `request_all` does, but do not show them to the recorder, and send them in a dry run too."""
         self._sent = number or self._sent + 1
         data = b"".join([_packed(message, self._sent) for message in messages])
         if len(data) > SEND:
@@ -116,10 +105,7 @@ class Session:
 
         The kernel continues after a message that it refuses.
         """
-        if recording.recorder is None:
-            return self._request_each(messages)
-        nothing = list[tuple[int, int]]()
-        return recording.recorder.netlink(self, messages, lambda: self._request_each(messages), nothing)
+        return self._recorded(messages, lambda: self._request_each(messages), list[tuple[int, int]]())
 
     def _request_each(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
         first = self._sent + 1
@@ -136,11 +122,7 @@ class Session:
         Once the effect is visible, the kernel finishes the request even if this process ends. Raises OSError if the
         kernel refuses the request.
         """
-        if recording.recorder is None:
-            self._request_until_visible(kind, body, shows)
-        else:
-            message = Message(kind, 0, body)
-            recording.recorder.netlink(self, [message], lambda: self._request_until_visible(kind, body, shows), None)
+        self._recorded([Message(kind, 0, body)], lambda: self._request_until_visible(kind, body, shows), None)
 
     def _request_until_visible(self, kind: int, body: bytes, shows: Callable[[], bool]) -> None:
         other = self.clone_session()
@@ -163,6 +145,15 @@ class Session:
                 return
         if failures:
             raise failures[0]
+
+    def _recorded(self, messages: Sequence[Message], act: Callable[[], T], nothing: T) -> T:
+        """Send messages by calling ``act``, and return its result; with a recorder, let the recorder do this.
+
+        The result is ``nothing`` if the recorder does not send the messages.
+        """
+        if recording.recorder is None:
+            return act()
+        return recording.recorder.netlink(self, messages, act, nothing)
 
     def clone_session(self) -> Session:
         """Open another session in the network namespace of this session.
