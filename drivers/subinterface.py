@@ -90,7 +90,7 @@ class SubinterfaceBase:
         with Session() as opened:
             link.delete(opened, names.unfinished_name(network.id))
             parent = link.find(opened, self.parent_name(network))
-            if parent is not None and parent.alias == names.network_mark(network.id):
+            if parent is not None and parent.network_id == network.id:
                 link.delete(opened, parent.name)
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
@@ -137,7 +137,7 @@ class SubinterfaceBase:
             parent = link.find(opened, name)
         if parent is None:
             return [Difference("missing", "parent", name)]
-        ours = parent.alias == names.network_mark(network.id)
+        ours = parent.network_id == network.id
         return [link_comparison.down("parent", name)] if ours and not parent.up else []
 
     def repair_network(self, network: NetworkSpec, endpoints: Sequence[EndpointSpec]) -> None:
@@ -145,7 +145,7 @@ class SubinterfaceBase:
         self.create_network(network)
         with Session() as opened:
             parent = link.find(opened, self.parent_name(network))
-            if parent is not None and parent.alias == names.network_mark(network.id):
+            if parent is not None and parent.network_id == network.id:
                 link.change(opened, parent.index, state="up")
 
     def compare_endpoint(

@@ -73,13 +73,9 @@ def interfaces() -> dict[str, Interface]:
         for index, interface in address.all_addresses(opened):
             held[index].append(interface)
     return {
-        device.name: Interface(device.name, device.mac, device.mtu, held[device.index], _endpoint_id(device.alias))
+        device.name: Interface(device.name, device.mac, device.mtu, held[device.index], device.endpoint_id)
         for device in links
     }
-
-
-def _endpoint_id(alias: str) -> str:
-    return alias.removeprefix(names.ENDPOINT_MARK) if alias.startswith(names.ENDPOINT_MARK) else ""
 
 
 def foreign_subnets() -> list[tuple[str, IPInterface]]:
@@ -98,7 +94,7 @@ def foreign_subnets() -> list[tuple[str, IPInterface]]:
 
 
 def _is_ours(device: link.Link) -> bool:
-    return device.alias.startswith((names.NETWORK_MARK, names.ENDPOINT_MARK))
+    return bool(device.network_id or device.endpoint_id)
 
 
 def mtu_of(name: str) -> int:

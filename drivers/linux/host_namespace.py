@@ -14,7 +14,7 @@ import struct
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from drivers.linux import link, names, netns
+from drivers.linux import link, netns
 from drivers.linux.attributes import read
 from drivers.linux.listeners import BY_FAMILY, LISTEN, SOCK_DIAG
 from drivers.linux.netlink import Session
@@ -109,9 +109,7 @@ def _is_of_a_host(interface: link.Link) -> bool:
 
     Only the host end of a veth pair has hawse's mark in its alias; the other end has no mark.
     """
-    return interface.alias.startswith(names.NETWORK_MARK) or (
-        interface.kind == "veth" and interface.alias.startswith(names.ENDPOINT_MARK)
-    )
+    return bool(interface.network_id or (interface.kind == "veth" and interface.endpoint_id))
 
 
 def _is_hardware(interface: link.Link) -> bool:
@@ -123,7 +121,7 @@ def _is_part_of_another(interface: link.Link) -> bool:
 
     Returns False for links of hawse's endpoints.
     """
-    return interface.is_split and interface.kind not in PAIRS and not interface.alias.startswith(names.ENDPOINT_MARK)
+    return interface.is_split and interface.kind not in PAIRS and not interface.endpoint_id
 
 
 def _listed(names: list[str]) -> str:

@@ -18,7 +18,7 @@ from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SET
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_LOOPBACK, IFF_NOARP, IFF_RUNNING, IFF_UP, ifinfmsg
 
 from drivers.errors import InterfaceRefused, KernelError
-from drivers.linux import recording
+from drivers.linux import names, recording
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Message, Session
 from drivers.linux.rtnetlink import SANDBOX_LIMIT, Attributes, decode, dump, encode
@@ -95,6 +95,16 @@ class Link(Struct, frozen=True):
     is_loopback: bool = False
     is_split: bool = False
     has_arp: bool = True
+
+    @property
+    def network_id(self) -> str:
+        """The id of the network that hawse's mark (the alias) names, or "" without such a mark."""
+        return names.marked_id(self.alias, names.NETWORK_MARK)
+
+    @property
+    def endpoint_id(self) -> str:
+        """The id of the endpoint that hawse's mark (the alias) names, or "" without such a mark."""
+        return names.marked_id(self.alias, names.ENDPOINT_MARK)
 
 
 def index(name: str) -> int:

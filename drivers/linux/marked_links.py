@@ -74,13 +74,9 @@ def _links() -> list[FoundLink]:
             each.master,
             each.peer,
             each.mac,
-            _id(each.alias, names.NETWORK_MARK),
-            _id(each.alias, names.ENDPOINT_MARK),
+            each.network_id,
+            each.endpoint_id,
             tuple(a for a in addresses[each.index] if not a.ip.is_link_local),
         )
         for each in links
     ]
-
-
-def _id(alias: str, mark: str) -> str:
-    return alias.removeprefix(mark) if alias.startswith(mark) else ""
