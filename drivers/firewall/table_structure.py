@@ -18,9 +18,19 @@ from drivers.linux import libnftables, netns
 from drivers.linux.attributes import attribute, each, nested, read, read_text, text
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Message, Session
-from drivers.linux.nfnetlink import FAMILY_NAMES, GET_RULE, NFGENMSG, open_session, table_header
+from drivers.linux.nfnetlink import (
+    EXPRESSIONS,
+    FAMILY_NAMES,
+    GET_CHAIN,
+    GET_RULE,
+    NFGENMSG,
+    RULE_CHAIN,
+    expressions,
+    open_session,
+    table_header,
+)
 
-GET_TABLE, GET_CHAIN, GET_SET, GET_ELEMENTS = 10 << 8 | 1, 10 << 8 | 4, 10 << 8 | 10, 10 << 8 | 13
+GET_TABLE, GET_SET, GET_ELEMENTS = 10 << 8 | 1, 10 << 8 | 10, 10 << 8 | 13  # message types NFT_MSG_GET…
 NEW_TABLE, NEW_CHAIN, NEW_RULE = 10 << 8 | 0, 10 << 8 | 3, 10 << 8 | 6  # message types NFT_MSG_NEW…
 DELETE_TABLE = 10 << 8 | 2  # message type NFT_MSG_DELTABLE
 CREATE, ONLY_NEW, APPEND = 0x400, 0x200, 0x800  # message flags (kernel: NLM_F_CREATE, NLM_F_EXCL, NLM_F_APPEND)
@@ -28,8 +38,7 @@ HOOK = 4  # netlink attribute number (kernel constant NFTA_CHAIN_HOOK), which co
 TABLE, TABLE_FLAGS, TABLE_HANDLE = 1, 2, 4  # NFTA_TABLE_NAME (NFTA_*_TABLE in other messages), _FLAGS, _HANDLE
 CHAIN_NAME, CHAIN_PARTS = 3, (4, 5, 7, 10)  # attributes NFTA_CHAIN_NAME; NFTA_CHAIN_HOOK, _POLICY, _TYPE, _FLAGS
 SET_NAME, SET_PARTS = 2, (3, 4, 5, 6, 7, 9)  # NFTA_SET_NAME; _FLAGS, _KEY_TYPE, _KEY_LEN, _DATA_TYPE, _DATA_LEN, _DESC
-RULE_CHAIN, EXPRESSIONS, COMPAT = 2, 4, 5  # netlink attribute numbers (kernel constants NFTA_RULE_*)
-EXPRESSION_NAME, EXPRESSION_DATA = 1, 2  # netlink attribute numbers (kernel constants NFTA_EXPR_*)
+COMPAT = 5  # netlink attribute number (kernel constant NFTA_RULE_COMPAT)
 LOOKUP_SET = 1  # netlink attribute number (kernel constant NFTA_LOOKUP_SET)
 ELEMENTS = 3  # netlink attribute number (kernel constant NFTA_SET_ELEM_LIST_ELEMENTS)
 ANONYMOUS = b"__"  # prefix of the names of anonymous sets, which only one rule uses
@@ -152,9 +161,8 @@ def _contents(session: Session, table: str, set_name: str, limit: int) -> frozen
 
 
 def _rule(attributes: Mapping[int, bytes], anonymous: Mapping[bytes, frozenset[bytes]]) -> object:
-    parts = (read(part) for _, part in each(attributes.get(EXPRESSIONS, b"")))
-    expressions = (_expression(p[EXPRESSION_NAME], p.get(EXPRESSION_DATA, b""), anonymous) for p in parts)
-    return attributes.get(COMPAT, b""), tuple(expressions)
+    comparable = (_expression(name, data, anonymous) for name, data in expressions(attributes))
+    return attributes.get(COMPAT, b""), tuple(comparable)
 
 
 def _expression(name: bytes, data: bytes, anonymous: Mapping[bytes, frozenset[bytes]]) -> object:
