@@ -6,6 +6,7 @@ A mark is the alias that names the link's network or endpoint (`drivers.linux.na
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from drivers.linux import address, link, names, netns
@@ -45,9 +46,19 @@ def host_end(opened: Session, endpoint_id: str) -> link.Link | None:
 
     The calling thread is in the session's namespace.
     """
-    candidates = (link.find(opened, name) for name in names.host_end_names(endpoint_id) if link.index(name))
     mark = names.endpoint_mark(endpoint_id)
-    return next((candidate for candidate in candidates if candidate is not None and candidate.alias == mark), None)
+    return next((candidate for candidate in host_end_candidates(opened, endpoint_id) if candidate.alias == mark), None)
+
+
+def host_end_candidates(opened: Session, endpoint_id: str) -> Iterator[link.Link]:
+    """Yield the links with one of the names that an endpoint's host end may have; another program may have made them.
+
+    The calling thread is in the session's namespace.
+    """
+    for name in names.host_end_names(endpoint_id):
+        candidate = link.find(opened, name) if link.index(name) else None
+        if candidate is not None:
+            yield candidate
 
 
 def of_sandbox(path: str, inode: int = 0) -> list[FoundLink]:

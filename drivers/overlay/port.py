@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
-from drivers import link_comparison, port_flags
-from drivers.errors import Busy, Exists, KernelError
-from drivers.linux import link, marked_links, names, neighbor, netns, route, sysctl
+from drivers import link_comparison, port_flags, veth_pair
+from drivers.errors import KernelError
+from drivers.linux import link, marked_links, names, neighbor, netns, route
 from drivers.linux.neighbor import Row
 from drivers.linux.netlink import Session
 from drivers.model import Difference, EndpointSpec, IPNetwork, NetworkSpec, Sandbox
@@ -27,14 +27,9 @@ def plug(there: Session, endpoint: EndpointSpec, sandbox: Sandbox, interface: st
     bridge = link.find(there, BRIDGE)
     if bridge is None:
         raise KernelError("find bridge", BRIDGE, errno.ENODEV)
-    name = next(n for n in names.host_end_names(endpoint.id) if not link.index(n))
+    full = f"the network has {link.MAX_BRIDGE_PORTS} ports on this host"
     with netns.netns_fd(sandbox.path, sandbox.inode) as namespace:
-        peer = {"ifname": interface, "net_ns_fd": namespace, "address": endpoint.mac, "mtu": bridge.mtu}
-        try:
-            link.add_veth(there, name, peer, master=bridge.index, mtu=bridge.mtu, txqlen=0)
-        except KernelError as error:
-            raise _explained(error, interface) from error
-    sysctl.write_if_present(sysctl.conf("ipv6", name, "disable_ipv6"), "1")
+        name = veth_pair.create(there, endpoint, bridge.index, namespace, interface, mtu=bridge.mtu, full=full)
     _set_up(there, endpoint, link.index(name))
 
 
@@ -104,11 +99,9 @@ def unplug(there: Session, endpoint: EndpointSpec) -> None:
 
     The calling thread is in the network's namespace, and ``there`` is a netlink session in that namespace.
     """
-    for name in names.host_end_names(endpoint.id):
-        if link.index(name):
-            port_link = link.find(there, name)
-            if port_link is not None and port_link.alias in (names.endpoint_mark(endpoint.id), ""):
-                link.delete(there, name)
+    for candidate in marked_links.host_end_candidates(there, endpoint.id):
+        if candidate.alias in (names.endpoint_mark(endpoint.id), ""):
+            link.delete(there, candidate.name)
 
 
 def route_other_subnets(
@@ -128,13 +121,3 @@ def route_other_subnets(
 def _others(network: NetworkSpec, subnets: Sequence[IPNetwork]) -> list[IPNetwork]:
     versions = {subnet.version for subnet in subnets}
     return [p.subnet for p in network.pools if p.subnet not in subnets and p.subnet.version in versions]
-
-
-def _explained(error: KernelError, interface: str) -> Exception:
-    if error.errno in link.BRIDGE_FULL:
-        return Busy(
-            f"bridge full: the network has {link.MAX_BRIDGE_PORTS} ports on this host, the most a Linux bridge takes"
-        )
-    if error.errno == errno.EEXIST:
-        return Exists(f"the sandbox has an interface {interface} already")
-    return error
