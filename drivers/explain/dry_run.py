@@ -28,11 +28,10 @@ from drivers.explain.links import NameLookup
 from drivers.explain.recorder import HERE, TRANSLATIONS, CommandRecorder
 from drivers.firewall.encoding import FILES
 from drivers.firewall.transaction import ADD, BEGIN, DESTROY, END, SIGNATURE
-from drivers.linux import link, sysctl
-from drivers.linux.attributes import read, read_text
+from drivers.linux import link, nfnetlink, sysctl
 from drivers.linux.conntrack import DELETE
 from drivers.linux.netlink import ACK, Message, Session
-from drivers.linux.nfnetlink import FAMILY_NAMES, NETFILTER, NFGENMSG, TABLE
+from drivers.linux.nfnetlink import NETFILTER
 from drivers.linux.rtnetlink import decode
 
 T = TypeVar("T")
@@ -202,13 +201,8 @@ class DryRunRecorder(CommandRecorder):
         A transaction for a table that only the dry run has made is not checked. ``namespace`` is the inode number of
         the session's namespace.
         """
-        table, changes = _table(messages), messages[1:-1]
+        table, changes = nfnetlink.table_of(messages[1].body), messages[1:-1]
         if (namespace, table) not in self._tables:
             earlier = self._transactions[namespace, table]
             session.transact([messages[0], *earlier, *changes], SIGNATURE)
             earlier += [message._replace(flags=message.flags & ~ACK) for message in changes]
-
-
-def _table(messages: Sequence[Message]) -> str:
-    body = messages[1].body
-    return f"{FAMILY_NAMES[body[0]]} {read_text(read(body, NFGENMSG.size)[TABLE])}"

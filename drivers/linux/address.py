@@ -20,7 +20,7 @@ from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, ifaddrmsg
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
 from drivers.linux.rtnetlink import SANDBOX_LIMIT, Attributes, decode, encode
-from drivers.model import IPAddress, IPInterface
+from drivers.model import IPInterface
 
 FAMILIES = {4: AF_INET, 6: AF_INET6}
 OURS = 104  # the value of IFA_PROTO that marks hawse's own addresses
@@ -77,11 +77,6 @@ def of_link(session: Session, link_index: int) -> list[IPInterface]:
     has more than `SANDBOX_LIMIT` addresses of one family.
     """
     return [record.address for record in _all(session, link_index)]
-
-
-def holder(session: Session, address: IPAddress) -> int:
-    """Return the index of the link that has an address, or 0 if no link has it."""
-    return next((record.link for record in _all(session) if record.address.ip == address), 0)
 
 
 def _body(link_index: int, address: IPInterface, attributes: Attributes = ()) -> bytes:

@@ -107,7 +107,8 @@ def mtu_of(name: str) -> int:
 def holder_of(ip: IPAddress) -> tuple[str, int]:
     """Return the name and MTU of the interface that has an address, or ("", 0) if no interface has it."""
     with Session() as opened:
-        holder = link.at(opened, address.holder(opened, ip))
+        index = next((index for index, held in address.all_addresses(opened) if held.ip == ip), 0)
+        holder = link.at(opened, index)
     return (holder.name, holder.mtu) if holder is not None else ("", 0)
 
 
@@ -166,4 +167,4 @@ def host_end_name(endpoint_id: str) -> str:
 def port_state(name: str) -> int | None:
     """Return the state of a bridge port (0 disabled … 3 forwarding, 4 blocking), or None for another interface."""
     with Session() as opened:
-        return link.port_state(opened, name)
+        return link.port_flags(opened, name).get("state")

@@ -153,11 +153,6 @@ def wrong_settings(session: Session, name: str, required: Mapping[str, Any]) -> 
     return {setting: value for setting, value in present.items() if value not in (None, required[setting])}
 
 
-def port_state(session: Session, name: str) -> int | None:
-    """Return the state of a bridge port (0 disabled … 3 forwarding, 4 blocking), or None for another link."""
-    return port_flags(session, name).get("state")
-
-
 def port_flags(session: Session, name: str) -> dict[str, int]:
     """Return a bridge port's flags and state by their names in `PORT_FLAGS`; an empty mapping for any other link."""
     message = _get(session, name)

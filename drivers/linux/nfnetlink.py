@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from drivers.linux import recording
-from drivers.linux.attributes import attribute, each, read, text
+from drivers.linux.attributes import attribute, each, read, read_text, text
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session, in_background
 
@@ -111,6 +111,11 @@ def table_header(table: str) -> bytes:
     """Return the beginning of a netlink message about a table's rules or sets: the table's family and name."""
     family, _, name = table.partition(" ")
     return NFGENMSG.pack(FAMILIES[family], 0, 0) + text(TABLE, name)
+
+
+def table_of(body: bytes) -> str:
+    """Return family and name of the table that a netlink message concerns; ``body`` begins with a `table_header`."""
+    return f"{FAMILY_NAMES[body[0]]} {read_text(read(body, NFGENMSG.size)[TABLE])}"
 
 
 def comment(value: str) -> bytes:
