@@ -154,10 +154,7 @@ class BridgeDriver:
         sandboxes.endpoint_sysctls(endpoint.options, "IFNAME")
 
     def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Remove the endpoint's bridge port, conntrack entries and spoof guard rules, if they exist; idempotent.
-
-        The spoof guard rules drop packets with a forged MAC or source address.
-        """
+        """Remove the endpoint's bridge port, conntrack entries and spoof guard rules, if they exist; idempotent."""
         self._remove_endpoints([(network, endpoint)])
 
     def delete_endpoints(self, endpoints: Sequence[tuple[NetworkSpec, EndpointSpec]]) -> None:
@@ -241,8 +238,8 @@ class BridgeDriver:
     ) -> None:
         """Stop publishing host ports and delete their conntrack entries; idempotent.
 
-        If ``ports`` is part of a range, one transaction replaces the range by the other ports of the range.
-        ``leaving`` is True if the endpoint is deleted next. The conntrack entries then remain until `delete_endpoint`.
+        If ``ports`` is part of a range, one transaction replaces the range by the other ports of the range. ``leaving``
+        is True if the endpoint is deleted next. The conntrack entries then remain until `delete_endpoint`.
         """
         # Usually, ``ports`` are all ports of the endpoint. A list that contains them twice would take longer.
         before = ports if ports == endpoint.ports else [*endpoint.ports, *ports]
@@ -267,18 +264,11 @@ class BridgeDriver:
         table.change(remove=_permissions(source, target))
 
     def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Let containers send packets on one network from their addresses on another network; idempotent.
-
-        Each item of ``siblings`` is the network on which the packets are sent, and the source addresses to accept.
-        """
+        """Let containers send packets on one network from their addresses on another network; idempotent."""
         table.change(add=_siblings(siblings))
 
     def dismiss(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """No longer let containers send packets on one network from their addresses on another network; idempotent.
-
-        Each item of ``siblings`` is the network on which the packets are sent, and the source addresses that are no
-        longer accepted.
-        """
+        """No longer let containers send packets on one network from their addresses on another network; idempotent."""
         table.change(remove=_siblings(siblings))
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
@@ -294,10 +284,7 @@ class BridgeDriver:
         return bridge_options.parse(network).bridge, ""
 
     def compare_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> Sequence[Difference]:
-        """Return how the bridge, its addresses, routes, sysctls and IP forwarding differ from the required state.
-
-        ``publishing`` are the network's endpoints with published ports.
-        """
+        """Return how the bridge, its addresses, routes, sysctls and IP forwarding differ from the required state."""
         options = bridge_options.parse(network)
         with Session() as opened:
             differences = Bridge(opened, network, options, self.settings.run).compare()
@@ -349,11 +336,7 @@ class BridgeDriver:
             yield Step("forwarding of the bridge", partial(sysctl.write_if_present, path, "1"))
 
     def _open_loopback(self, network: NetworkSpec, options: BridgeOptions, endpoints: Sequence[EndpointSpec]) -> None:
-        """Enable route_localnet on the network's bridge if a published port needs it and the firewall's rules exist.
-
-        The published ports are those of ``endpoints``. With route_localnet, the host reaches published ports at
-        127.0.0.1.
-        """
+        """Enable route_localnet on the bridge if a published port of ``endpoints`` needs it and the rules exist."""
         if self._needs_loopback(network, options, endpoints) and not self.needs_repair():
             bridge_loopback.switch_on(options.bridge)
 

@@ -125,10 +125,7 @@ def attach_all(opened: Session, endpoints: Iterable[EndpointSpec], options: Brid
 
 
 def guarded(networks: Members) -> list[tuple[str, EndpointSpec]]:
-    """Return (port name, endpoint) for each existing bridge port of a network with the spoof guard.
-
-    The spoof guard drops packets with a forged MAC or source address. ``networks`` has each network with its endpoints.
-    """
+    """Return (port name, endpoint) for each existing bridge port of a network with the spoof guard."""
     return _existing(e for options, endpoints in _parsed(networks) if options.spoof_guard for e in endpoints)
 
 

@@ -2,8 +2,8 @@
 
 That state has three parts: the table ``inet hawse``, the table ``bridge hawse``, and the sysctl route_localnet of the
 bridges. Each part has its own code for comparison and repair. For a new part, add one line to `compare` and one to
-`repair`. A command calls this module if shared state was lost. The agent (a resident process of hawse) calls this
-module after each possible change of the shared state.
+`repair`. A command calls this module if shared state was lost. The agent calls this module after each possible change
+of the shared state.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ All other reads go to the kernel.
 
 Each firewall transaction is sent without its end mark, so that the kernel checks the transaction and then discards it.
 To find out whether the kernel supports a kind of link, the recorder creates such a link in a temporary network
-namespace.
+namespace. A parameter ``namespace`` is the inode number of the session's network namespace.
 """
 
 from __future__ import annotations
@@ -151,8 +151,7 @@ class DryRunRecorder(CommandRecorder):
     def _imagine(self, session: Session, namespace: int, message: Message) -> None:
         """Change the dry run's own links (`ImaginedLinks`) as ``message`` would change the kernel's links.
 
-        ``namespace`` is the inode number of the session's namespace. Raises OSError if the message creates a link of a
-        kind that the kernel does not support.
+        Raises OSError if the message creates a link of a kind that the kernel does not support.
         """
         content = decode(ifinfmsg, message.body)
         if message.flags & NLM_F_CREATE:
@@ -181,8 +180,7 @@ class DryRunRecorder(CommandRecorder):
     def _answer(self, session: Session, namespace: int, message: Message) -> list[bytes] | None:
         """Return the answer to a request for a link that only the dry run has made, or None for any other request.
 
-        ``namespace`` is the inode number of the session's namespace. Raises OSError for a link that the dry run has
-        deleted.
+        Raises OSError for a link that the dry run has deleted.
         """
         if session.protocol == NETFILTER or message.kind != RTM_GETLINK:
             return None
@@ -198,8 +196,7 @@ class DryRunRecorder(CommandRecorder):
         """Check a firewall transaction without making it; raises OSError if the kernel would refuse it.
 
         The earlier transactions for the same table are sent again with this one, because the kernel has discarded them.
-        A transaction for a table that only the dry run has made is not checked. ``namespace`` is the inode number of
-        the session's namespace.
+        A transaction for a table that only the dry run has made is not checked.
         """
         table, changes = nfnetlink.table_of(messages[1].body), messages[1:-1]
         if (namespace, table) not in self._tables:

@@ -1,7 +1,6 @@
 """The elements of the sets in ``ruleset.nft`` that represent networks, endpoints and published ports.
 
-No function of this module calls the kernel, so a repair can compute the required elements without kernel access. The
-agent, a resident process of hawse, proxies the ports that DNAT cannot serve.
+No function of this module calls the kernel, so a repair can compute the required elements without kernel access.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Encoding of set elements into the kernel's bytes, by the types that ``ruleset.nft`` declares.
 
 Each part of a concatenated key is padded to a multiple of four bytes. An interval has two keys: its first and its last
-value. No function has side effects.
+value. No function has side effects. A parameter ``table`` is family and name of a table (``inet hawse``).
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Packed(NamedTuple):
 
 @cache
 def ruleset(table: str = MAIN) -> str:
-    """Return the text of the static rules of one of hawse's tables; ``table`` is family and name (``inet hawse``)."""
+    """Return the text of the static rules of one of hawse's tables."""
     return rules_file(FILES[table]).read_text()
 
 
@@ -97,17 +97,13 @@ def encoded(element: Element, *, with_value: bool, table: str = MAIN) -> bytes:
     """Return an element as an item of a netlink message's element list, encoded from its text.
 
     With ``with_value``, the item contains the value of a map's element. The kernel needs no value to delete an element.
-    ``table`` is family and name of the table that contains the element's set.
     """
     shape = shapes(table)[element.set]
     return item(packed(element, table), shape, with_value=with_value)
 
 
 def packed(element: Element, table: str = MAIN) -> Packed:
-    """Return one set element encoded in the kernel's byte format.
-
-    ``table`` is family and name of the table that contains the element's set.
-    """
+    """Return one set element encoded in the kernel's byte format."""
     shape = shapes(table)[element.set]
     ends = _ends(element.key, shape.key)
     value = element.value.encode() if shape.value == ("verdict",) else b""

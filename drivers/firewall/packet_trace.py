@@ -77,7 +77,7 @@ class Answer(NamedTuple):
 
 
 class PacketTrace:
-    """The trace of one probe (a test packet) in the network namespace of the calling thread, until `close`.
+    """The trace of one probe in the network namespace of the calling thread, until `close`.
 
     ``devices`` are interfaces whose ingress and egress chains are traced too. ``neighbours`` are addresses whose
     discovery (ARP, neighbour solicitations) is traced too.

@@ -1,10 +1,10 @@
 """Redirection of the resolver's port 53 inside a sandbox to the port that the resolver is bound to.
 
-The resolver is the DNS server of the agent, which is a resident process of hawse. A sandbox is a container's network
-namespace. A container may run its own name server on the wildcard address and port 53. The kernel refuses that bind
-while another socket is bound to port 53 of any address. Therefore, the resolver is bound to another port, and two short
-chains per sandbox change the port numbers in packets. The chains do not use connection tracking. Queries are changed
-before they reach the container's own rules. Answers are changed after they have passed the container's own rules.
+The resolver is the DNS server of the agent. A sandbox is a container's network namespace. A container may run its own
+name server on the wildcard address and port 53. The kernel refuses that bind while another socket is bound to port 53
+of any address. Therefore, the resolver is bound to another port, and two short chains per sandbox change the port
+numbers in packets. The chains do not use connection tracking. Queries are changed before they reach the container's own
+rules. Answers are changed after they have passed the container's own rules.
 """
 
 from __future__ import annotations
@@ -162,8 +162,8 @@ def _for_port(message: Message, port: int) -> Message:
 def remove(bound: int) -> None:
     """Delete the redirection of the resolver's port 53, if it leads to port ``bound``; idempotent.
 
-    Runs in the calling thread's network namespace. Raises `DriverError` if the kernel refuses the deletion. Waits
-    for the kernel at most `TIMEOUT_SECONDS` (`_in_time`).
+    Runs in the calling thread's network namespace. Raises `DriverError` if the kernel refuses the deletion. Waits for
+    the kernel at most `TIMEOUT_SECONDS` (`_in_time`).
     """
     if bound:
         _in_time(lambda: transaction.send([DELETION]) if bound_port() == bound else None)

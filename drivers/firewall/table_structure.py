@@ -2,7 +2,8 @@
 
 `find` returns a table's present structure, and `expected` returns the structure that the table should have. For
 `expected`, each process once loads the static rules into an empty network namespace, and lists them there. The two
-structures can be compared, because the same kernel and library always produce the same list for the same rules.
+structures can be compared, because the same kernel and library always produce the same list for the same rules. A
+parameter ``table`` is family and name of a table (``inet hawse``).
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Structure(NamedTuple):
 def expected(table: str, rules: str = "") -> Structure:
     """Return the expected structure of one of hawse's tables, as libnftables and this kernel create it.
 
-    ``table`` is family and name (``inet hawse``). ``rules`` is a script that adds rules to the static rules.
+    ``rules`` is a script that adds rules to the static rules.
     """
     with netns.new_netns():
         libnftables.run(f"add table {table}\n{ruleset(table)}\n{rules}")
@@ -74,9 +75,8 @@ def expected(table: str, rules: str = "") -> Structure:
 def find(table: str, limit: int = sys.maxsize) -> Structure | None:
     """Return the structure of a table in the calling thread's namespace, or None if it does not exist.
 
-    ``table`` is family and name (``inet hawse``). Raises `KernelError` if the table has more than ``limit`` chains,
-    sets or rules. Also raises it if the kernel needs more than ``limit`` messages to list the elements of an anonymous
-    set.
+    Raises `KernelError` if the table has more than ``limit`` chains, sets or rules. Also raises it if the kernel needs
+    more than ``limit`` messages to list the elements of an anonymous set.
     """
     with open_session() as session:
         return _read(session, table, limit)
@@ -96,7 +96,7 @@ def handles() -> dict[tuple[str, str], int]:
 def messages(table: str) -> list[Message]:
     """Return the netlink messages that make a copy of a table in another namespace, in the order to send them.
 
-    ``table`` is family and name. The table must have no sets. The rules of the copy have no comments.
+    The table must have no sets. The rules of the copy have no comments.
     """
     beginning = table_header(table)
     with open_session() as session, kernel_errors("list rules of", table):

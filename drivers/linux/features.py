@@ -66,7 +66,7 @@ class Interface(NamedTuple):
 
 
 def interfaces() -> dict[str, Interface]:
-    """Return all interfaces of the calling thread's network namespace, by name."""
+    """Return all interfaces by name."""
     with Session() as opened:
         links = link.all_links(opened)
         held: defaultdict[int, list[IPInterface]] = defaultdict(list)
@@ -149,10 +149,7 @@ def mac_and_addresses(name: str) -> tuple[str, list[IPInterface]]:
 
 
 def holders(value: IPAddress) -> list[tuple[str, IPInterface]]:
-    """Return (interface name, address with its prefix) for each interface that has the IP address ``value``.
-
-    These are the interfaces in the calling thread's network namespace.
-    """
+    """Return (interface name, address with its prefix) for each interface that has the IP address ``value``."""
     with Session() as opened:
         return [(opened.name(index), item) for index, item in address.all_addresses(opened) if item.ip == value]
 

@@ -20,7 +20,7 @@ READS = 500  # maximum packets of one read, because a flood of packets must not 
 
 
 class Sight(NamedTuple):
-    """A packet of a probe (a test packet) or of its answer, with its addresses at one interface.
+    """A packet of a probe or of its answer, with its addresses at one interface.
 
     ``reply`` is True for the answer. ``reset`` is True for a TCP reset. ``outgoing`` is True if the packet leaves by
     the interface.
@@ -39,7 +39,7 @@ class Sight(NamedTuple):
 class Tap:
     """A packet socket at an interface of the calling thread's network namespace.
 
-    The socket receives only the packets of one probe (a test packet) and of its answer.
+    The socket receives only the packets of one probe and of its answer.
     """
 
     def __init__(self, interface: str, probe: Tuple) -> None:
@@ -84,7 +84,7 @@ class Tap:
 
 
 def _program(probe: Tuple) -> list[Instruction]:
-    """Return the classic BPF program that accepts only the packets of a probe (a test packet) and of its answer.
+    """Return the classic BPF program that accepts only the packets of a probe and of its answer.
 
     The program's offsets start at the network header.
     """

@@ -127,7 +127,7 @@ def static_ports(bridge: str) -> dict[str, str]:
     """Return a bridge's static forwarding entries, as a mapping from MAC to the port's interface name.
 
     The entries include the own MACs of the ports and of the bridge. An entry for a MAC of the bridge has the bridge's
-    name. The result is empty if the bridge is missing. Runs in the calling thread's network namespace.
+    name. The result is empty if the bridge is missing.
     """
     return static_ports_of_bridges().get(bridge, {})
 
@@ -135,7 +135,7 @@ def static_ports(bridge: str) -> dict[str, str]:
 def static_ports_of_bridges() -> dict[str, dict[str, str]]:
     """Return the static forwarding entries of each bridge that has such entries, by the bridge's name.
 
-    The entries have the form that `static_ports` returns. Runs in the calling thread's network namespace.
+    The entries have the form that `static_ports` returns.
     """
     with Session() as opened, kernel_errors("list", "forwarding entries"):
         listed = dump(opened, RTM_GETNEIGH, ndmsg, family=socket.AF_BRIDGE)

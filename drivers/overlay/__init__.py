@@ -2,7 +2,8 @@
 
 Each host has a separate namespace for each network, with a bridge and VXLAN devices (`drivers.overlay.namespace`). Each
 endpoint has a veth pair between that bridge and its sandbox. The driver does not know how hosts find each other:
-`program_peers` gives it the endpoints on other hosts, and the network's options give it this host's settings.
+`program_peers` gives it the peers (the endpoints on other hosts), and the network's options give it this host's
+settings.
 
 The driver does not connect containers to the outside. If a container needs that, the engine also connects the container
 to a bridge network (docker_gwbridge). Therefore, `OverlayDriver.join` offers no gateways.
@@ -214,9 +215,9 @@ class OverlayDriver:
     def program_peers(self, network: NetworkSpec, peers: Sequence[Peer]) -> None:
         """Recreate missing devices, and make the FDB and neighbour tables contain exactly these peers.
 
-        A peer is an endpoint on another host. The firewall then accepts VXLAN packets only from the peers' hosts.
-        Raises `Missing` immediately if the network's namespace does not exist on this host. In an encrypted network,
-        raises `Missing` at the end if this host has no tunnel to a peer's host.
+        The firewall then accepts VXLAN packets only from the peers' hosts. Raises `Missing` immediately if the
+        network's namespace does not exist on this host. In an encrypted network, raises `Missing` at the end if this
+        host has no tunnel to a peer's host.
         """
         options = overlay_options.complete(network)
         namespace = self.namespace(network)
@@ -365,7 +366,7 @@ def _add(tables: Tables, peer: Peer) -> None:
 
 
 def _reconcile(tables: Tables, peers: Sequence[Peer]) -> RowDifference:
-    """Program exactly these peers (endpoints on other hosts) into the tables; return how the tables differed before.
+    """Program exactly these peers into the tables; return how the tables differed before.
 
     Also announces new MACs to this host's sandboxes. For a new peer's address, a sandbox's own neighbour table may
     still have the MAC of an earlier peer.

@@ -1,4 +1,9 @@
-"""The veth pair that connects a sandbox (a container's network namespace) to the bridge of an overlay network."""
+"""The veth pair that connects a sandbox (a container's network namespace) to the bridge of an overlay network.
+
+A parameter ``there`` is a netlink session in the network's namespace, and ``opened`` is a session in the sandbox. The
+calling thread is in the session's namespace. A parameter ``mtu`` is the MTU of the network's devices, or 0 if it is
+unknown.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +24,7 @@ FLAGS = {"hairpin": 0, "isolated": 0, "learning": 0}
 
 
 def plug(there: Session, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> None:
-    """Create the veth pair from the sandbox to the network's bridge, replacing the veth pair of an earlier join.
-
-    The calling thread is in the network's namespace, and ``there`` is a netlink session in that namespace.
-    """
+    """Create the veth pair from the sandbox to the network's bridge, replacing the veth pair of an earlier join."""
     unplug(there, endpoint)
     bridge = link.find(there, BRIDGE)
     if bridge is None:
@@ -42,8 +44,7 @@ def _set_up(there: Session, endpoint: EndpointSpec, index: int) -> None:
 def attach(there: Session, endpoint: EndpointSpec, mtu: int) -> None:
     """Put the endpoint's port back on the bridge, and set it up again; idempotent.
 
-    Does nothing if the port or the bridge is missing. ``mtu`` is the MTU of the network's devices, or 0 if it is
-    unknown. The calling thread is in the network's namespace, and ``there`` is a netlink session in that namespace.
+    Does nothing if the port or the bridge is missing.
     """
     port_link, bridge = marked_links.host_end(there, endpoint.id), link.index(BRIDGE)
     if port_link is not None and bridge:
@@ -56,11 +57,7 @@ def attach(there: Session, endpoint: EndpointSpec, mtu: int) -> None:
 
 
 def compare(there: Session, endpoint: EndpointSpec, mtu: int) -> list[Difference]:
-    """Return how the endpoint's bridge port differs from the port that `plug` makes.
-
-    ``mtu`` is the MTU of the network's devices, or 0 if it is unknown. The calling thread is in the network's
-    namespace, and ``there`` is a netlink session in that namespace.
-    """
+    """Return how the endpoint's bridge port differs from the port that `plug` makes."""
     port_link = marked_links.host_end(there, endpoint.id)
     if port_link is None:
         return [Difference("missing", "port", names.host_end_names(endpoint.id)[0], detail=LOST)]
@@ -77,7 +74,7 @@ def too_large(opened: Session, interface: str, mtu: int) -> list[Difference]:
     """Return a difference if the sandbox's interface has a larger MTU than the bridge; an empty list otherwise.
 
     The bridge drops packets that are larger than its MTU. A smaller MTU of the interface is correct, because a user may
-    have chosen it. ``mtu`` is the bridge's MTU, or 0 if it is unknown. The calling thread is in the sandbox.
+    have chosen it.
     """
     present = link.find(opened, interface)
     if present is None or not mtu or present.mtu <= mtu:
@@ -86,36 +83,30 @@ def too_large(opened: Session, interface: str, mtu: int) -> list[Difference]:
 
 
 def shrink(opened: Session, interface: str, mtu: int) -> None:
-    """Give the sandbox's interface the bridge's MTU if the interface's own MTU is larger.
-
-    ``mtu`` is the bridge's MTU. If it is 0 (unknown), nothing is changed. The calling thread is in the sandbox.
-    """
+    """Give the sandbox's interface the bridge's MTU if the interface's own MTU is larger."""
     if too_large(opened, interface, mtu):
         link.change(opened, link.index(interface), mtu=mtu)
 
 
 def unplug(there: Session, endpoint: EndpointSpec) -> None:
-    """Delete the endpoint's veth pair; idempotent.
-
-    The calling thread is in the network's namespace, and ``there`` is a netlink session in that namespace.
-    """
+    """Delete the endpoint's veth pair; idempotent."""
     for candidate in marked_links.host_end_candidates(there, endpoint.id):
         if candidate.alias in (names.endpoint_mark(endpoint.id), ""):
             link.delete(there, candidate.name)
 
 
 def route_other_subnets(
-    there: Session, network: NetworkSpec, endpoint: EndpointSpec, interface: str, *, keep_existing: bool = False
+    opened: Session, network: NetworkSpec, endpoint: EndpointSpec, interface: str, *, keep_existing: bool = False
 ) -> None:
     """Add a route through ``interface`` to each subnet of the network in which the endpoint has no address.
 
-    These subnets are on the same bridge. Subnets of an address family that the endpoint does not have are left out. The
-    calling thread is in the sandbox, and ``there`` is a netlink session in the sandbox. With ``keep_existing``, routes
-    that exist already are kept. Without ``keep_existing``, an existing route raises `KernelError`.
+    These subnets are on the same bridge. Subnets of an address family that the endpoint does not have are left out.
+    With ``keep_existing``, routes that exist already are kept. Without ``keep_existing``, an existing route raises
+    `KernelError`.
     """
     subnets = [address.network for address in endpoint.addresses]
     for subnet in _others(network, subnets):
-        route.add_direct(there, subnet, link.index(interface), keep_existing=keep_existing)
+        route.add_direct(opened, subnet, link.index(interface), keep_existing=keep_existing)
 
 
 def _others(network: NetworkSpec, subnets: Sequence[IPNetwork]) -> list[IPNetwork]:
