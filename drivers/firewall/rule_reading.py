@@ -279,7 +279,10 @@ class _Reader:
         for statement in rule.get("expr", ()):
             (kind, body), *_ = statement.items()
             if kind == "match" or (kind == "xt" and body.get("type") == "match"):
-                matches = self._matches(body) if kind == "match" else self._matches_xt(body)
+                if kind == "match":
+                    matches = self._matches(body)
+                else:
+                    matches = xt_matches.matches(body["name"], body["info"], self._packet)
                 if matches is None:
                     self._doubt(rule)
                 if matches is not True:
@@ -335,9 +338,6 @@ class _Reader:
             self._table.sets.get(right[1:], []) if isinstance(right, str) and right[:1] == "@" else options_of(right)
         )
         return turned(self._is_in(value, options), negated)
-
-    def _matches_xt(self, body: Json) -> bool | None:
-        return xt_matches.matches(body["name"], body["info"], self._packet)
 
     def _is_in(self, value: Any, options: Sequence[Any]) -> bool | None:
         if self._strict and len(options) > STRICT_ELEMENTS_LIMIT:

@@ -8,14 +8,13 @@ unknown.
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
 
 from drivers import link_comparison, port_flags, veth_pair
 from drivers.errors import KernelError
 from drivers.linux import link, marked_links, names, neighbor, netns, route
 from drivers.linux.neighbor import Row
 from drivers.linux.netlink import Session
-from drivers.model import Difference, EndpointSpec, IPNetwork, NetworkSpec, Sandbox
+from drivers.model import Difference, EndpointSpec, NetworkSpec, Sandbox
 from drivers.overlay.vxlan import BRIDGE
 from drivers.sandbox import LOST
 
@@ -104,11 +103,8 @@ def route_other_subnets(
     With ``keep_existing``, routes that exist already are kept. Without ``keep_existing``, an existing route raises
     `KernelError`.
     """
-    subnets = [address.network for address in endpoint.addresses]
-    for subnet in _others(network, subnets):
-        route.add_direct(opened, subnet, link.index(interface), keep_existing=keep_existing)
-
-
-def _others(network: NetworkSpec, subnets: Sequence[IPNetwork]) -> list[IPNetwork]:
-    versions = {subnet.version for subnet in subnets}
-    return [p.subnet for p in network.pools if p.subnet not in subnets and p.subnet.version in versions]
+    own = [address.network for address in endpoint.addresses]
+    versions = {subnet.version for subnet in own}
+    for subnet in (pool.subnet for pool in network.pools):
+        if subnet not in own and subnet.version in versions:
+            route.add_direct(opened, subnet, link.index(interface), keep_existing=keep_existing)

@@ -47,14 +47,9 @@ SETTINGS = {
 """The compared settings of a VXLAN device, with their names. A setting that hawse does not set is 0 or absent."""
 
 
-def device(number: int) -> str:
-    """Return the name of the VXLAN device for the network's subnet with the index ``number``."""
-    return f"vxlan{number}"
-
-
 def devices(network: NetworkSpec) -> Sequence[str]:
     """Return the names of a network's VXLAN devices, in the order of its subnets (``network.pools``)."""
-    return [device(number) for number in range(len(network.pools))]
+    return [f"vxlan{number}" for number in range(len(network.pools))]
 
 
 def make(underlay: Session, there: Session, namespace: int, network: NetworkSpec, options: OverlayOptions) -> None:
@@ -65,8 +60,7 @@ def make(underlay: Session, there: Session, namespace: int, network: NetworkSpec
     """
     _make_bridge(there, network)
     bridge = link.index(BRIDGE)
-    for number, pool in enumerate(network.pools):
-        name, vni = device(number), options.vnis[number]
+    for name, pool, vni in zip(devices(network), network.pools, options.vnis, strict=False):
         if _wrong_settings(there, name, vni, options):
             link.delete(there, name)
             try:
@@ -141,9 +135,9 @@ def compare(there: Session, network: NetworkSpec, options: OverlayOptions, mtu: 
         for device in present
         if mtu not in (0, device.mtu)
     ]
-    for number, name in enumerate(devices(network)):
+    for name, vni in zip(devices(network), options.vnis, strict=False):
         if devices_by_name[name] is not None:
-            lost += _wrong_device(there, name, options.vnis[number], options)
+            lost += _wrong_device(there, name, vni, options)
     bridge = devices_by_name[BRIDGE]
     if bridge is not None:
         lost += _wrong_bridge(there, bridge, network, [device for device in present if device is not bridge])
