@@ -306,8 +306,7 @@ def lost_default_routes(
 ) -> list[Difference]:
     """Return a difference for each of the ``chosen`` default routes that the sandbox no longer has.
 
-    ``offered`` are the default routes of all endpoints of the sandbox. ``protocol`` is the number that marks hawse's
-    routes in the kernel.
+    ``offered`` and ``protocol`` are those of `set_default_routes`.
     """
     lost = inside(sandbox, lambda opened: default_routes.lost(opened, _possible(chosen), offered, protocol))
     return [

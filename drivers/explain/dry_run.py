@@ -92,10 +92,7 @@ class DryRunRecorder(CommandRecorder):
         return [body for body in bodies if decode(rtmsg, body).get_attr("RTA_OIF") not in self._lost]
 
     def sysctl(self, path: str, value: str, act: Callable[[], object]) -> None:
-        """Record the command that sets a sysctl, and keep the value for later reads of the dry run.
-
-        ``path`` is the sysctl's path below /proc/sys. ``act`` would set the sysctl and is not called.
-        """
+        """Record the command that sets a sysctl, and keep the value for later reads of the dry run."""
         super().sysctl(path, value, lambda: None)
         self._sysctls[os.stat(HERE).st_ino, path] = value
 
@@ -131,17 +128,11 @@ class DryRunRecorder(CommandRecorder):
         return [text for script in self._scripts[os.stat(HERE).st_ino] for text in adding.findall(script)]
 
     def command(self, argv: Sequence[str], act: Callable[[], object], *, secret: bool = False) -> None:
-        """Record the command line ``argv``; does not call ``act``, which would make the change.
-
-        With ``secret``, the command line becomes a comment, because the command's input contains secrets.
-        """
+        """Record the command line ``argv``; does not call ``act``, which would make the change."""
         super().command(argv, lambda: None, secret=secret)
 
     def link_index(self, name: str, session: Session | None = None) -> int | None:
-        """Return a link's index if the dry run has made the link, 0 if it has deleted the link, else None.
-
-        The link is in the namespace of ``session``. Without ``session``, it is in the calling thread's namespace.
-        """
+        """Return a link's index if the dry run has made the link, 0 if it has deleted the link, else None."""
         namespace = session.namespace() if session else os.stat(HERE).st_ino
         if not self._links.knows(namespace, name):
             return None
