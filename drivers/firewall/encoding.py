@@ -162,39 +162,24 @@ def _service(text: str) -> Ends:
     return int(first).to_bytes(2), int(last or first).to_bytes(2)
 
 
-def _vxlan_id(text: str) -> Ends:
-    value = int(text).to_bytes(3)
-    return value, value
+def _single(encode: Callable[[str], bytes]) -> Callable[[str], Ends]:
+    """Return a reader for a type without intervals, whose first and last value are the same."""
 
+    def read(text: str) -> Ends:
+        value = encode(text)
+        return value, value
 
-def _number(text: str) -> Ends:
-    value = bytes([NUMBERS[text]])
-    return value, value
-
-
-def _interface(text: str) -> Ends:
-    value = text.strip('"').encode().ljust(NAME_SIZE, b"\0")
-    return value, value
-
-
-def _mark(text: str) -> Ends:
-    value = int(text).to_bytes(4, sys.byteorder)
-    return value, value
-
-
-def _mac(text: str) -> Ends:
-    value = bytes.fromhex(text.replace(":", ""))[:MAC_SIZE]
-    return value, value
+    return read
 
 
 READERS: dict[str, Callable[[str], Ends]] = {
     "ipv4_addr": _address,
     "ipv6_addr": _address,
-    "inet_proto": _number,
-    "nf_proto": _number,
+    "inet_proto": _single(lambda text: bytes([NUMBERS[text]])),
+    "nf_proto": _single(lambda text: bytes([NUMBERS[text]])),
     "inet_service": _service,
-    "vxlan_id": _vxlan_id,
-    "ifname": _interface,
-    "mark": _mark,
-    "ether_addr": _mac,
+    "vxlan_id": _single(lambda text: int(text).to_bytes(3)),
+    "ifname": _single(lambda text: text.strip('"').encode().ljust(NAME_SIZE, b"\0")),
+    "mark": _single(lambda text: int(text).to_bytes(4, sys.byteorder)),
+    "ether_addr": _single(lambda text: bytes.fromhex(text.replace(":", ""))[:MAC_SIZE]),
 }
