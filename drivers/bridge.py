@@ -295,7 +295,7 @@ class BridgeDriver:
             for path in self._switches(network, options.bridge)
             if not off and sysctl.read(path) == "0"
         ]
-        if self._needs_loopback(network, options, publishing) and not self.needs_repair():
+        if bridge_loopback.is_needed_by(network, options, publishing) and not self.needs_repair():
             differences += bridge_loopback.compare([(options.bridge, True)])
         return differences
 
@@ -337,11 +337,8 @@ class BridgeDriver:
 
     def _open_loopback(self, network: NetworkSpec, options: BridgeOptions, endpoints: Sequence[EndpointSpec]) -> None:
         """Enable route_localnet on the bridge if a published port of ``endpoints`` needs it and the rules exist."""
-        if self._needs_loopback(network, options, endpoints) and not self.needs_repair():
+        if bridge_loopback.is_needed_by(network, options, endpoints) and not self.needs_repair():
             bridge_loopback.switch_on(options.bridge)
-
-    def _needs_loopback(self, network: NetworkSpec, options: BridgeOptions, endpoints: Sequence[EndpointSpec]) -> bool:
-        return any(bridge_loopback.is_needed(network, options, e, e.ports) for e in endpoints)
 
     def compare_endpoint(
         self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str

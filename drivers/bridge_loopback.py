@@ -23,6 +23,11 @@ ON, OFF = "1", "0"
 PLACE = "route_localnet"
 
 
+def is_needed_by(network: NetworkSpec, options: BridgeOptions, endpoints: Iterable[EndpointSpec]) -> bool:
+    """Return whether clients on the host need ``route_localnet`` to reach any published port of ``endpoints``."""
+    return any(is_needed(network, options, endpoint, endpoint.ports) for endpoint in endpoints)
+
+
 def is_needed(
     network: NetworkSpec, options: BridgeOptions, endpoint: EndpointSpec, ports: Iterable[PortBinding]
 ) -> bool:

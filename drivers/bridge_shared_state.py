@@ -98,4 +98,4 @@ def _loopback(desired: Desired) -> Iterator[tuple[str, bool | None]]:
 def _needing(networks: Members) -> Iterator[tuple[str, bool]]:
     for network, endpoints in networks:
         options = bridge_options.parse(network)
-        yield options.bridge, any(bridge_loopback.is_needed(network, options, e, e.ports) for e in endpoints)
+        yield options.bridge, bridge_loopback.is_needed_by(network, options, endpoints)
