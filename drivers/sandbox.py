@@ -119,7 +119,10 @@ def repair(opened: Session, endpoint: EndpointSpec, interface: str, differences:
         if difference.setting == ARP:
             link.switch_arp_on(opened, link.index(interface))
     endpoint = _with_chosen_families(endpoint, interface)
-    _restore_attributes(opened, endpoint, interface)
+    present = link.find(opened, interface)
+    wrong = _wrong_attributes(endpoint, present) if present is not None else {}
+    if present is not None and wrong:
+        link.change(opened, present.index, **wrong)
     configure(opened, endpoint, interface)
     set_sysctls(_chosen(endpoint, interface))
     if any(difference.place == "route" for difference in differences):
@@ -143,13 +146,6 @@ def _wrong_attributes(endpoint: EndpointSpec, present: link.Link) -> dict[str, s
     if present.mtu < link.LEAST_IPV6_MTU and _speaks_ipv6(endpoint):
         wrong["mtu"] = link.LEAST_IPV6_MTU
     return wrong
-
-
-def _restore_attributes(opened: Session, endpoint: EndpointSpec, interface: str) -> None:
-    present = link.find(opened, interface)
-    wrong = _wrong_attributes(endpoint, present) if present is not None else {}
-    if present is not None and wrong:
-        link.change(opened, present.index, **wrong)
 
 
 def announce(opened: Session, endpoint: EndpointSpec, interface: str) -> None:
