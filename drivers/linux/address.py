@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import errno
 import struct
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Interface, ip_interface
 from socket import AF_INET, AF_INET6
 from typing import NamedTuple
@@ -68,6 +69,14 @@ def foreign(session: Session, link_index: int) -> list[IPInterface]:
 def all_addresses(session: Session) -> list[tuple[int, IPInterface]]:
     """Return every address in the session's namespace, with the index of its link."""
     return [(record.link, record.address) for record in _all(session)]
+
+
+def by_link(session: Session) -> Mapping[int, list[IPInterface]]:
+    """Return the addresses of each link by the link's index; an empty list for a link without addresses."""
+    held: defaultdict[int, list[IPInterface]] = defaultdict(list)
+    for record in _all(session):
+        held[record.link].append(record.address)
+    return held
 
 
 def of_link(session: Session, link_index: int) -> list[IPInterface]:

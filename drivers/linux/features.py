@@ -6,7 +6,6 @@ namespace.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -68,10 +67,7 @@ class Interface(NamedTuple):
 def interfaces() -> dict[str, Interface]:
     """Return all interfaces by name."""
     with Session() as opened:
-        links = link.all_links(opened)
-        held: defaultdict[int, list[IPInterface]] = defaultdict(list)
-        for index, interface in address.all_addresses(opened):
-            held[index].append(interface)
+        links, held = link.all_links(opened), address.by_link(opened)
     return {
         device.name: Interface(device.name, device.mac, device.mtu, held[device.index], device.endpoint_id)
         for device in links

@@ -5,7 +5,6 @@ A mark is the alias that names the link's network or endpoint (`drivers.linux.na
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -73,10 +72,7 @@ def of_sandbox(path: str, inode: int = 0) -> list[FoundLink]:
 
 def _links() -> list[FoundLink]:
     with Session() as opened:
-        links = link.all_links(opened)
-        addresses: defaultdict[int, list[IPInterface]] = defaultdict(list)
-        for index, interface in address.all_addresses(opened):
-            addresses[index].append(interface)
+        links, addresses = link.all_links(opened), address.by_link(opened)
     return [
         FoundLink(
             each.name,
