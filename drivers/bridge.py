@@ -336,7 +336,7 @@ class BridgeDriver:
             yield Step("forwarding of the bridge", partial(sysctl.write_if_present, path, "1"))
 
     def _open_loopback(self, network: NetworkSpec, options: BridgeOptions, endpoints: Sequence[EndpointSpec]) -> None:
-        """Enable route_localnet on the bridge if a published port of ``endpoints`` needs it and the rules exist."""
+        """Enable route_localnet on the bridge if a port of ``endpoints`` needs it and the firewall's rules exist."""
         if bridge_loopback.is_needed_by(network, options, endpoints) and not self.needs_repair():
             bridge_loopback.switch_on(options.bridge)
 

@@ -28,7 +28,10 @@ T = TypeVar("T")
 
 
 def inside(sandbox: Sandbox, action: Callable[[Session], T]) -> T:
-    """Run ``action`` in the sandbox, with a netlink session of the sandbox, and return the result of ``action``."""
+    """Run ``action`` in the sandbox, with a netlink session of the sandbox, and return the result of ``action``.
+
+    Raises `Missing` if the sandbox no longer exists.
+    """
 
     def run() -> T:
         with Session() as opened:

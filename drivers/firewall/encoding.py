@@ -1,7 +1,8 @@
 """Encoding of set elements into the kernel's bytes, by the types that ``ruleset.nft`` declares.
 
 Each part of a concatenated key is padded to a multiple of four bytes. An interval has two keys: its first and its last
-value. No function has side effects. A parameter ``table`` is family and name of a table (``inet hawse``).
+value. No function has side effects. A parameter ``table`` is family and name of the table that contains the set
+(``inet hawse``).
 """
 
 from __future__ import annotations

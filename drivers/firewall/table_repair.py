@@ -128,7 +128,7 @@ def _whole(table: str, contents: Contents) -> str:
 
 
 def held(table: str, sets: Iterable[str] = ()) -> list[Element]:
-    """Return the elements that the kernel has in the named ``sets`` of a table, or in all its sets without names."""
+    """Return the elements that the kernel has in the named ``sets`` of a table; without ``sets``, in all its sets."""
     known = shapes(table)
     listed = transaction.held(table, sets or known)
     return [

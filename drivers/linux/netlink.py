@@ -325,7 +325,8 @@ def follow(
 
     The notifications are those of the calling thread's network namespace. ``what`` names them in an error.
     ``protocol`` is the netlink family. ``buffer_bytes`` is the size of the receive buffer; 0 keeps the kernel's
-    default. The BPF filter ``accepts`` selects messages; an empty filter selects all.
+    default. The BPF filter ``accepts`` selects messages; an empty filter selects all. Raises `DriverError` if the
+    kernel refuses a group.
     """
     opened = open_socket(protocol, socket.SOCK_NONBLOCK)
     try:

@@ -2,7 +2,7 @@
 
 A parameter ``there`` is a netlink session in the network's namespace, and ``opened`` is a session in the sandbox. The
 calling thread is in the session's namespace. A parameter ``mtu`` is the MTU of the network's devices, or 0 if it is
-unknown.
+unknown. An unknown MTU is neither compared nor restored.
 """
 
 from __future__ import annotations

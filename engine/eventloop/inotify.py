@@ -25,7 +25,7 @@ _TIMER = struct.Struct("@4l")  # itimerspec
 Seen = Callable[[str, int], None]
 """A function that is called for an inotify event, with the name in the watched directory and the event's mask.
 
-The name is "" if the watched path itself has changed.
+The name is "" if the watched path itself has changed, or if changes were missed (`Inotify.add`).
 """
 
 
