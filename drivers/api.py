@@ -302,20 +302,20 @@ class PeerProgrammer(Protocol, metaclass=_ExaminedOnce):
     """Optional driver protocol: program the peers of a network, which are the network's endpoints on other hosts."""
 
     def program_peers(self, network: NetworkSpec, peers: Sequence[Peer]) -> None:
-        """Make the forwarding and neighbour tables contain exactly these peers (endpoints on other hosts); idempotent.
+        """Make the forwarding and neighbour tables contain exactly these peers; idempotent.
 
         Table entries that are already correct are not touched.
         """
 
     def add_peer(self, network: NetworkSpec, peer: Peer) -> None:
-        """Add the table entries of one peer (an endpoint on another host); idempotent.
+        """Add the table entries of one peer; idempotent.
 
         Older entries for the peer's MAC or addresses are replaced. Raises `Missing` if the network is not up on this
         host.
         """
 
     def remove_peer(self, network: NetworkSpec, peer: Peer) -> None:
-        """Remove the table entries of one peer (an endpoint on another host); idempotent.
+        """Remove the table entries of one peer; idempotent.
 
         If the peer's MAC or address has moved to a third host, the entry for that host remains.
         """

@@ -24,7 +24,7 @@ from drivers.errors import BadOption, Exists
 from drivers.firewall import elements, foreign_drops, forwarding, spoof_guard, table
 from drivers.firewall.watch import FirewallWatch
 from drivers.linux import conntrack, link, names, netns, sysctl
-from drivers.linux.netlink import session
+from drivers.linux.netlink import Session
 from drivers.model import (
     Desired,
     Difference,
@@ -90,7 +90,7 @@ class BridgeDriver:
         bridge_options.check_kernel_limits(options)
         entries = list(elements.of_network(network, options))
         forwarded = forwarding.plan(self._forwarded_versions(network))
-        with session() as opened:
+        with Session() as opened:
             made = Bridge(opened, network, options, self.settings.run)
             apply(
                 (
@@ -120,7 +120,7 @@ class BridgeDriver:
         parsed = [(network, bridge_options.parse(network)) for network in networks]
         # Skip names that the kernel refuses, because no bridge can have such a name.
         possible = [(n, o) for n, o in parsed if names.fits(o.bridge) and names.valid(o.bridge)]
-        with session() as opened:
+        with Session() as opened:
             bridges = [Bridge(opened, network, options, self.settings.run) for network, options in possible]
             gone = [element for network, options in possible for element in elements.of_network(network, options)]
             teardown(
@@ -145,7 +145,7 @@ class BridgeDriver:
         if named:
             self.delete_networks(named)
         table.change(remove=[element for network, options in rest for element in elements.of_network(network, options)])
-        with session() as opened:
+        with Session() as opened:
             link.take_down(opened, [options.bridge for _, options in rest])
         return [network.id for network, _ in rest]
 
@@ -154,10 +154,7 @@ class BridgeDriver:
         sandboxes.endpoint_sysctls(endpoint.options, "IFNAME")
 
     def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Remove the endpoint's bridge port, conntrack entries and spoof guard rules, if they exist; idempotent.
-
-        The spoof guard rules drop packets with a forged MAC or source address.
-        """
+        """Remove the endpoint's bridge port, conntrack entries and spoof guard rules, if they exist; idempotent."""
         self._remove_endpoints([(network, endpoint)])
 
     def delete_endpoints(self, endpoints: Sequence[tuple[NetworkSpec, EndpointSpec]]) -> None:
@@ -180,7 +177,7 @@ class BridgeDriver:
         # endpoint's address, because their flows lead from the client to the agent. Only ports on IPv6 addresses are
         # proxied. The TCP entries of proxied ports need no deletion, because the agent closes its TCP streams itself.
         carried = [p for end in ends for p in end.ports if p.protocol == "udp" and p.host_ip.version == 6]
-        with session() as opened:
+        with Session() as opened:
             ports = [Port(opened, endpoint, bridge_options.parse(network)) for network, endpoint in endpoints]
             teardown(
                 (
@@ -196,8 +193,12 @@ class BridgeDriver:
 
         Replaces the veth pair of an earlier join.
         """
+
+        def configure(there: Session) -> None:
+            sandboxes.configure(there, endpoint, interface)
+
         options = bridge_options.parse(network)
-        with session() as opened, netns.netns_fd(sandbox.path, sandbox.inode) as namespace:
+        with Session() as opened, netns.netns_fd(sandbox.path, sandbox.inode) as namespace:
             port = Port(opened, endpoint, options)
             # Guard the port before it is up, because a process in the sandbox can already send. For the same reason, a
             # failure deletes the port before its guard.
@@ -206,7 +207,7 @@ class BridgeDriver:
                     Step("veth pair", lambda: port.create(namespace, interface), port.delete),
                     Step("spoof guard", port.guard, port.release),
                     Step("port", port.set_up, port.delete),
-                    Step("interface", lambda: sandboxes.configure(sandbox, endpoint, interface)),
+                    Step("interface", lambda: sandboxes.inside(sandbox, configure)),
                 )
             )
         gateway4, gateway6 = _gateways(network)
@@ -214,7 +215,7 @@ class BridgeDriver:
 
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
         """Disconnect the sandbox; idempotent, and works if the sandbox no longer exists."""
-        with session() as opened:
+        with Session() as opened:
             port = Port(opened, endpoint, bridge_options.parse(network))
             teardown((Step("veth pair", port.delete), Step("spoof guard", port.release)))
 
@@ -237,8 +238,8 @@ class BridgeDriver:
     ) -> None:
         """Stop publishing host ports and delete their conntrack entries; idempotent.
 
-        If ``ports`` is part of a range, one transaction replaces the range by the other ports of the range.
-        ``leaving`` is True if the endpoint is deleted next. The conntrack entries then remain until `delete_endpoint`.
+        If ``ports`` is part of a range, one transaction replaces the range by the other ports of the range. ``leaving``
+        is True if the endpoint is deleted next. The conntrack entries then remain until `delete_endpoint`.
         """
         # Usually, ``ports`` are all ports of the endpoint. A list that contains them twice would take longer.
         before = ports if ports == endpoint.ports else [*endpoint.ports, *ports]
@@ -263,18 +264,11 @@ class BridgeDriver:
         table.change(remove=_permissions(source, target))
 
     def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Let containers send packets on one network from their addresses on another network; idempotent.
-
-        Each item of ``siblings`` is the network on which the packets are sent, and the source addresses to accept.
-        """
+        """Let containers send packets on one network from their addresses on another network; idempotent."""
         table.change(add=_siblings(siblings))
 
     def dismiss(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """No longer let containers send packets on one network from their addresses on another network; idempotent.
-
-        Each item of ``siblings`` is the network on which the packets are sent, and the source addresses that are no
-        longer accepted.
-        """
+        """No longer let containers send packets on one network from their addresses on another network; idempotent."""
         table.change(remove=_siblings(siblings))
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
@@ -290,12 +284,9 @@ class BridgeDriver:
         return bridge_options.parse(network).bridge, ""
 
     def compare_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> Sequence[Difference]:
-        """Return how the bridge, its addresses, routes, sysctls and IP forwarding differ from the required state.
-
-        ``publishing`` are the network's endpoints with published ports.
-        """
+        """Return how the bridge, its addresses, routes, sysctls and IP forwarding differ from the required state."""
         options = bridge_options.parse(network)
-        with session() as opened:
+        with Session() as opened:
             differences = Bridge(opened, network, options, self.settings.run).compare()
         off = forwarding.plan(self._forwarded_versions(network))
         differences += [Difference("changed", "forwarding", e.key) for e in off if e.set == "forwarding"]
@@ -304,7 +295,7 @@ class BridgeDriver:
             for path in self._switches(network, options.bridge)
             if not off and sysctl.read(path) == "0"
         ]
-        if self._needs_loopback(network, options, publishing) and not self.needs_repair():
+        if bridge_loopback.is_needed_by(network, options, publishing) and not self.needs_repair():
             differences += bridge_loopback.compare([(options.bridge, True)])
         return differences
 
@@ -315,7 +306,7 @@ class BridgeDriver:
         containers' neighbour entries stay valid.
         """
         options = bridge_options.parse(network)
-        with session() as opened:
+        with Session() as opened:
             made = Bridge(opened, network, options, self.settings.run)
             made.take_name_back()
             made.create()
@@ -345,16 +336,9 @@ class BridgeDriver:
             yield Step("forwarding of the bridge", partial(sysctl.write_if_present, path, "1"))
 
     def _open_loopback(self, network: NetworkSpec, options: BridgeOptions, endpoints: Sequence[EndpointSpec]) -> None:
-        """Enable route_localnet on the network's bridge if a published port needs it and the firewall's rules exist.
-
-        The published ports are those of ``endpoints``. With route_localnet, the host reaches published ports at
-        127.0.0.1.
-        """
-        if self._needs_loopback(network, options, endpoints) and not self.needs_repair():
+        """Enable route_localnet on the bridge if a port of ``endpoints`` needs it and the firewall's rules exist."""
+        if bridge_loopback.is_needed_by(network, options, endpoints) and not self.needs_repair():
             bridge_loopback.switch_on(options.bridge)
-
-    def _needs_loopback(self, network: NetworkSpec, options: BridgeOptions, endpoints: Sequence[EndpointSpec]) -> bool:
-        return any(bridge_loopback.is_needed(network, options, e, e.ports) for e in endpoints)
 
     def compare_endpoint(
         self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str
@@ -366,8 +350,9 @@ class BridgeDriver:
         options = bridge_options.parse(network)
         if not link.index(options.bridge):
             return []
-        inside = sandboxes.compare(sandbox, endpoint, interface)  # raises `Missing` without the sandbox
-        with session() as opened:
+        # Raise `Missing` without the sandbox before the port is compared.
+        inside = sandboxes.inside(sandbox, lambda there: sandboxes.compare(there, endpoint, interface))
+        with Session() as opened:
             return [*Port(opened, endpoint, options).compare(), *inside]
 
     def repair_endpoint(
@@ -382,11 +367,11 @@ class BridgeDriver:
         if sandboxes.is_lost(differences):
             sandboxes.discard(sandbox, endpoint)
             self.join(network, endpoint, sandbox, interface)
-            sandboxes.announce(sandbox, endpoint, interface)
+            sandboxes.inside(sandbox, lambda there: sandboxes.announce(there, endpoint, interface))
             return
-        with session() as opened:
+        with Session() as opened:
             Port(opened, endpoint, bridge_options.parse(network)).attach()
-        sandboxes.repair(sandbox, endpoint, interface, differences)
+        sandboxes.inside(sandbox, lambda there: sandboxes.repair(there, endpoint, interface, differences))
 
     def _switches(self, network: NetworkSpec, bridge: str) -> list[str]:
         """Return the paths of the bridge's forwarding sysctls, for the IP versions that the host must forward."""

@@ -3,8 +3,8 @@
 Ports published on 0.0.0.0 or on a loopback address need ``route_localnet``. The sysctl lets packets from 127.0.0.1
 leave the host by a bridge, and lets the answers to these packets come in. However, the sysctl would also let containers
 reach services that listen on the host's 127.0.0.1. The firewall's rules block such packets. If another program removes
-these rules, a table of the agent (a resident process of hawse) blocks such packets until the rules are restored. The
-file ``standby.nft`` describes that table.
+these rules, a table of the agent blocks such packets until the rules are restored. The file ``standby.nft`` describes
+that table.
 
 ``route_localnet`` is on only for bridges that need it, because it is safe only together with these firewall rules. A
 command switches ``route_localnet`` on when the command publishes a port. `compare` finds bridges where
@@ -21,6 +21,11 @@ from drivers.model import Difference, EndpointSpec, NetworkSpec, PortBinding
 
 ON, OFF = "1", "0"
 PLACE = "route_localnet"
+
+
+def is_needed_by(network: NetworkSpec, options: BridgeOptions, endpoints: Iterable[EndpointSpec]) -> bool:
+    """Return whether clients on the host need ``route_localnet`` to reach any published port of ``endpoints``."""
+    return any(is_needed(network, options, endpoint, endpoint.ports) for endpoint in endpoints)
 
 
 def is_needed(

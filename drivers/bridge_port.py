@@ -5,16 +5,14 @@ The spoof guard is the set of firewall rules that drop packets with a forged MAC
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
-from drivers import bridge_options, link_comparison, port_flags
+from drivers import bridge_options, link_comparison, port_flags, veth_pair
 from drivers.bridge_options import BridgeOptions
-from drivers.errors import Busy, Exists, KernelError
 from drivers.firewall import spoof_guard
-from drivers.linux import link, marked_links, names, router_advertisements, sysctl
-from drivers.linux.netlink import Session, session
+from drivers.linux import link, marked_links, names, router_advertisements
+from drivers.linux.netlink import Session
 from drivers.model import Difference, EndpointSpec, Members
 from drivers.sandbox import LOST
 
@@ -34,17 +32,9 @@ class Port:
         earlier join.
         """
         self.delete()
-        bridge = link.index(self.options.bridge)
-        mtu = {"mtu": self.options.mtu} if self.options.mtu else {}
-        peer = {"ifname": interface, "net_ns_fd": namespace, "address": self.endpoint.mac, "txqlen": 0, **mtu}
-        self.name = next(n for n in names.host_end_names(self.endpoint.id) if not link.index(n))
-        try:
-            link.add_veth(self.session, self.name, peer, master=bridge, txqlen=0, **mtu)
-        except KernelError as error:
-            raise self._explained(error, interface) from error
-        # Disable IPv6 on the host end. With IPv6, the host end would send DAD and MLD packets, and the bridge would
-        # flood these packets to all other ports. The host end itself never needs to send packets.
-        sysctl.write_if_present(sysctl.conf("ipv6", self.name, "disable_ipv6"), "1")
+        bridge, mtu = link.index(self.options.bridge), self.options.mtu
+        full = f"{self.options.bridge} has {link.MAX_BRIDGE_PORTS} ports"
+        self.name = veth_pair.create(self.session, self.endpoint, bridge, namespace, interface, mtu=mtu, full=full)
 
     def set_up(self) -> None:
         """Set the port's bridge flags and the alias that marks the port as hawse's, and bring the port up."""
@@ -86,11 +76,9 @@ class Port:
 
     def links(self) -> Iterator[str]:
         """Yield the names of the links in the kernel that belong to the port; normally there is one."""
-        for candidate in names.host_end_names(self.endpoint.id):
-            if link.index(candidate):
-                interface = link.find(self.session, candidate)
-                if interface is not None and self._is_ours(interface):
-                    yield candidate
+        for candidate in marked_links.host_end_candidates(self.session, self.endpoint.id):
+            if self._is_ours(candidate):
+                yield candidate.name
 
     def _is_ours(self, interface: link.Link) -> bool:
         # Also accept a link without a mark if it is on the bridge, because an interrupted creation leaves a port
@@ -123,15 +111,6 @@ class Port:
         elif router_advertisements.are_accepted(self.options.bridge):
             spoof_guard.unmute(self.name)
 
-    def _explained(self, error: KernelError, interface: str) -> Exception:
-        if error.errno in link.BRIDGE_FULL:
-            return Busy(
-                f"bridge full: {self.options.bridge} has {link.MAX_BRIDGE_PORTS} ports, the most a Linux bridge takes"
-            )
-        if error.errno == errno.EEXIST:
-            return Exists(f"the sandbox has an interface {interface} already")
-        return error
-
 
 def attach_all(opened: Session, endpoints: Iterable[EndpointSpec], options: BridgeOptions) -> None:
     """Put the existing ports of these endpoints back on the bridge that ``options`` names.
@@ -146,10 +125,7 @@ def attach_all(opened: Session, endpoints: Iterable[EndpointSpec], options: Brid
 
 
 def guarded(networks: Members) -> list[tuple[str, EndpointSpec]]:
-    """Return (port name, endpoint) for each existing bridge port of a network with the spoof guard.
-
-    The spoof guard drops packets with a forged MAC or source address. ``networks`` has each network with its endpoints.
-    """
+    """Return (port name, endpoint) for each existing bridge port of a network with the spoof guard."""
     return _existing(e for options, endpoints in _parsed(networks) if options.spoof_guard for e in endpoints)
 
 
@@ -173,6 +149,6 @@ def _existing(requested: Iterable[EndpointSpec]) -> list[tuple[str, EndpointSpec
     endpoints = list(requested)
     if not endpoints:
         return []
-    with session() as opened:
+    with Session() as opened:
         ports = ((marked_links.host_end(opened, endpoint.id), endpoint) for endpoint in endpoints)
         return [(port.name, endpoint) for port, endpoint in ports if port is not None]

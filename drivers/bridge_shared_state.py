@@ -2,8 +2,8 @@
 
 That state has three parts: the table ``inet hawse``, the table ``bridge hawse``, and the sysctl route_localnet of the
 bridges. Each part has its own code for comparison and repair. For a new part, add one line to `compare` and one to
-`repair`. A command calls this module if shared state was lost. The agent (a resident process of hawse) calls this
-module after each possible change of the shared state.
+`repair`. A command calls this module if shared state was lost. The agent calls this module after each possible change
+of the shared state.
 """
 
 from __future__ import annotations
@@ -98,4 +98,4 @@ def _loopback(desired: Desired) -> Iterator[tuple[str, bool | None]]:
 def _needing(networks: Members) -> Iterator[tuple[str, bool]]:
     for network, endpoints in networks:
         options = bridge_options.parse(network)
-        yield options.bridge, any(bridge_loopback.is_needed(network, options, e, e.ports) for e in endpoints)
+        yield options.bridge, bridge_loopback.is_needed_by(network, options, endpoints)

@@ -52,15 +52,11 @@ class IpvlanDriver(SubinterfaceBase):
 
         Raises `UnusableOption` for an unknown mode or flag.
         """
-        mode = self.mode(network, MODE)
+        mode = super().attributes(network)
         flag = network.options.get(FLAG) or "bridge"
         if flag not in FLAGS:
             raise UnusableOption(f"requested ipvlan flag '{flag}' is not valid, 'bridge' is the ipvlan driver default")
-        return {"ipvlan_mode": mode, "ipvlan_flags": FLAGS[flag]}
-
-    def link_address(self, endpoint: EndpointSpec) -> dict[str, str]:
-        """Return an empty mapping, because all endpoints use the parent's MAC."""
-        return {}
+        return {**mode, "ipvlan_flags": FLAGS[flag]}
 
     def gateways(self, network: NetworkSpec, endpoint: EndpointSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
         """Return the IPv4 and IPv6 gateways of the endpoint's subnets; (None, None) in the l3 modes."""
@@ -69,11 +65,10 @@ class IpvlanDriver(SubinterfaceBase):
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
         """Create the endpoint's interface in the sandbox; return the interface's name and the gateways.
 
-        The MAC in the result is "", because all endpoints use the parent's MAC. In the l3 modes, the default route
-        leads out of the interface without a next hop.
+        In the l3 modes, the default route leads out of the interface without a next hop.
         """
         info = super().join(network, endpoint, sandbox, interface)
-        return replace(info, mac="", on_link=self._routed(network) and not network.internal)
+        return replace(info, on_link=self._routed(network) and not network.internal)
 
     def _routed(self, network: NetworkSpec) -> bool:
         return network.options.get(MODE) in ("l3", "l3s")

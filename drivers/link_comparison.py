@@ -19,26 +19,26 @@ def no_bridge(name: str, kind: str) -> Difference:
 
 
 def down(place: str, name: str) -> Difference:
-    """Return the difference for a link that is down; ``place`` is the value of `Difference.place`."""
+    """Return the difference for a link that is down."""
     return Difference("changed", place, f"{name} is down", subject=name, setting=UP)
 
 
 def wrong_settings(place: str, name: str, settings: Mapping[str, int]) -> list[Difference]:
     """Return a list with one difference that names all wrong settings of a bridge; empty if no setting is wrong.
 
-    ``settings`` maps each wrong setting to its present value. ``place`` is the value of `Difference.place`.
+    ``settings`` maps each wrong setting to its present value.
     """
     shown = ", ".join(f"{setting.removeprefix('br_')} {value}" for setting, value in settings.items())
     return [Difference("changed", place, f"{name} has {shown}", subject=name)] if shown else []
 
 
 def without_arp(place: str, name: str) -> Difference:
-    """Return the difference for a link whose ARP is off; ``place`` is the value of `Difference.place`."""
+    """Return the difference for a link whose ARP is off."""
     return Difference("changed", place, f"{name} has ARP off", subject=name, setting=ARP)
 
 
 def wrong_mac(place: str, name: str, mac: str) -> Difference:
-    """Return the difference for a link with the wrong MAC ``mac``; ``place`` is the value of `Difference.place`."""
+    """Return the difference for a link with the wrong MAC ``mac``."""
     return Difference("changed", place, f"{name} has the MAC {mac}", subject=name, setting=MAC)
 
 
@@ -49,23 +49,17 @@ def small_mtu(name: str, mtu: int) -> Difference:
 
 
 def wrong_mtu(place: str, name: str, mtu: int, required: int) -> Difference:
-    """Return the difference for a link that has the MTU ``mtu`` instead of ``required``.
-
-    ``place`` is the value of `Difference.place`.
-    """
+    """Return the difference for a link that has the MTU ``mtu`` instead of ``required``."""
     return Difference("changed", place, f"{name} has the MTU {mtu} instead of {required}", subject=name, setting=MTU)
 
 
-def off_bridge(port: str, bridge: str, place: str = "port") -> Difference:
-    """Return the difference for a port that is not on its bridge; ``place`` is the value of `Difference.place`."""
+def off_bridge(place: str, port: str, bridge: str) -> Difference:
+    """Return the difference for a port that is not on its bridge."""
     return Difference("changed", place, f"{port} is not on {bridge}", subject=port, setting=MASTER)
 
 
-def wrong_flag(port: str, flag: str, value: int, place: str = "port") -> Difference:
-    """Return the difference for a port whose bridge flag has the wrong value ``value``.
-
-    ``place`` is the value of `Difference.place`.
-    """
+def wrong_flag(place: str, port: str, flag: str, value: int) -> Difference:
+    """Return the difference for a port whose bridge flag has the wrong value ``value``."""
     if flag == ISOLATED:
         what, opens = f"{port} is {'isolated' if value else 'not isolated'}", not value
     else:

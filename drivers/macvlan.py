@@ -5,10 +5,8 @@ With macvlan, the host itself cannot reach the endpoints through the parent.
 
 from __future__ import annotations
 
-from typing import Any
-
 from drivers import options
-from drivers.model import DriverFacts, NetworkSpec, OptionFacts
+from drivers.model import DriverFacts, OptionFacts
 from drivers.subinterface import PARENT, PARENT_FACTS, SubinterfaceBase
 
 MODE = "macvlan_mode"
@@ -35,10 +33,3 @@ class MacvlanDriver(SubinterfaceBase):
     )
     modes = {mode: mode for mode in MODES}
     default_mode = "bridge"
-
-    def attributes(self, network: NetworkSpec) -> dict[str, Any]:
-        """Return the link attribute for the mode, from ``-o macvlan_mode=``.
-
-        Raises `UnusableOption` for an unknown mode.
-        """
-        return {"macvlan_mode": self.mode(network, MODE)}

@@ -1,7 +1,7 @@
 """Compare a bridge port with its required bridge, flags and state; restore its flags and its state.
 
-The driver chooses the values of some flags. All other flags must have the kernel's values for a new port (`USUAL`). The
-state must be "forwarding".
+A parameter ``chosen`` maps the flags that the driver sets to their right values. All other flags must have the kernel's
+values for a new port (`USUAL`). The state must be "forwarding".
 """
 
 from __future__ import annotations
@@ -36,21 +36,19 @@ def compare(
 ) -> list[Difference]:
     """Return a difference if a port is not on its bridge, else a difference for each wrong flag.
 
-    ``chosen`` maps the flags that the driver sets to their right values. All other flags must have the values in
-    `USUAL`. ``place`` is the value of `Difference.place`.
+    ``place`` is the value of `Difference.place`.
     """
     if port.master != link.index(bridge):
-        return [link_comparison.off_bridge(port.name, bridge, place)]
+        return [link_comparison.off_bridge(place, port.name, bridge)]
     different = _wrong(opened, port.name, bridge, chosen)
-    return [link_comparison.wrong_flag(port.name, flag, value, place) for flag, value in different.items()]
+    return [link_comparison.wrong_flag(place, port.name, flag, value) for flag, value in different.items()]
 
 
 def _wrong(opened: Session, port: str, bridge: str, chosen: Mapping[str, int]) -> dict[str, int]:
     """Return a mapping from each wrong bridge flag of a port to the flag's present value.
 
-    ``chosen`` maps the flags that the driver sets to their right values. All other flags must have the values in
-    `USUAL`. A wrong value blocks packets or lets too many packets pass. The flag "state" is not compared if the kernel
-    controls it: the port has no carrier, the bridge is down, or the bridge runs the spanning tree protocol.
+    A wrong value blocks packets or lets too many packets pass. The flag "state" is not compared if the kernel controls
+    it: the port has no carrier, the bridge is down, or the bridge runs the spanning tree protocol.
     """
     flags, required = link.port_flags(opened, port), {**USUAL, **chosen, "state": link.FORWARDING}
     different = {flag: value for flag, value in flags.items() if value != required[flag]}
@@ -60,11 +58,7 @@ def _wrong(opened: Session, port: str, bridge: str, chosen: Mapping[str, int]) -
 
 
 def restore(opened: Session, port: str, bridge: str, chosen: Mapping[str, int]) -> None:
-    """Restore the wrong flags and the state of a port that is on ``bridge`` and up; idempotent.
-
-    ``port`` and ``bridge`` are the names of the links. ``chosen`` maps the flags that the driver sets to their right
-    values. All other flags get the values in `USUAL`.
-    """
+    """Restore the wrong flags and the state of a port that is on ``bridge`` and up; idempotent."""
     required = {**USUAL, **chosen, "state": link.FORWARDING}
     restored = {flag: required[flag] for flag in _wrong(opened, port, bridge, chosen)}
     if restored:

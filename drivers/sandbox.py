@@ -1,7 +1,7 @@
 """Operations inside a sandbox (a container's network namespace), the same for all drivers.
 
 A function with a parameter ``sandbox`` moves the calling thread into the sandbox's network namespace, acts, and moves
-the thread back.
+the thread back. All other functions expect the calling thread in the sandbox (`inside`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from drivers import link_comparison
 from drivers.errors import BadOption
 from drivers.linux import address, default_routes, link, names, neighbor, neighbor_announcement, netns, route, sysctl
 from drivers.linux.default_routes import DefaultRoute
-from drivers.linux.netlink import Session, session
+from drivers.linux.netlink import Session
 from drivers.model import ARP, NAME, Difference, EndpointSpec, IPAddress, Sandbox
 
 LOOPBACK_INDEX = 1  # lo is the first link of each network namespace
@@ -28,10 +28,13 @@ T = TypeVar("T")
 
 
 def inside(sandbox: Sandbox, action: Callable[[Session], T]) -> T:
-    """Run ``action`` in the sandbox, with a netlink session of the sandbox, and return the result of ``action``."""
+    """Run ``action`` in the sandbox, with a netlink session of the sandbox, and return the result of ``action``.
+
+    Raises `Missing` if the sandbox no longer exists.
+    """
 
     def run() -> T:
-        with session() as opened:
+        with Session() as opened:
             return action(opened)
 
     return netns.run_in_netns(sandbox.path, run, sandbox.inode)
@@ -42,18 +45,10 @@ def raise_loopback(sandbox: Sandbox) -> None:
     inside(sandbox, lambda opened: link.change(opened, LOOPBACK_INDEX, state="up"))
 
 
-def configure(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> None:
-    """Configure an interface in the sandbox (sysctls, addresses), and bring the interface and ``lo`` up.
-
-    The kernel announces the addresses to the neighbours.
-    """
-    inside(sandbox, lambda opened: configure_here(opened, endpoint, interface))
-
-
-def configure_here(opened: Session, endpoint: EndpointSpec, interface: str) -> None:
+def configure(opened: Session, endpoint: EndpointSpec, interface: str) -> None:
     """Configure an interface (sysctls, addresses), and bring the interface and ``lo`` up.
 
-    The calling thread is already in the sandbox.
+    The kernel announces the addresses to the neighbours.
     """
     index = link.index(interface)
     for path, value in _sysctls(endpoint, interface).items():
@@ -66,22 +61,15 @@ def configure_here(opened: Session, endpoint: EndpointSpec, interface: str) -> N
     link.change(opened, index, state="up")
 
 
-def compare(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> list[Difference]:
-    """Return how an interface in the sandbox differs from the state that `configure` makes.
+def compare(opened: Session, endpoint: EndpointSpec, interface: str) -> list[Difference]:
+    """Return how an interface differs from the state that `configure` makes.
 
     Three results are special:
 
     - A lost interface gives one difference with the detail `LOST`. The caller must then join the endpoint again.
     - A renamed interface gives one difference. Its detail is the present name.
     - An interface that a user of the sandbox has put into a bond or bridge gives no difference.
-
-    Raises `Missing` if the sandbox no longer exists.
     """
-    return inside(sandbox, lambda opened: compare_here(opened, endpoint, interface))
-
-
-def compare_here(opened: Session, endpoint: EndpointSpec, interface: str) -> list[Difference]:
-    """Return how an interface differs from the state that `configure_here` makes; the caller is in the sandbox."""
     endpoint = _with_chosen_families(endpoint, interface)
     present = link.find(opened, interface)
     if present is None:
@@ -121,15 +109,11 @@ def _is_taken_over(present: link.Link | None) -> bool:
     return present is not None and present.master > 0
 
 
-def repair(sandbox: Sandbox, endpoint: EndpointSpec, interface: str, differences: Sequence[Difference]) -> None:
+def repair(opened: Session, endpoint: EndpointSpec, interface: str, differences: Sequence[Difference]) -> None:
     """Repair the ``differences`` that `compare` returned, except a lost interface.
 
     Does nothing if a user of the sandbox has put the interface into a bond or bridge.
     """
-    inside(sandbox, lambda opened: _repair_here(opened, endpoint, interface, differences))
-
-
-def _repair_here(opened: Session, endpoint: EndpointSpec, interface: str, differences: Sequence[Difference]) -> None:
     if _is_taken_over(link.find(opened, interface)):
         return
     for difference in differences:
@@ -138,12 +122,17 @@ def _repair_here(opened: Session, endpoint: EndpointSpec, interface: str, differ
         if difference.setting == ARP:
             link.switch_arp_on(opened, link.index(interface))
     endpoint = _with_chosen_families(endpoint, interface)
-    _restore_attributes(opened, endpoint, interface)
-    configure_here(opened, endpoint, interface)
+    present = link.find(opened, interface)
+    wrong = _wrong_attributes(endpoint, present) if present is not None else {}
+    if present is not None and wrong:
+        link.change(opened, present.index, **wrong)
+    configure(opened, endpoint, interface)
     set_sysctls(_chosen(endpoint, interface))
     if any(difference.place == "route" for difference in differences):
-        _connect(opened, endpoint, link.index(interface))
-    _announce(opened, endpoint, interface)
+        index = link.index(interface)
+        for item in endpoint.all_addresses:
+            route.add_connected(opened, item, index)
+    announce(opened, endpoint, interface)
 
 
 def _wrong_attributes(endpoint: EndpointSpec, present: link.Link) -> dict[str, str | int]:
@@ -162,27 +151,11 @@ def _wrong_attributes(endpoint: EndpointSpec, present: link.Link) -> dict[str, s
     return wrong
 
 
-def _restore_attributes(opened: Session, endpoint: EndpointSpec, interface: str) -> None:
-    present = link.find(opened, interface)
-    wrong = _wrong_attributes(endpoint, present) if present is not None else {}
-    if present is not None and wrong:
-        link.change(opened, present.index, **wrong)
-
-
-def _connect(opened: Session, endpoint: EndpointSpec, index: int) -> None:
-    for item in endpoint.all_addresses:
-        route.add_connected(opened, item, index)
-
-
-def announce(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> None:
+def announce(opened: Session, endpoint: EndpointSpec, interface: str) -> None:
     """Announce the interface's addresses to the neighbours, and delete the interface's unanswered neighbour entries.
 
     Without the announcement, packets after a repair would wait for the next ARP request.
     """
-    inside(sandbox, lambda opened: _announce(opened, endpoint, interface))
-
-
-def _announce(opened: Session, endpoint: EndpointSpec, interface: str) -> None:
     present = link.find(opened, interface)
     if present is not None:
         neighbor.forget_unresolved(opened, present.index)
@@ -248,8 +221,7 @@ def _with_chosen_families(endpoint: EndpointSpec, interface: str) -> EndpointSpe
     """Return the endpoint without IPv6 addresses if the container's sysctls have disabled IPv6 on the interface.
 
     In all other cases, returns the endpoint unchanged. As in Docker, the sysctl net.ipv6.conf.all.disable_ipv6 acts
-    only on interfaces that exist when the container starts. Interfaces that join later have IPv6. The calling thread is
-    in the sandbox.
+    only on interfaces that exist when the container starts. Interfaces that join later have IPv6.
     """
     chosen = (endpoint.sysctls.get(sysctl.conf("ipv6", name, "disable_ipv6"), "0") for name in ("all", interface))
     if all(value == "0" for value in chosen) or _has_ipv6(interface):
@@ -258,7 +230,7 @@ def _with_chosen_families(endpoint: EndpointSpec, interface: str) -> EndpointSpe
 
 
 def _has_ipv6(interface: str) -> bool:
-    """Return whether the kernel allows IPv6 on an interface; the calling thread is in the sandbox."""
+    """Return whether the kernel allows IPv6 on an interface."""
     return sysctl.read(sysctl.conf("ipv6", interface, "disable_ipv6")) in (None, "0")
 
 
@@ -295,7 +267,7 @@ def disables_ipv6(options: Mapping[str, str]) -> bool:
 
 
 def set_sysctls(values: Mapping[str, str]) -> None:
-    """Set the sysctls in ``values``, which maps names to values; the calling thread is in the sandbox.
+    """Set the sysctls in ``values``, which maps names to values.
 
     A name has dots or slashes. Raises `BadOption` for sysctls outside ``net``, and `KernelError` for sysctls that the
     kernel does not have.
@@ -313,9 +285,9 @@ def set_default_routes(
 ) -> None:
     """Make ``chosen`` (at most one per family) the sandbox's default routes; idempotent.
 
-    The calling process may be in another namespace. ``offered`` are the default routes of all endpoints of the sandbox.
-    Only hawse's own routes are replaced or removed. These routes have the protocol number ``protocol``, and the next
-    hop or interface of an ``offered`` route. A chosen IPv6 route is left out if its interface has IPv6 disabled.
+    ``offered`` are the default routes of all endpoints of the sandbox. Only hawse's own routes are replaced or removed.
+    These routes have the protocol number ``protocol``, and the next hop or interface of an ``offered`` route. A chosen
+    IPv6 route is left out if its interface has IPv6 disabled.
     """
     inside(sandbox, lambda opened: default_routes.synchronise(opened, _possible(chosen), offered, protocol))
 
@@ -333,8 +305,7 @@ def lost_default_routes(
 ) -> list[Difference]:
     """Return a difference for each of the ``chosen`` default routes that the sandbox no longer has.
 
-    ``offered`` are the default routes of all endpoints of the sandbox. ``protocol`` is the number that marks hawse's
-    routes in the kernel.
+    ``offered`` and ``protocol`` are those of `set_default_routes`.
     """
     lost = inside(sandbox, lambda opened: default_routes.lost(opened, _possible(chosen), offered, protocol))
     return [
@@ -364,8 +335,7 @@ def free_name(sandbox: Sandbox, prefix: str, first: int, reserved: Collection[st
 def rename(opened: Session, old: str, new: str) -> None:
     """Rename the interface ``old`` to ``new``; the interface is down for a moment.
 
-    While it is down, the kernel deletes the interface's IPv6 addresses, and its routes through gateways. The calling
-    thread is in the sandbox.
+    While it is down, the kernel deletes the interface's IPv6 addresses, and its routes through gateways.
     """
     index = link.index(old)
     link.change(opened, index, state="down")

@@ -22,7 +22,7 @@ from drivers import link_comparison, options
 from drivers import sandbox as sandboxes
 from drivers.errors import BadOption, Busy, Exists, KernelError, Missing, Unsupported, UnusableOption
 from drivers.linux import link, names, netns, sysctl
-from drivers.linux.netlink import Session, session
+from drivers.linux.netlink import Session
 from drivers.model import MODE, Difference, DriverFacts, EndpointSpec, JoinInfo, NetworkSpec, OptionFacts, Sandbox
 from drivers.plan import Step, apply
 
@@ -42,8 +42,9 @@ IN_USE_HINT = (
 class SubinterfaceBase:
     """The base class of the drivers that make sub-interfaces of a host interface, the parent.
 
-    Subclasses define the kind of sub-interface. The class is not called SubinterfaceDriver, because `drivers.registry`
-    would take it for a driver.
+    Subclasses define the kind of sub-interface: ``modes`` maps each value of the option ``<type>_mode`` to the value of
+    the link attribute. The class is not called SubinterfaceDriver, because `drivers.registry` would take it for a
+    driver.
     """
 
     type: ClassVar[str]
@@ -79,17 +80,17 @@ class SubinterfaceBase:
     def create_network(self, network: NetworkSpec) -> None:
         """Create the parent if it does not exist; idempotent."""
         parent = self.parent_name(network)
-        with session() as opened:
+        with Session() as opened:
             link.delete(opened, names.unfinished_name(network.id))
             if not link.index(parent):
                 self._make_parent(opened, network, parent)
 
     def delete_network(self, network: NetworkSpec) -> None:
         """Remove the parent if `create_network` made it; idempotent."""
-        with session() as opened:
+        with Session() as opened:
             link.delete(opened, names.unfinished_name(network.id))
             parent = link.find(opened, self.parent_name(network))
-            if parent is not None and parent.alias == names.network_mark(network.id):
+            if parent is not None and parent.network_id == network.id:
                 link.delete(opened, parent.name)
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
@@ -105,7 +106,8 @@ class SubinterfaceBase:
         Replaces the sub-interface of an earlier join. Blocks up to `EARLIER_INTERFACE_TIMEOUT_SECONDS`.
         """
         self._create(network, endpoint, sandbox, interface, EARLIER_INTERFACE_TIMEOUT_SECONDS)
-        return JoinInfo(interface, endpoint.mac, *self.gateways(network, endpoint))
+        mac = "" if self.facts.shares_mac else endpoint.mac
+        return JoinInfo(interface, mac, *self.gateways(network, endpoint))
 
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
         """Delete the sub-interface; idempotent.
@@ -131,19 +133,19 @@ class SubinterfaceBase:
     def compare_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> Sequence[Difference]:
         """Return a difference if the parent is missing, or if hawse made the parent and it is down."""
         name = self.parent_name(network)
-        with session() as opened:
+        with Session() as opened:
             parent = link.find(opened, name)
         if parent is None:
             return [Difference("missing", "parent", name)]
-        ours = parent.alias == names.network_mark(network.id)
+        ours = parent.network_id == network.id
         return [link_comparison.down("parent", name)] if ours and not parent.up else []
 
     def repair_network(self, network: NetworkSpec, endpoints: Sequence[EndpointSpec]) -> None:
         """Create the parent if it is missing, and bring it up if hawse made it."""
         self.create_network(network)
-        with session() as opened:
+        with Session() as opened:
             parent = link.find(opened, self.parent_name(network))
-            if parent is not None and parent.alias == names.network_mark(network.id):
+            if parent is not None and parent.network_id == network.id:
                 link.change(opened, parent.index, state="up")
 
     def compare_endpoint(
@@ -154,10 +156,8 @@ class SubinterfaceBase:
             return []
 
         def compare(opened: Session) -> list[Difference]:
-            return [
-                *sandboxes.compare_here(opened, endpoint, interface),
-                *self._compare_mode(opened, network, interface),
-            ]
+            differences = sandboxes.compare(opened, endpoint, interface)
+            return [*differences, *self._compare_mode(opened, network, interface)]
 
         return sandboxes.inside(sandbox, compare)
 
@@ -173,21 +173,26 @@ class SubinterfaceBase:
         if sandboxes.is_lost(differences):
             # Because one thread of the agent repairs all objects, a repair does not wait for another sub-interface.
             self._create(network, endpoint, sandbox, interface, 0.0)
-            sandboxes.announce(sandbox, endpoint, interface)
-        else:
-            sandboxes.repair(sandbox, endpoint, interface, differences)
-            sandboxes.inside(sandbox, lambda opened: self._restore_mode(opened, network, interface))
+            sandboxes.inside(sandbox, lambda there: sandboxes.announce(there, endpoint, interface))
+            return
+
+        def repair(opened: Session) -> None:
+            sandboxes.repair(opened, endpoint, interface, differences)
+            self._restore_mode(opened, network, interface)
+
+        sandboxes.inside(sandbox, repair)
 
     def attributes(self, network: NetworkSpec) -> dict[str, Any]:
-        """Return the link attributes of this kind of sub-interface, from the network's options.
+        """Return the link attributes for the sub-interface's mode, from the network's options.
 
         Raises `UnusableOption` with Docker's error text.
         """
-        raise NotImplementedError
-
-    def link_address(self, endpoint: EndpointSpec) -> dict[str, str]:
-        """Return the link attribute with the sub-interface's MAC; an empty mapping for kinds with the parent's MAC."""
-        return {"address": endpoint.mac}
+        label = f"{self.type}_mode"
+        choice = network.options.get(label) or self.default_mode
+        if choice not in self.modes:
+            default = f"'{self.default_mode}' mode is the {self.type} driver default"
+            raise UnusableOption(f"requested {self.type} mode '{choice}' is not valid, {default}")
+        return {label: self.modes[choice]}
 
     def gateways(self, network: NetworkSpec, endpoint: EndpointSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
         """Return the IPv4 and IPv6 gateways of the endpoint's own subnets; None for a family without a gateway.
@@ -197,17 +202,6 @@ class SubinterfaceBase:
         addresses = [] if network.internal else endpoint.addresses
         pools = [pool for pool in network.pools if any(address.ip in pool.subnet for address in addresses)]
         return sandboxes.first_of_each_version(p.gateway.ip for p in pools if p.gateway is not None)
-
-    def mode(self, network: NetworkSpec, label: str) -> Any:
-        """Return the value of the link attribute for the mode that the user chose, else for the default mode.
-
-        ``label`` is the name of the option that chooses the mode. Raises `UnusableOption` for an unknown mode.
-        """
-        choice = network.options.get(label) or self.default_mode
-        if choice not in self.modes:
-            default = f"'{self.default_mode}' mode is the {self.type} driver default"
-            raise UnusableOption(f"requested {self.type} mode '{choice}' is not valid, {default}")
-        return self.modes[choice]
 
     def _make_parent(self, opened: Session, network: NetworkSpec, parent: str) -> None:
         """Create the network's parent interface: a VLAN interface, or a dummy if the user names no parent.
@@ -238,7 +232,7 @@ class SubinterfaceBase:
 
     def _compare_mode(self, opened: Session, network: NetworkSpec, interface: str) -> list[Difference]:
         wrong = self._wrong_mode(opened, network, interface)
-        what = ", ".join(f"{label} {present}" for label, (present, _) in wrong.items())
+        what = ", ".join(f"{label} {present}" for label, present in wrong.items())
         if not what:
             return []
         return [Difference("changed", "interface", f"{interface} has {what}", subject=interface, setting=MODE)]
@@ -246,20 +240,14 @@ class SubinterfaceBase:
     def _restore_mode(self, opened: Session, network: NetworkSpec, interface: str) -> None:
         wrong = self._wrong_mode(opened, network, interface)
         if wrong:
-            required = {label: value for label, (_, value) in wrong.items()}
-            link.change_kind(opened, link.index(interface), self.type, **required)
+            required = self.attributes(network)
+            link.change_kind(opened, link.index(interface), self.type, **{label: required[label] for label in wrong})
 
-    def _wrong_mode(self, opened: Session, network: NetworkSpec, interface: str) -> dict[str, tuple[Any, Any]]:
-        """Return the link attributes of the sub-interface's mode that have a wrong value.
-
-        The result maps the attribute's name to (present value, required value). The calling thread is in the sandbox.
-        """
+    def _wrong_mode(self, opened: Session, network: NetworkSpec, interface: str) -> Mapping[str, Any]:
+        """Return the present values of those link attributes of the mode that are wrong; called in the sandbox."""
         present = link.find(opened, interface)
-        if present is None or present.kind != self.type:
-            return {}
-        data = link.kind_attributes(opened, interface)
-        values = {label: (data.get_attr(f"IFLA_{label.upper()}"), v) for label, v in self.attributes(network).items()}
-        return {label: pair for label, pair in values.items() if pair[0] not in (None, pair[1])}
+        is_ours = present is not None and present.kind == self.type
+        return link.wrong_settings(opened, interface, self.attributes(network)) if is_ours else {}
 
     def _create(
         self,
@@ -288,9 +276,10 @@ class SubinterfaceBase:
         parent_index = link.index(parent)
         if not parent_index:
             raise Missing(f"-o parent interface was not found on the host: {parent}")
-        attributes = {**self.attributes(network), **self.link_address(endpoint), "link": parent_index}
+        address = {} if self.facts.shares_mac else {"address": endpoint.mac}
+        attributes = {**self.attributes(network), **address, "link": parent_index}
         name = names.unfinished_name(endpoint.id)
-        with session() as opened, netns.netns_fd(sandbox.path, sandbox.inode) as namespace:
+        with Session() as opened, netns.netns_fd(sandbox.path, sandbox.inode) as namespace:
             try:
                 link.add(opened, name, self.type, net_ns_fd=namespace, **attributes)
             except KernelError as error:
@@ -322,7 +311,7 @@ def _configure(sandbox: Sandbox, endpoint: EndpointSpec, interface: str, timeout
     end = time.monotonic() + timeout_seconds
     while True:
         try:
-            return sandboxes.configure(sandbox, endpoint, interface)
+            return sandboxes.inside(sandbox, lambda there: sandboxes.configure(there, endpoint, interface))
         except KernelError as error:
             if error.errno != errno.EADDRINUSE:
                 raise

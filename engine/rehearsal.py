@@ -16,7 +16,7 @@ from drivers import registry
 from drivers.firewall.encoding import FILES, shapes
 from drivers.linux import address, libnftables, link, route
 from drivers.linux import rehearsal as linux_rehearsal
-from drivers.linux.netlink import session
+from drivers.linux.netlink import Session
 from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRecord
 from engine.store.codec import prepare
 
@@ -44,7 +44,7 @@ def open_libraries(until: Callable[[], bool]) -> None:
     ignored, because the real command will report them.
     """
     with suppress(Exception):
-        with session() as opened:
+        with Session() as opened:
             link.find(opened, "lo")
             # Read addresses here, and routes in the next line: the first netlink message of each kind costs pyroute2
             # 0.2 ms more, and the real command must not spend this time.

@@ -5,7 +5,7 @@ All other reads go to the kernel.
 
 Each firewall transaction is sent without its end mark, so that the kernel checks the transaction and then discards it.
 To find out whether the kernel supports a kind of link, the recorder creates such a link in a temporary network
-namespace.
+namespace. A parameter ``namespace`` is the inode number of the session's network namespace.
 """
 
 from __future__ import annotations
@@ -28,11 +28,10 @@ from drivers.explain.links import NameLookup
 from drivers.explain.recorder import HERE, TRANSLATIONS, CommandRecorder
 from drivers.firewall.encoding import FILES
 from drivers.firewall.transaction import ADD, BEGIN, DESTROY, END, SIGNATURE
-from drivers.linux import link, sysctl
-from drivers.linux.attributes import read, read_text
+from drivers.linux import link, nfnetlink, sysctl
 from drivers.linux.conntrack import DELETE
 from drivers.linux.netlink import ACK, Message, Session
-from drivers.linux.nfnetlink import FAMILY_NAMES, NETFILTER, NFGENMSG, TABLE
+from drivers.linux.nfnetlink import NETFILTER
 from drivers.linux.rtnetlink import decode
 
 T = TypeVar("T")
@@ -93,10 +92,7 @@ class DryRunRecorder(CommandRecorder):
         return [body for body in bodies if decode(rtmsg, body).get_attr("RTA_OIF") not in self._lost]
 
     def sysctl(self, path: str, value: str, act: Callable[[], object]) -> None:
-        """Record the command that sets a sysctl, and keep the value for later reads of the dry run.
-
-        ``path`` is the sysctl's path below /proc/sys. ``act`` would set the sysctl and is not called.
-        """
+        """Record the command that sets a sysctl, and keep the value for later reads of the dry run."""
         super().sysctl(path, value, lambda: None)
         self._sysctls[os.stat(HERE).st_ino, path] = value
 
@@ -132,17 +128,11 @@ class DryRunRecorder(CommandRecorder):
         return [text for script in self._scripts[os.stat(HERE).st_ino] for text in adding.findall(script)]
 
     def command(self, argv: Sequence[str], act: Callable[[], object], *, secret: bool = False) -> None:
-        """Record the command line ``argv``; does not call ``act``, which would make the change.
-
-        With ``secret``, the command line becomes a comment, because the command's input contains secrets.
-        """
+        """Record the command line ``argv``; does not call ``act``, which would make the change."""
         super().command(argv, lambda: None, secret=secret)
 
     def link_index(self, name: str, session: Session | None = None) -> int | None:
-        """Return a link's index if the dry run has made the link, 0 if it has deleted the link, else None.
-
-        The link is in the namespace of ``session``. Without ``session``, it is in the calling thread's namespace.
-        """
+        """Return a link's index if the dry run has made the link, 0 if it has deleted the link, else None."""
         namespace = session.namespace() if session else os.stat(HERE).st_ino
         if not self._links.knows(namespace, name):
             return None
@@ -152,8 +142,7 @@ class DryRunRecorder(CommandRecorder):
     def _imagine(self, session: Session, namespace: int, message: Message) -> None:
         """Change the dry run's own links (`ImaginedLinks`) as ``message`` would change the kernel's links.
 
-        ``namespace`` is the inode number of the session's namespace. Raises OSError if the message creates a link of a
-        kind that the kernel does not support.
+        Raises OSError if the message creates a link of a kind that the kernel does not support.
         """
         content = decode(ifinfmsg, message.body)
         if message.flags & NLM_F_CREATE:
@@ -182,8 +171,7 @@ class DryRunRecorder(CommandRecorder):
     def _answer(self, session: Session, namespace: int, message: Message) -> list[bytes] | None:
         """Return the answer to a request for a link that only the dry run has made, or None for any other request.
 
-        ``namespace`` is the inode number of the session's namespace. Raises OSError for a link that the dry run has
-        deleted.
+        Raises OSError for a link that the dry run has deleted.
         """
         if session.protocol == NETFILTER or message.kind != RTM_GETLINK:
             return None
@@ -199,16 +187,10 @@ class DryRunRecorder(CommandRecorder):
         """Check a firewall transaction without making it; raises OSError if the kernel would refuse it.
 
         The earlier transactions for the same table are sent again with this one, because the kernel has discarded them.
-        A transaction for a table that only the dry run has made is not checked. ``namespace`` is the inode number of
-        the session's namespace.
+        A transaction for a table that only the dry run has made is not checked.
         """
-        table, changes = _table(messages), messages[1:-1]
+        table, changes = nfnetlink.table_of(messages[1].body), messages[1:-1]
         if (namespace, table) not in self._tables:
             earlier = self._transactions[namespace, table]
             session.transact([messages[0], *earlier, *changes], SIGNATURE)
             earlier += [message._replace(flags=message.flags & ~ACK) for message in changes]
-
-
-def _table(messages: Sequence[Message]) -> str:
-    body = messages[1].body
-    return f"{FAMILY_NAMES[body[0]]} {read_text(read(body, NFGENMSG.size)[TABLE])}"

@@ -51,29 +51,22 @@ class ImaginedLinks:
         self._numbers = count(FIRST_INDEX)
 
     def knows(self, namespace: int, name: str) -> bool:
-        """Return whether the dry run has made or deleted a link; ``namespace`` is the namespace's inode number."""
+        """Return whether the dry run has made or deleted a link."""
         return name in self._links[namespace]
 
     def find(self, namespace: int, name: str) -> Imagined | None:
-        """Return the link of that name, or None if the dry run has not made it or has deleted it.
-
-        ``namespace`` is the namespace's inode number.
-        """
+        """Return the link of that name, or None if the dry run has not made it or has deleted it."""
         return self._links[namespace].get(name)
 
     def name(self, namespace: int, index: int) -> str:
-        """Return the name of the link with that index, or "" if the dry run has made no such link.
-
-        ``namespace`` is the namespace's inode number.
-        """
+        """Return the name of the link with that index, or "" if the dry run has made no such link."""
         names = (name for name, link in self._links[namespace].items() if link is not None and link.index == index)
         return next(names, "")
 
     def apply(self, namespace: int, message: Message, name: str) -> None:
         """Change the stored links as the kernel would change its links after ``message``.
 
-        ``namespace`` is the inode number of the network namespace. ``name`` is the present name of the link that the
-        message changes or deletes.
+        ``name`` is the present name of the link that the message changes or deletes.
         """
         content = decode(ifinfmsg, message.body)
         if message.kind == RTM_DELLINK:

@@ -6,7 +6,7 @@ from typing import Any
 
 from drivers.errors import KernelError
 from drivers.linux import link, netns
-from drivers.linux.netlink import session
+from drivers.linux.netlink import Session
 
 PARENT, PROBE = "parent", "probe"
 MACS = ("02:42:00:00:00:01", "02:42:00:00:00:02")
@@ -23,7 +23,7 @@ def require(kind: str) -> None:
     """
     if kind not in (*WITH_PARENT, *ALONE):
         return
-    with netns.new_netns(), session() as scratch:
+    with netns.new_netns(), Session() as scratch:
         try:
             if kind in WITH_PARENT:
                 link.add_veth(scratch, PARENT, {"ifname": "other", "address": MACS[0]}, address=MACS[1])

@@ -67,7 +67,9 @@ def command(message: Message, names: NameLookup) -> list[str]:
         chosen = ["group", str(group)] if group is not None else ["dev", names.link(content["index"])]
         return ["ip", "link", "delete", *chosen]
     if message.flags & NLM_F_CREATE:
-        return ["ip", "link", "add", *_parent(content, names), "name", *_new(content, names)]
+        parent, name = content.get_attr("IFLA_LINK"), content.get_attr("IFLA_IFNAME")
+        place = ["link", names.link(parent)] if parent else []
+        return ["ip", "link", "add", *place, "name", name, *_settings(content, names), *_kind(content, names)]
     device = ["dev", names.link(content["index"])]
     if content["family"] == AF_BRIDGE:
         return _port_command(device, dict(content.get_attr("IFLA_PROTINFO")["attrs"]))
@@ -100,22 +102,6 @@ def _changes(content: Any, names: NameLookup) -> Iterator[str]:
     alias = content.get_attr("IFLA_IFALIAS")
     if alias is not None:
         yield from ("alias", alias)
-    yield from _kind(content, names)
-
-
-def _parent(content: Any, names: NameLookup) -> Iterator[str]:
-    parent = content.get_attr("IFLA_LINK")
-    if parent:
-        yield from ("link", names.link(parent))
-
-
-def _new(content: Any, names: NameLookup) -> Iterator[str]:
-    """Yield the words for a new link: its name, its settings, its kind and the settings of the kind.
-
-    ``content`` is the decoded netlink message.
-    """
-    yield content.get_attr("IFLA_IFNAME")
-    yield from _settings(content, names)
     yield from _kind(content, names)
 
 

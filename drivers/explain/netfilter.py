@@ -28,7 +28,7 @@ from drivers.linux.conntrack import (
     TUPLE_REPLY,
 )
 from drivers.linux.netlink import Message
-from drivers.linux.nfnetlink import FAMILY_NAMES, NFGENMSG, TABLE
+from drivers.linux.nfnetlink import NFGENMSG, table_of
 
 VERBS = {ADD: "add", DESTROY: "destroy"}
 ADDRESS_WORDS = {TUPLE_ORIG: ("--orig-src", "--orig-dst"), TUPLE_REPLY: ("--reply-src", "--reply-dst")}
@@ -48,8 +48,7 @@ def script(messages: Iterable[Message]) -> str:
 
 def _changes(message: Message) -> list[tuple[str, str, Element]]:
     """Return (verb, table, element) for each set element in a message; the verb is "add" or "destroy"."""
-    attributes = read(message.body, NFGENMSG.size)
-    table = f"{FAMILY_NAMES[message.body[0]]} {read_text(attributes[TABLE])}"
+    attributes, table = read(message.body, NFGENMSG.size), table_of(message.body)
     name = read_text(attributes[SET])
     shape = shapes(table)[name]
     listed = (decoding.unpacked(item, shape) for _, item in each(attributes[ELEMENTS]))

@@ -56,8 +56,7 @@ class CommandRecorder:
     def netlink(self, session: Session, messages: Sequence[Message], act: Callable[[], T], nothing: T) -> T:
         """Send ``messages`` by calling ``act``, record the equivalent commands, and return the result of ``act``.
 
-        The commands of messages that the kernel refused are not recorded. ``nothing`` is not used, because only the dry
-        run returns it.
+        The commands of messages that the kernel refused are not recorded.
         """
         texts = self._described(session, messages)
         result = act()
@@ -112,10 +111,7 @@ class CommandRecorder:
         return None
 
     def rule_comments(self, table: str, chain: str) -> list[str]:
-        """Return an empty list, because the kernel has every rule that a recorded change added.
-
-        A dry run, which makes no change, returns the comments of the rules that it would have added.
-        """
+        """Return an empty list, because the kernel has every rule that a recorded change added."""
         return []
 
     def listed(self, session: Session, kind: int, bodies: list[bytes]) -> list[bytes]:
@@ -155,8 +151,8 @@ class CommandRecorder:
         """Return the command for each message.
 
         The command is "" if the message changes nothing, or if it was sent in a temporary namespace. A firewall
-        transaction has one command for all its messages. It has none if it changes no set element, or if it was sent
-        in a temporary namespace.
+        transaction has one command for all its messages. It has none if it changes no set element, or if it was sent in
+        a temporary namespace.
         """
         if session.protocol == NETFILTER and not any(message.kind == conntrack.DELETE for message in messages):
             text = netfilter.script(messages)

@@ -1,7 +1,6 @@
 """The elements of the sets in ``ruleset.nft`` that represent networks, endpoints and published ports.
 
-No function of this module calls the kernel, so a repair can compute the required elements without kernel access. The
-agent, a resident process of hawse, proxies the ports that DNAT cannot serve.
+No function of this module calls the kernel, so a repair can compute the required elements without kernel access.
 """
 
 from __future__ import annotations
@@ -179,7 +178,7 @@ def _route(
     return _Route(
         host,
         carried,
-        rewritten="" if mode == "routed" or _is_v6_loopback(host) else address,
+        rewritten="" if mode == "routed" or (host.version == 6 and host.is_loopback) else address,
         opened=address if everywhere else "",
         bound=address if trusting and not everywhere else "",
     )
@@ -279,7 +278,3 @@ def _relaying(prefix: str, binding: PortBinding) -> Element:
     if prefix == EVERYWHERE[6] and binding.host_port == binding.host_port_end:
         return Element("relayed_any", ports)  # a change is 100 times faster than in "relayed", a set with intervals
     return Element("relayed", f"{prefix} . {ports}")
-
-
-def _is_v6_loopback(address: IPAddress) -> bool:
-    return address.version == 6 and address.is_loopback

@@ -1,7 +1,8 @@
 """Encoding of set elements into the kernel's bytes, by the types that ``ruleset.nft`` declares.
 
 Each part of a concatenated key is padded to a multiple of four bytes. An interval has two keys: its first and its last
-value. No function has side effects.
+value. No function has side effects. A parameter ``table`` is family and name of the table that contains the set
+(``inet hawse``).
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class Packed(NamedTuple):
 
 @cache
 def ruleset(table: str = MAIN) -> str:
-    """Return the text of the static rules of one of hawse's tables; ``table`` is family and name (``inet hawse``)."""
+    """Return the text of the static rules of one of hawse's tables."""
     return rules_file(FILES[table]).read_text()
 
 
@@ -97,17 +98,13 @@ def encoded(element: Element, *, with_value: bool, table: str = MAIN) -> bytes:
     """Return an element as an item of a netlink message's element list, encoded from its text.
 
     With ``with_value``, the item contains the value of a map's element. The kernel needs no value to delete an element.
-    ``table`` is family and name of the table that contains the element's set.
     """
     shape = shapes(table)[element.set]
     return item(packed(element, table), shape, with_value=with_value)
 
 
 def packed(element: Element, table: str = MAIN) -> Packed:
-    """Return one set element encoded in the kernel's byte format.
-
-    ``table`` is family and name of the table that contains the element's set.
-    """
+    """Return one set element encoded in the kernel's byte format."""
     shape = shapes(table)[element.set]
     ends = _ends(element.key, shape.key)
     value = element.value.encode() if shape.value == ("verdict",) else b""
@@ -166,39 +163,24 @@ def _service(text: str) -> Ends:
     return int(first).to_bytes(2), int(last or first).to_bytes(2)
 
 
-def _vxlan_id(text: str) -> Ends:
-    value = int(text).to_bytes(3)
-    return value, value
+def _single(encode: Callable[[str], bytes]) -> Callable[[str], Ends]:
+    """Return a reader for a type without intervals, whose first and last value are the same."""
 
+    def read(text: str) -> Ends:
+        value = encode(text)
+        return value, value
 
-def _number(text: str) -> Ends:
-    value = bytes([NUMBERS[text]])
-    return value, value
-
-
-def _interface(text: str) -> Ends:
-    value = text.strip('"').encode().ljust(NAME_SIZE, b"\0")
-    return value, value
-
-
-def _mark(text: str) -> Ends:
-    value = int(text).to_bytes(4, sys.byteorder)
-    return value, value
-
-
-def _mac(text: str) -> Ends:
-    value = bytes.fromhex(text.replace(":", ""))[:MAC_SIZE]
-    return value, value
+    return read
 
 
 READERS: dict[str, Callable[[str], Ends]] = {
     "ipv4_addr": _address,
     "ipv6_addr": _address,
-    "inet_proto": _number,
-    "nf_proto": _number,
+    "inet_proto": _single(lambda text: bytes([NUMBERS[text]])),
+    "nf_proto": _single(lambda text: bytes([NUMBERS[text]])),
     "inet_service": _service,
-    "vxlan_id": _vxlan_id,
-    "ifname": _interface,
-    "mark": _mark,
-    "ether_addr": _mac,
+    "vxlan_id": _single(lambda text: int(text).to_bytes(3)),
+    "ifname": _single(lambda text: text.strip('"').encode().ljust(NAME_SIZE, b"\0")),
+    "mark": _single(lambda text: int(text).to_bytes(4, sys.byteorder)),
+    "ether_addr": _single(lambda text: bytes.fromhex(text.replace(":", ""))[:MAC_SIZE]),
 }

@@ -19,26 +19,23 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from drivers.firewall import spoof_guard, standby_table
+from drivers.firewall.encoding import MAIN
 from drivers.firewall.foreign_conditions import Rule, conditions_of, names
-from drivers.firewall.table import TABLE
-from drivers.linux.attributes import each, read, read_text, text
+from drivers.linux.attributes import read, read_text, text
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
-from drivers.linux.nfnetlink import FAMILIES, GET_RULE, NETFILTER, NFGENMSG
+from drivers.linux.nfnetlink import FAMILIES, GET_CHAIN, GET_RULE, NETFILTER, NFGENMSG, RULE_CHAIN, TABLE, expressions
 from drivers.model import IPNetwork
 
-GET_CHAIN = 10 << 8 | 4  # netlink message type: NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETCHAIN
 CHAIN_TABLE, CHAIN_NAME, HOOK, POLICY, KIND = 1, 3, 4, 5, 7  # netlink attribute numbers (NFTA_CHAIN_*)
 HOOK_NUMBER = 1  # netlink attribute number (kernel constant NFTA_HOOK_HOOKNUM)
-RULE_TABLE, RULE_CHAIN, EXPRESSIONS = 1, 2, 4  # netlink attribute numbers (kernel constants NFTA_RULE_*)
-NAME, DATA = 1, 2  # netlink attribute numbers (kernel constants NFTA_EXPR_*)
 IMMEDIATE, VERDICT, CODE, CALLED = 2, 2, 1, 2  # NFTA_IMMEDIATE_DATA, NFTA_DATA_VERDICT, NFTA_VERDICT_CODE, _CHAIN
 TARGET = 1  # netlink attribute number NFTA_TARGET_NAME, for targets of iptables rules
 FORWARD, DROP, ACCEPT = b"\0\0\0\2", b"\0\0\0\0", b"\0\0\0\1"  # kernel's NF_INET_FORWARD, NF_DROP, NF_ACCEPT
 JUMP, GOTO = b"\xff\xff\xff\xfd", b"\xff\xff\xff\xfc"  # kernel's NFT_JUMP, NFT_GOTO
 BRIDGE, VERSIONS = FAMILIES["bridge"], {FAMILIES["ip"]: 4, FAMILIES["ip6"]: 6}
 FAMILY = {FAMILIES[name]: name for name in ("inet", "ip", "ip6", "bridge")}
-OURS = (TABLE, standby_table.TABLE, spoof_guard.TABLE)
+OURS = (MAIN, standby_table.TABLE, spoof_guard.TABLE)
 
 
 class Chain(NamedTuple):
@@ -62,11 +59,8 @@ def find_dropping_chains(known: Mapping[str, Sequence[IPNetwork]]) -> dict[str, 
     ``known`` maps the bridge of each network to the network's subnets. The result maps each chain (text of family,
     table and name) to the bridges. Runs in the calling thread's network namespace.
     """
-    session = Session(NETFILTER)
-    try:
+    with Session(NETFILTER) as session:
         dropping = {chain: _by_chain(session, chain) for chain in _forwarding(session) if _drops(session, chain)}
-    finally:
-        session.close()
     affected = {str(chain): _affected(chain, rules, known) for chain, rules in dropping.items()}
     return {chain: losers for chain, losers in affected.items() if losers}
 
@@ -152,14 +146,13 @@ def _by_chain(session: Session, chain: Chain) -> dict[str, list[Rule]]:
 
 
 def _listed(session: Session, chain: Chain, narrowing: bytes = b"") -> list[dict[int, bytes]]:
-    request = NFGENMSG.pack(chain.family, 0, 0) + text(RULE_TABLE, chain.table) + narrowing
+    request = NFGENMSG.pack(chain.family, 0, 0) + text(TABLE, chain.table) + narrowing
     with kernel_errors("list rules of", str(chain)):
         return [read(message, NFGENMSG.size) for message in session.dump(GET_RULE, request)]
 
 
 def _rule(attributes: dict[int, bytes]) -> Rule:
-    parts = (read(part) for _, part in each(attributes.get(EXPRESSIONS, b"")))
-    return [(read_text(part[NAME]), read(part.get(DATA, b""))) for part in parts]
+    return [(read_text(name), read(data)) for name, data in expressions(attributes)]
 
 
 def is_dropping(rule: Rule) -> bool:

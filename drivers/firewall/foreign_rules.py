@@ -51,11 +51,8 @@ def find_dropping_rules(known: Mapping[str, Sequence[IPNetwork]], routed: Collec
     If several rules of a table name the same networks, only one of these rules is returned. Runs in the calling
     thread's network namespace.
     """
-    session = Session(NETFILTER)
-    try:
+    with Session(NETFILTER) as session:
         dropping = [r for chain in filtering_chains(session, HOOKS) for r in _of_table(session, chain, known, routed)]
-    finally:
-        session.close()
     return list({(rule.chain.rpartition(" ")[0], *rule.networks): rule for rule in dropping}.values())
 
 

@@ -10,7 +10,6 @@ import errno
 import socket
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from ipaddress import ip_address, ip_network
 
 from drivers.firewall.packets import Packet
@@ -69,10 +68,7 @@ def _stopping(policies: Sequence[_Policy], packet: Packet, directions: Iterable[
 
 def _policies() -> list[_Policy]:
     """Return the kernel's policies in the order in which they decide; an empty list from a kernel without IPsec."""
-    with (
-        kernel_errors("list", "IPsec policies", ignore=(errno.EPROTONOSUPPORT,)),
-        closing(Session(NETLINK_XFRM)) as session,
-    ):
+    with kernel_errors("list", "IPsec policies", ignore=(errno.EPROTONOSUPPORT,)), Session(NETLINK_XFRM) as session:
         oldest_first = [_Policy(body) for body in reversed(session.dump(GET_POLICY, bytes(64)))]
         return sorted(oldest_first, key=lambda policy: policy.priority)
     return []

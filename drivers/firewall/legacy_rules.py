@@ -3,6 +3,9 @@
 Each condition of a rule is true, false or unknown for the packet. A dropping rule with an unknown condition is skipped.
 If a rule with an unknown condition may accept the packet, the examination ends without a result. Runs in the calling
 thread's network namespace. linux/netfilter_ipv4/ip_tables.h and linux/netfilter/x_tables.h define the structures.
+
+A parameter ``steps`` has pairs of a netfilter hook, such as "forward", and the packet as it is at this hook. Each IP
+version's tables are read only once.
 """
 
 from __future__ import annotations
@@ -38,11 +41,7 @@ class Unproven(Exception):
 
 
 def find_drops(steps: Iterable[tuple[str, Packet]]) -> Iterator[tuple[Packet, Dropping]]:
-    """Yield each packet that is certainly dropped, with the first rule or policy that drops it.
-
-    Each step is a netfilter hook, such as "forward", and the packet as it is at this hook. Each IP version's tables are
-    read only once.
-    """
+    """Yield each packet that is certainly dropped, with the first rule or policy that drops it."""
     loaded = cache(_by_name)
     for hook, packet in steps:
         for table in (loaded(packet.version)[name] for name in ORDER if name in loaded(packet.version)):
@@ -55,8 +54,7 @@ def find_drops(steps: Iterable[tuple[str, Packet]]) -> Iterator[tuple[Packet, Dr
 def find_translations(steps: Iterable[tuple[str, Packet]]) -> Iterator[tuple[Packet, Translating]]:
     """Yield each packet whose destination is certainly changed by a rule, with this rule.
 
-    Each step is a netfilter hook, such as "output", and the packet as it is at this hook. Only the hooks "prerouting"
-    and "output" are examined, because DNAT is done there. Each IP version's tables are read only once.
+    Only the hooks "prerouting" and "output" are examined, because DNAT is done there.
     """
     loaded = cache(_by_name)
     for hook, packet in steps:

@@ -16,13 +16,13 @@ from typing import NamedTuple
 from drivers.firewall.transaction import SIGNATURE
 from drivers.linux.attributes import read, read_text
 from drivers.linux.errors import kernel_errors
-from drivers.linux.netlink import HEADER, SOL_NETLINK, Session, messages, open_socket, pending, resize_buffer
+from drivers.linux.netlink import HEADER, Session, follow, messages, pending
 from drivers.linux.nfnetlink import FAMILIES, NETFILTER, NFGENMSG
 from drivers.linux.process import INITIAL_PID_NAMESPACE
 from drivers.model import News
 
-GROUP, ADD_MEMBERSHIP = 7, 1  # kernel constants NFNLGRP_NFTABLES, NETLINK_ADD_MEMBERSHIP
-BUFFER = 1 << 22  # size of the receive buffer in bytes
+GROUP = 7  # kernel constant NFNLGRP_NFTABLES
+BUFFER_BYTES = 1 << 22  # size of the receive buffer
 NEW_ELEMENTS, NEW_GENERATION, GET_GENERATION = 10 << 8 | 12, 10 << 8 | 15, 10 << 8 | 16
 TABLE = 1  # attribute NFTA_TABLE_NAME; messages about chains, sets, rules and elements use the same number
 GENERATION, PROCESS, PROCESS_NAME = 1, 2, 3  # attributes NFTA_GEN_ID, NFTA_GEN_PROC_PID, NFTA_GEN_PROC_NAME
@@ -37,7 +37,7 @@ class NftablesListener:
     """
 
     def __init__(self) -> None:
-        self._socket = follow(BUFFER)
+        self._socket = follow("nftables", (GROUP,), NETFILTER, buffer_bytes=BUFFER_BYTES)
         self._asking = Session(NETFILTER)
         self._generation = self.generation()
         self._touched = self._lost = False
@@ -95,12 +95,11 @@ class NftablesListener:
         Only the last datagram of a transaction changes the summary, and only if the transaction changed hawse's tables.
         For any other datagram, ``news`` is returned unchanged.
         """
-        kind = HEADER.unpack_from(data)[1]
+        _, kind, _, number, _ = HEADER.unpack_from(data)
         if kind != NEW_GENERATION:
             if NAME + b"\0" in data:
                 self._look(data)
             return news
-        _, _, _, number, _ = HEADER.unpack_from(data)
         attributes = read(data, HEADER.size + NFGENMSG.size)
         self._generation = int.from_bytes(attributes[GENERATION])
         touched, lost, self._touched, self._lost = self._touched, self._lost, False, False
@@ -120,23 +119,6 @@ class NftablesListener:
             if body[0] in OURS and read(body, NFGENMSG.size).get(TABLE, b"").rstrip(b"\0") == NAME:
                 self._touched = True
                 self._lost = self._lost or kind != NEW_ELEMENTS
-
-
-def follow(buffer_bytes: int = 0) -> socket.socket:
-    """Return a non-blocking socket that receives the nftables notifications of the calling thread's namespace.
-
-    ``buffer_bytes`` is the size of the socket's receive buffer; 0 keeps the kernel's default.
-    """
-    opened = open_socket(NETFILTER, socket.SOCK_NONBLOCK)
-    try:
-        if buffer_bytes:
-            resize_buffer(opened, socket.SO_RCVBUF, buffer_bytes)
-        with kernel_errors("follow", "nftables"):
-            opened.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, GROUP)
-    except BaseException:
-        opened.close()
-        raise
-    return opened
 
 
 class Author(NamedTuple):

@@ -18,14 +18,13 @@ from typing import NamedTuple
 from drivers.errors import DriverError
 from drivers.linux import libnftables
 from drivers.linux.attributes import read, read_text
-from drivers.linux.errors import kernel_errors
 from drivers.linux.libnftables import Context
-from drivers.linux.netlink import SOL_NETLINK, messages, open_socket, pending
+from drivers.linux.netlink import follow, messages, pending
 from drivers.linux.nfnetlink import FAMILY_NAMES, NETFILTER, NFGENMSG
 from drivers.linux.probes import TunnelFlow, Tuple
 from drivers.model import IPAddress
 
-ADD_MEMBERSHIP, TRACE_GROUP = 1, 9  # kernel constants NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTRACE
+TRACE_GROUP = 9  # kernel constant NFNLGRP_NFTRACE
 TRACE = 10 << 8 | 17  # netlink message type: NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_TRACE
 TABLE, CHAIN, HANDLE, KIND, VERDICT, ID, NETWORK, TRANSPORT = 1, 2, 3, 4, 5, 6, 8, 9  # attributes NFTA_TRACE_*
 POLICY, CODE = 16, 1  # attributes NFTA_TRACE_*, NFTA_VERDICT_CODE
@@ -78,7 +77,7 @@ class Answer(NamedTuple):
 
 
 class PacketTrace:
-    """The trace of one probe (a test packet) in the network namespace of the calling thread, until `close`.
+    """The trace of one probe in the network namespace of the calling thread, until `close`.
 
     ``devices`` are interfaces whose ingress and egress chains are traced too. ``neighbours`` are addresses whose
     discovery (ARP, neighbour solicitations) is traced too.
@@ -94,9 +93,7 @@ class PacketTrace:
         self.answers: list[Answer] = []  # answers that are routed and leave the namespace
         with ExitStack() as opened:
             self._context = opened.enter_context(closing(Context()))
-            self._socket = opened.enter_context(open_socket(NETFILTER, socket.SOCK_NONBLOCK))
-            with kernel_errors("follow", "trace events"):
-                self._socket.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, TRACE_GROUP)
+            self._socket = opened.enter_context(follow("trace events", (TRACE_GROUP,), NETFILTER))
             self._add("inet", (), neighbours)
             for family in ("bridge", "arp", "netdev"):
                 with suppress(DriverError):  # ignore a family that this kernel does not support

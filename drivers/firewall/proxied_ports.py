@@ -1,7 +1,7 @@
 """Functions that decide which published ports the agent must proxy, because DNAT cannot serve these ports.
 
-The agent is a resident process of hawse. Linux never routes ::1 off the loopback interface, and never routes link-local
-packets to another link. DNAT cannot rewrite packets from one address family to the other. No function has side effects.
+Linux never routes ::1 off the loopback interface, and never routes link-local packets to another link. DNAT cannot
+rewrite packets from one address family to the other. No function has side effects.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Redirection of proxied ports to the agent's sockets: one socket per protocol, for any number of ports.
 
-The agent is a resident process of hawse. The sets ``relayed_any`` and ``relayed`` hold the proxied ports.
-`drivers.firewall.elements` makes the elements of ``relayed_any`` and ``relayed``.
+`drivers.firewall.elements` makes the elements of the sets ``relayed_any`` and ``relayed``, which hold the proxied
+ports.
 """
 
 from __future__ import annotations

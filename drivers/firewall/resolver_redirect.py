@@ -1,10 +1,10 @@
 """Redirection of the resolver's port 53 inside a sandbox to the port that the resolver is bound to.
 
-The resolver is the DNS server of the agent, which is a resident process of hawse. A sandbox is a container's network
-namespace. A container may run its own name server on the wildcard address and port 53. The kernel refuses that bind
-while another socket is bound to port 53 of any address. Therefore, the resolver is bound to another port, and two short
-chains per sandbox change the port numbers in packets. The chains do not use connection tracking. Queries are changed
-before they reach the container's own rules. Answers are changed after they have passed the container's own rules.
+The resolver is the DNS server of the agent. A sandbox is a container's network namespace. A container may run its own
+name server on the wildcard address and port 53. The kernel refuses that bind while another socket is bound to port 53
+of any address. Therefore, the resolver is bound to another port, and two short chains per sandbox change the port
+numbers in packets. The chains do not use connection tracking. Queries are changed before they reach the container's own
+rules. Answers are changed after they have passed the container's own rules.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Any, NamedTuple
 
 from drivers.errors import Busy
 from drivers.firewall import table_structure, transaction
-from drivers.firewall.notifications import NEW_GENERATION, Author, follow
+from drivers.firewall.notifications import GROUP, NEW_GENERATION, Author
 from drivers.firewall.table_structure import DELETE_TABLE, Structure
 from drivers.linux import libnftables, listeners, netns, nfnetlink
 from drivers.linux.attributes import read
 from drivers.linux.link_notifications import READS
-from drivers.linux.netlink import HEADER, Message, in_background, pending
-from drivers.linux.nfnetlink import NFGENMSG, table_header
+from drivers.linux.netlink import HEADER, Message, follow, in_background, pending
+from drivers.linux.nfnetlink import NETFILTER, NFGENMSG, table_header
 from drivers.model import Difference
 
 TABLE = "hawse_resolver"
@@ -71,14 +71,14 @@ def serving_port(address: IPv4Address) -> int:
     return next((port for port in listeners.udp_ports(address) if port != PORT), 0)
 
 
-def redirect(address: IPv4Address, public: int, bound: int) -> None:
-    """Redirect the resolver's address and public port (53) to port ``bound``, replacing an earlier redirection.
+def redirect(address: IPv4Address, bound: int) -> None:
+    """Redirect port 53 of the resolver's ``address`` to port ``bound``, replacing an earlier redirection.
 
     Runs in the calling thread's network namespace. Raises `DriverError` if the kernel refuses the redirection. Waits
     for the kernel at most `TIMEOUT_SECONDS` (`_in_time`). libnftables is not used, because it takes tens of
     milliseconds, and could crash on tables that a hostile program has made in the namespace.
     """
-    messages = [_for_port(message, bound) for message in _sample(address, public).messages]
+    messages = [_for_port(message, bound) for message in _sample(address).messages]
 
     def make() -> None:
         try:
@@ -180,23 +180,23 @@ def _for_port(message: Message, port: int) -> Message:
 def remove(bound: int) -> None:
     """Delete the redirection of the resolver's port 53, if it leads to port ``bound``; idempotent.
 
-    Runs in the calling thread's network namespace. Raises `DriverError` if the kernel refuses the deletion. Waits
-    for the kernel at most `TIMEOUT_SECONDS` (`_in_time`).
+    Runs in the calling thread's network namespace. Raises `DriverError` if the kernel refuses the deletion. Waits for
+    the kernel at most `TIMEOUT_SECONDS` (`_in_time`).
     """
     if bound:
         _in_time(lambda: transaction.send([DELETION]) if bound_port() == bound else None)
 
 
-def compare(address: IPv4Address, public: int, bound: int) -> list[Difference]:
+def compare(address: IPv4Address, bound: int) -> list[Difference]:
     """Return one difference if the resolver's redirection is missing or changed, otherwise an empty list.
 
-    The redirection leads from the resolver's ``address`` and ``public`` port (53) to port ``bound``. Runs in the
-    calling thread's network namespace.
+    The redirection leads from port 53 of the resolver's ``address`` to port ``bound``. Runs in the calling thread's
+    network namespace.
     """
     structure = table_structure.find(f"ip {TABLE}", LIMIT)
     if structure is None:
         return [Difference("missing", "redirection of the resolver", "the table")]
-    due = _sample(address, public).structure
+    due = _sample(address).structure
     rules = {chain: _with_port(due.rules[chain], bound) for chain in CHAINS}
     if structure == due._replace(rules=rules):
         return []
@@ -214,14 +214,14 @@ class _Sample(NamedTuple):
 
 
 @cache
-def _sample(address: IPv4Address, public: int) -> _Sample:
+def _sample(address: IPv4Address) -> _Sample:
     """Return the table that redirects the resolver to `SAMPLE_PORT`, with the messages that create the table.
 
-    ``address`` and ``public`` are the resolver's address and public port (53). libnftables first creates the table in
-    an empty network namespace, and this function reads the table there.
+    ``address`` is the resolver's address. libnftables first creates the table in an empty network namespace, and this
+    function reads the table there.
     """
     with netns.new_netns():
-        libnftables.run(script(address, public, SAMPLE_PORT))
+        libnftables.run(script(address, SAMPLE_PORT))
         made, messages = table_structure.find(f"ip {TABLE}"), table_structure.messages(f"ip {TABLE}")
     assert made is not None
     return _Sample(made, messages)
@@ -244,7 +244,7 @@ class RedirectWatch:
     """
 
     def __init__(self) -> None:
-        self._socket = follow()
+        self._socket = follow("nftables", (GROUP,), NETFILTER)
         self._touched = False
 
     def fileno(self) -> int:
@@ -276,13 +276,13 @@ class RedirectWatch:
         in_background(self._socket.close)
 
 
-def script(address: IPv4Address, public: int, bound: int) -> str:
-    """Return the nftables script that redirects the resolver's address and public port (53) to port ``bound``.
+def script(address: IPv4Address, bound: int) -> str:
+    """Return the nftables script that redirects port 53 of the resolver's ``address`` to port ``bound``.
 
     The script fails if the table exists.
     """
-    asks = [f'ip daddr {address} {p} dport {public} {p} dport set {bound} comment "{bound}"' for p in PROTOCOLS]
-    answers = [f'ip saddr {address} {p} sport {bound} {p} sport set {public} comment "{bound}"' for p in PROTOCOLS]
+    asks = [f'ip daddr {address} {p} dport {PORT} {p} dport set {bound} comment "{bound}"' for p in PROTOCOLS]
+    answers = [f'ip saddr {address} {p} sport {bound} {p} sport set {PORT} comment "{bound}"' for p in PROTOCOLS]
     chains = zip(CHAINS, (-400, 400), (asks, answers), strict=True)
     table = f"table ip {TABLE} {{\n{''.join(_chain(*chain) for chain in chains)}}}\n"
     return f"create table ip {TABLE}\n{table}"

@@ -2,6 +2,8 @@
 
 Each condition of a rule is true, false or unknown for the packet. A rule with an unknown condition is skipped, although
 it might let the packet pass (see ``strict`` of `find_drops`). Runs in the calling thread's network namespace.
+
+A parameter ``steps`` has pairs of a netfilter hook, such as "forward", and the packet as it is at this hook.
 """
 
 from __future__ import annotations
@@ -119,10 +121,8 @@ def read(families: Sequence[str] = IP_FAMILIES) -> Tables:
 def find_drops(tables: Tables, steps: Iterable[tuple[str, Packet]], *, strict: bool = False) -> Iterator[Proven]:
     """Yield each packet that is proven to be dropped, with the rule or policy that drops it.
 
-    Each step is a netfilter hook, such as "forward", and the packet as it is at this hook. Without ``strict``, a step
-    yields only the first drop.
-
-    ``strict`` is for packets with unknown fields. It has two effects:
+    Without ``strict``, a step yields only the first drop. ``strict`` is for packets with unknown fields. It has two
+    effects:
 
     - After a skipped rule that might let the packet pass, no drop of the same table counts as proven. A packet without
       a source address is always examined in this way.
@@ -142,9 +142,9 @@ def find_statements(
 ) -> Iterator[tuple[Packet, Changed]]:
     """Yield each packet that certainly reaches a rule with one of the ``statements``, with the first such rule.
 
-    Each step is a netfilter hook, such as "forward", and the packet as it is at this hook. ``statements`` are names of
-    nftables statements, such as "dnat" (`TRANSLATIONS`, `SOURCES` or `UNTRACKED`). If several tables have such a rule,
-    the packet is yielded once for each table. After a skipped rule that might let the packet pass, no rule counts.
+    ``statements`` are names of nftables statements, such as "dnat" (`TRANSLATIONS`, `SOURCES` or `UNTRACKED`). If
+    several tables have such a rule, the packet is yielded once for each table. After a skipped rule that might let the
+    packet pass, no rule counts.
     """
     for hook, packet in steps:
         for name, table in _seeing(tables, packet):
@@ -229,8 +229,8 @@ def _indexed(objects: Sequence[Json], *, is_newer: bool) -> _Table:
 class _Reader:
     """Evaluates the rules of one table for one packet.
 
-    ``is_certain`` becomes False at the `STEP_LIMIT`. With ``strict``, it also becomes False when a rule with an
-    unknown condition or target may let the packet pass.
+    ``is_certain`` becomes False at the `STEP_LIMIT`. With ``strict``, it also becomes False when a rule with an unknown
+    condition or target may let the packet pass.
     """
 
     def __init__(self, table: _Table, packet: Packet, *, strict: bool, statements: Sequence[str] = ()) -> None:
@@ -279,7 +279,10 @@ class _Reader:
         for statement in rule.get("expr", ()):
             (kind, body), *_ = statement.items()
             if kind == "match" or (kind == "xt" and body.get("type") == "match"):
-                matches = self._matches(body) if kind == "match" else self._matches_xt(body)
+                if kind == "match":
+                    matches = self._matches(body)
+                else:
+                    matches = xt_matches.matches(body["name"], body["info"], self._packet)
                 if matches is None:
                     self._doubt(rule)
                 if matches is not True:
@@ -335,9 +338,6 @@ class _Reader:
             self._table.sets.get(right[1:], []) if isinstance(right, str) and right[:1] == "@" else options_of(right)
         )
         return turned(self._is_in(value, options), negated)
-
-    def _matches_xt(self, body: Json) -> bool | None:
-        return xt_matches.matches(body["name"], body["info"], self._packet)
 
     def _is_in(self, value: Any, options: Sequence[Any]) -> bool | None:
         if self._strict and len(options) > STRICT_ELEMENTS_LIMIT:

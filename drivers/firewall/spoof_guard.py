@@ -45,15 +45,12 @@ def mute(port: str) -> None:
 
 
 def release(port: str, endpoint: EndpointSpec) -> None:
-    """Remove the elements of a guarded port (a bridge port with the spoof guard) from the table; idempotent."""
+    """Remove the elements of a guarded port from the table; idempotent."""
     _destroy(_elements(port, endpoint))
 
 
 def unmute(port: str) -> None:
-    """Remove the element of a muted port from the table; idempotent.
-
-    A muted port is a bridge port whose router advertisements are dropped.
-    """
+    """Remove the element of a muted port from the table; idempotent."""
     _destroy([_muted(port)])
 
 

@@ -1,8 +1,7 @@
 """The agent's own table ``inet hawse_standby``, which blocks packets while the table ``inet hawse`` is lost.
 
-The agent is a resident process of hawse. Its netlink socket owns the table (Linux 5.12). Therefore, other programs
-cannot flush the table, and the kernel removes the table when the process ends. The file ``standby.nft`` explains the
-table's rules.
+The agent's netlink socket owns the table (Linux 5.12). Therefore, other programs cannot flush the table, and the kernel
+removes the table when the agent ends. The file ``standby.nft`` explains the table's rules.
 """
 
 from __future__ import annotations

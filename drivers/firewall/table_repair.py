@@ -1,4 +1,7 @@
-"""Comparison and repair of one of hawse's tables: its static rules and the elements of its sets and maps."""
+"""Comparison and repair of one of hawse's tables: its static rules and the elements of its sets and maps.
+
+A parameter ``table`` is family and name of the table (``inet hawse``).
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ class Contents(Struct, frozen=True):
 def compare(table: str, contents: Contents) -> list[Difference]:
     """Return the differences between a table and its required contents; changes nothing.
 
-    ``table`` is family and name (``inet hawse``). Runs in the calling thread's network namespace.
+    Runs in the calling thread's network namespace.
     """
     structure = table_structure.find(table)
     if structure is None:
@@ -95,10 +98,7 @@ def install_script(table: str = MAIN) -> str:
 
 
 def script(table: str, add: Iterable[Element], remove: Iterable[Element] = ()) -> str:
-    """Return the nftables script that removes the elements in ``remove`` and then adds the elements in ``add``.
-
-    ``table`` is family and name of the table that contains the elements' sets.
-    """
+    """Return the nftables script that removes the elements in ``remove`` and then adds the elements in ``add``."""
     return "".join([*commands(table, "destroy", remove), *commands(table, "add", add)])
 
 
@@ -128,11 +128,7 @@ def _whole(table: str, contents: Contents) -> str:
 
 
 def held(table: str, sets: Iterable[str] = ()) -> list[Element]:
-    """Return the elements that the kernel has in some sets of a table.
-
-    ``table`` is family and name. ``sets`` are the names of the sets. If ``sets`` is empty, the elements of all sets are
-    returned.
-    """
+    """Return the elements that the kernel has in the named ``sets`` of a table; without ``sets``, in all its sets."""
     known = shapes(table)
     listed = transaction.held(table, sets or known)
     return [

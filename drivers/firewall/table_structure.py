@@ -2,7 +2,8 @@
 
 `find` returns a table's present structure, and `expected` returns the structure that the table should have. For
 `expected`, each process once loads the static rules into an empty network namespace, and lists them there. The two
-structures can be compared, because the same kernel and library always produce the same list for the same rules.
+structures can be compared, because the same kernel and library always produce the same list for the same rules. A
+parameter ``table`` is family and name of a table (``inet hawse``).
 """
 
 from __future__ import annotations
@@ -18,9 +19,19 @@ from drivers.linux import libnftables, netns
 from drivers.linux.attributes import attribute, each, nested, read, read_text, text
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Message, Session
-from drivers.linux.nfnetlink import FAMILY_NAMES, GET_RULE, NFGENMSG, open_session, table_header
+from drivers.linux.nfnetlink import (
+    EXPRESSIONS,
+    FAMILY_NAMES,
+    GET_CHAIN,
+    GET_RULE,
+    NFGENMSG,
+    RULE_CHAIN,
+    expressions,
+    open_session,
+    table_header,
+)
 
-GET_TABLE, GET_CHAIN, GET_SET, GET_ELEMENTS = 10 << 8 | 1, 10 << 8 | 4, 10 << 8 | 10, 10 << 8 | 13
+GET_TABLE, GET_SET, GET_ELEMENTS = 10 << 8 | 1, 10 << 8 | 10, 10 << 8 | 13  # message types NFT_MSG_GET…
 NEW_TABLE, NEW_CHAIN, NEW_RULE = 10 << 8 | 0, 10 << 8 | 3, 10 << 8 | 6  # message types NFT_MSG_NEW…
 DELETE_TABLE = 10 << 8 | 2  # message type NFT_MSG_DELTABLE
 CREATE, ONLY_NEW, APPEND = 0x400, 0x200, 0x800  # message flags (kernel: NLM_F_CREATE, NLM_F_EXCL, NLM_F_APPEND)
@@ -28,8 +39,7 @@ HOOK = 4  # netlink attribute number (kernel constant NFTA_CHAIN_HOOK), which co
 TABLE, TABLE_FLAGS, TABLE_HANDLE = 1, 2, 4  # NFTA_TABLE_NAME (NFTA_*_TABLE in other messages), _FLAGS, _HANDLE
 CHAIN_NAME, CHAIN_PARTS = 3, (4, 5, 7, 10)  # attributes NFTA_CHAIN_NAME; NFTA_CHAIN_HOOK, _POLICY, _TYPE, _FLAGS
 SET_NAME, SET_PARTS = 2, (3, 4, 5, 6, 7, 9)  # NFTA_SET_NAME; _FLAGS, _KEY_TYPE, _KEY_LEN, _DATA_TYPE, _DATA_LEN, _DESC
-RULE_CHAIN, EXPRESSIONS, COMPAT = 2, 4, 5  # netlink attribute numbers (kernel constants NFTA_RULE_*)
-EXPRESSION_NAME, EXPRESSION_DATA = 1, 2  # netlink attribute numbers (kernel constants NFTA_EXPR_*)
+COMPAT = 5  # netlink attribute number (kernel constant NFTA_RULE_COMPAT)
 LOOKUP_SET = 1  # netlink attribute number (kernel constant NFTA_LOOKUP_SET)
 ELEMENTS = 3  # netlink attribute number (kernel constant NFTA_SET_ELEM_LIST_ELEMENTS)
 ANONYMOUS = b"__"  # prefix of the names of anonymous sets, which only one rule uses
@@ -53,7 +63,7 @@ class Structure(NamedTuple):
 def expected(table: str, rules: str = "") -> Structure:
     """Return the expected structure of one of hawse's tables, as libnftables and this kernel create it.
 
-    ``table`` is family and name (``inet hawse``). ``rules`` is a script that adds rules to the static rules.
+    ``rules`` is a script that adds rules to the static rules.
     """
     with netns.new_netns():
         libnftables.run(f"add table {table}\n{ruleset(table)}\n{rules}")
@@ -65,9 +75,8 @@ def expected(table: str, rules: str = "") -> Structure:
 def find(table: str, limit: int = sys.maxsize) -> Structure | None:
     """Return the structure of a table in the calling thread's namespace, or None if it does not exist.
 
-    ``table`` is family and name (``inet hawse``). Raises `KernelError` if the table has more than ``limit`` chains,
-    sets or rules. Also raises it if the kernel needs more than ``limit`` messages to list the elements of an anonymous
-    set.
+    Raises `KernelError` if the table has more than ``limit`` chains, sets or rules. Also raises it if the kernel needs
+    more than ``limit`` messages to list the elements of an anonymous set.
     """
     with open_session() as session:
         return _read(session, table, limit)
@@ -87,7 +96,7 @@ def handles() -> dict[tuple[str, str], int]:
 def messages(table: str) -> list[Message]:
     """Return the netlink messages that make a copy of a table in another namespace, in the order to send them.
 
-    ``table`` is family and name. The table must have no sets. The rules of the copy have no comments.
+    The table must have no sets. The rules of the copy have no comments.
     """
     beginning = table_header(table)
     with open_session() as session, kernel_errors("list rules of", table):
@@ -152,9 +161,8 @@ def _contents(session: Session, table: str, set_name: str, limit: int) -> frozen
 
 
 def _rule(attributes: Mapping[int, bytes], anonymous: Mapping[bytes, frozenset[bytes]]) -> object:
-    parts = (read(part) for _, part in each(attributes.get(EXPRESSIONS, b"")))
-    expressions = (_expression(p[EXPRESSION_NAME], p.get(EXPRESSION_DATA, b""), anonymous) for p in parts)
-    return attributes.get(COMPAT, b""), tuple(expressions)
+    comparable = (_expression(name, data, anonymous) for name, data in expressions(attributes))
+    return attributes.get(COMPAT, b""), tuple(comparable)
 
 
 def _expression(name: bytes, data: bytes, anonymous: Mapping[bytes, frozenset[bytes]]) -> object:

@@ -1,6 +1,6 @@
 """Change and list the elements of nftables sets, and copy small tables, without libnftables.
 
-Each change is one transaction of netlink messages.
+Each change is one transaction of netlink messages. A parameter ``table`` is a table's family and name (``inet hawse``).
 
 libnftables takes several times as long. It reads all sets of the table and parses a script. When it closes its socket,
 the close blocks until no kernel code can read the removed elements.
@@ -45,9 +45,9 @@ def change(
 ) -> None:
     """Remove the elements in ``destroy`` and ``unwanted``, then add those in ``add``, in one transaction.
 
-    ``table`` is family and name (``inet hawse``). Each item of ``unwanted`` is the name of a set and an element in the
-    form that `held` returns. If nftables refuses the change, nothing changes, and the function raises `Refused`. Raises
-    `NoPermission` for a process without CAP_NET_ADMIN. Runs in the calling thread's network namespace.
+    Each item of ``unwanted`` is the name of a set and an element in the form that `held` returns. If nftables refuses
+    the change, nothing changes, and the function raises `Refused`. Raises `NoPermission` for a process without
+    CAP_NET_ADMIN. Runs in the calling thread's network namespace.
     """
     known = shapes(table)
     gone = [(e.set, encoded(e, with_value=False, table=table)) for e in destroy]
@@ -72,7 +72,7 @@ def send(messages: list[Message]) -> None:
 def held(table: str, sets: Iterable[str]) -> dict[str, list[Packed]]:
     """Return the elements that the kernel has in each of the table's ``sets``, by the set's name.
 
-    ``table`` is family and name. A missing set gives an empty list.
+    A missing set gives an empty list.
     """
     known, contents = shapes(table), {}
     with open_session() as session:

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from drivers.firewall import table
 from drivers.firewall.elements import Element
+from drivers.linux.link import VXLAN_PORT
 from drivers.model import Difference, IPAddress
 
 TUNNELS, PEERS = "tunnels", {4: "tunnel_peers4", 6: "tunnel_peers6"}
@@ -26,54 +27,35 @@ WHOLE = f"tunnels, as of {table.VERSION_SET}"
 
 
 class Gate(Struct, frozen=True):
-    """The firewall's elements for the VXLAN packets of one network.
+    """The firewall's elements for the VXLAN packets of one network, which has the VXLAN ids ``vnis``."""
 
-    The UDP port ``port`` and the VXLAN ids ``vnis`` identify the network. All calls act in the host's network
-    namespace.
-    """
-
-    port: int
     vnis: tuple[int, ...]
 
-    def shut(self) -> None:
-        """Accept the network's VXLAN packets only from hosts that `admit` allowed, never from bridges; idempotent."""
-        table.change(add=self.shutting())
-
     def shutting(self) -> list[Element]:
-        """Return the set elements by which the firewall checks the senders of the network's VXLAN packets.
+        """Return the set elements by which the firewall drops the network's VXLAN packets.
 
-        `shut` adds these elements.
+        The firewall still accepts packets from the hosts of `admitting`, unless they arrive from a bridge.
         """
-        return [Element(TUNNELS, f"{self.port} . {vni}") for vni in self.vnis]
-
-    def admit(self, hosts: Iterable[IPAddress]) -> None:
-        """Accept VXLAN packets from these underlay addresses; idempotent."""
-        table.change(add=self.admitting(hosts))
-
-    def dismiss(self, hosts: Iterable[IPAddress]) -> None:
-        """Stop accepting VXLAN packets from these underlay addresses; idempotent."""
-        table.change(remove=self.admitting(hosts))
+        return [Element(TUNNELS, f"{VXLAN_PORT} . {vni}") for vni in self.vnis]
 
     def admitting(self, hosts: Iterable[IPAddress]) -> list[Element]:
-        """Return the set elements by which the firewall accepts VXLAN packets from the underlay addresses ``hosts``.
-
-        `admit` adds these elements.
-        """
-        return [Element(PEERS[host.version], f"{host} . {self.port} . {vni}") for host in hosts for vni in self.vnis]
+        """Return the set elements by which the firewall accepts VXLAN packets from the underlay addresses ``hosts``."""
+        return [Element(PEERS[host.version], f"{host} . {VXLAN_PORT} . {vni}") for host in hosts for vni in self.vnis]
 
     def difference(self, hosts: Collection[IPAddress]) -> tuple[Sequence[Element], Sequence[Element]]:
         """Return the set elements to add and to remove, so that only ``hosts`` can send VXLAN packets of this network.
 
-        ``hosts`` are underlay addresses. The elements are compared with those in the kernel.
+        ``hosts`` are underlay addresses. The elements are compared with those in the kernel, in the calling thread's
+        network namespace.
         """
         present = {e for e in _present() if self.concerns(e)}
         expected = {*self.shutting(), *self.admitting(hosts)}
         return sorted(expected - present), sorted(present - expected)
 
     def concerns(self, element: Element) -> bool:
-        """Return whether a set element has the UDP port and a VXLAN id of this network."""
+        """Return whether a set element has the UDP port of VXLAN and a VXLAN id of this network."""
         *_, port, vni = element.key.split(" . ")
-        return int(port) == self.port and int(vni) in self.vnis
+        return int(port) == VXLAN_PORT and int(vni) in self.vnis
 
 
 def compare(expected: Iterable[Element], unsettled: Sequence[Gate] = ()) -> list[Difference]:

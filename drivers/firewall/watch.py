@@ -1,7 +1,6 @@
 """Watches (`drivers.api.Watch`) that report other programs' changes of the firewall.
 
-The agent, a resident process of hawse, uses these watches. A watch can also block new connections until the firewall is
-repaired.
+The agent uses these watches. A watch can also block new connections until the firewall is repaired.
 """
 
 from __future__ import annotations

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from drivers.linux.attributes import each, read, read_text
+from drivers.linux.attributes import read, read_text
 from drivers.linux.errors import kernel_errors
-from drivers.linux.nfnetlink import GET_RULE, NFGENMSG, open_session, table_header
+from drivers.linux.nfnetlink import GET_RULE, NFGENMSG, expressions, open_session, table_header
 
-HANDLE, EXPRESSIONS = 3, 4  # netlink attribute numbers NFTA_RULE_*
-KIND, DATA = 1, 2  # netlink attribute numbers NFTA_EXPR_*
+HANDLE = 3  # netlink attribute number NFTA_RULE_HANDLE
 NAME, INFO = 1, 3  # netlink attribute numbers NFTA_MATCH_*, and the equal NFTA_TARGET_*
 KINDS = ("match", "target")
 
@@ -44,8 +43,6 @@ def read_rules(table: str) -> dict[int, list[Expression]]:
 
 
 def _of_rule(rule: dict[int, bytes]) -> Iterator[Expression]:
-    for _, part in each(rule.get(EXPRESSIONS, b"")):
-        expression = read(part)
-        kind, data = read_text(expression[KIND]), read(expression.get(DATA, b""))
+    for kind, data in ((read_text(name), read(data)) for name, data in expressions(rule)):
         if kind in KINDS:
             yield Expression(kind, read_text(data[NAME]), data.get(INFO, b""))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import errno
 import struct
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Interface, ip_interface
 from socket import AF_INET, AF_INET6
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, ifaddrmsg
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
 from drivers.linux.rtnetlink import SANDBOX_LIMIT, Attributes, decode, encode
-from drivers.model import IPAddress, IPInterface
+from drivers.model import IPInterface
 
 FAMILIES = {4: AF_INET, 6: AF_INET6}
 OURS = 104  # the value of IFA_PROTO that marks hawse's own addresses
@@ -70,6 +71,14 @@ def all_addresses(session: Session) -> list[tuple[int, IPInterface]]:
     return [(record.link, record.address) for record in _all(session)]
 
 
+def by_link(session: Session) -> Mapping[int, list[IPInterface]]:
+    """Return the addresses of each link by the link's index; an empty list for a link without addresses."""
+    held: defaultdict[int, list[IPInterface]] = defaultdict(list)
+    for record in _all(session):
+        held[record.link].append(record.address)
+    return held
+
+
 def of_link(session: Session, link_index: int) -> list[IPInterface]:
     """Return the addresses of one link, IPv4 first.
 
@@ -77,11 +86,6 @@ def of_link(session: Session, link_index: int) -> list[IPInterface]:
     has more than `SANDBOX_LIMIT` addresses of one family.
     """
     return [record.address for record in _all(session, link_index)]
-
-
-def holder(session: Session, address: IPAddress) -> int:
-    """Return the index of the link that has an address, or 0 if no link has it."""
-    return next((record.link for record in _all(session) if record.address.ip == address), 0)
 
 
 def _body(link_index: int, address: IPInterface, attributes: Attributes = ()) -> bytes:

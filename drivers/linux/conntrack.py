@@ -124,11 +124,8 @@ def original_destination(protocol: str, client: Address, server: Address) -> tup
     ports += attribute(PROTO_DESTINATION_PORT, struct.pack("!H", client[1]))
     number = attribute(PROTO_NUMBER, struct.pack("B", PROTOCOLS[protocol]))
     reply = nested(TUPLE_IP, addresses) + nested(TUPLE_PROTO, number + ports)
-    session = Session(NETFILTER)
-    try:
+    with Session(NETFILTER) as session:
         flows = _request(session, GET, NFGENMSG.pack(socket.AF_INET6, 0, 0) + nested(TUPLE_REPLY, reply))
-    finally:
-        session.close()
     return next(((IPv6Address(flow.destination), flow.port) for flow in flows), None)
 
 
@@ -137,12 +134,8 @@ def flows_to(protocol: str, address: IPAddress, port: int) -> list[ConntrackFlow
 
     ``protocol`` is tcp, udp or sctp. Runs in the calling thread's network namespace.
     """
-    session = Session(NETFILTER)
-    try:
-        with kernel_errors("list", "tracked connections"):
-            listed = session.dump(GET, NFGENMSG.pack(FAMILY[address.version], 0, 0))
-    finally:
-        session.close()
+    with Session(NETFILTER) as session, kernel_errors("list", "tracked connections"):
+        listed = session.dump(GET, NFGENMSG.pack(FAMILY[address.version], 0, 0))
     chosen = (address.packed, PROTOCOLS[protocol], port)
     return [flow for flow in map(_flow, listed) if (flow.destination, flow.protocol, flow.port) == chosen]
 
@@ -164,12 +157,8 @@ def failed_insertions() -> int:
     """
     if not sysctl.read("net/netfilter/nf_conntrack_count"):
         return 0  # conntrack is not loaded, and a request would load its kernel module
-    session = Session(NETFILTER)
-    try:
-        with kernel_errors("read", "counters of connection tracking"):
-            listed = session.dump(GET_STATS, NFGENMSG.pack(socket.AF_UNSPEC, 0, 0))
-    finally:
-        session.close()
+    with Session(NETFILTER) as session, kernel_errors("read", "counters of connection tracking"):
+        listed = session.dump(GET_STATS, NFGENMSG.pack(socket.AF_UNSPEC, 0, 0))
     return sum(int.from_bytes(read(of_cpu, NFGENMSG.size).get(INSERT_FAILED, b"")) for of_cpu in listed)
 
 

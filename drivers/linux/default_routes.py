@@ -9,6 +9,9 @@ another program's default route, this route stays. hawse then adds one of the fo
 
 hawse stores no record of its routes. hawse recognises a route by the protocol number and the next hop (or, without a
 next hop, the interface). The kernel removes the routes together with their interface.
+
+The calling thread is in the sandbox. A parameter ``offered`` has the default routes of all endpoints of the sandbox,
+and ``protocol`` is the number that marks hawse's routes in the kernel.
 """
 
 from __future__ import annotations
@@ -45,9 +48,7 @@ def synchronise(
 ) -> None:
     """Make ``chosen`` (at most one per family) the sandbox's default routes; idempotent.
 
-    The calling thread is in the sandbox. ``offered`` are the default routes of all endpoints of the sandbox. Only
-    hawse's own routes are replaced or removed. These routes have the protocol number ``protocol``, and the next hop or
-    interface of an ``offered`` route.
+    Only hawse's own routes are replaced or removed.
     """
     ours, others = _split(session, offered, protocol)
     for version in route.FAMILIES:
@@ -61,9 +62,8 @@ def lost(
 ) -> list[DefaultRoute]:
     """Return the ``chosen`` routes that are missing in the kernel.
 
-    The calling thread is in the sandbox. ``offered`` are the default routes of all endpoints of the sandbox.
-    ``protocol`` is the number that marks hawse's routes in the kernel. Metrics are not compared, because a route's
-    metric depends on the other default routes that existed when hawse added the route.
+    Metrics are not compared, because a route's metric depends on the other default routes that existed when hawse added
+    the route.
     """
     ours, _ = _split(session, offered, protocol)
     missing = []
@@ -76,10 +76,7 @@ def lost(
 
 
 def _split(session: Session, offered: Sequence[DefaultRoute], protocol: int) -> tuple[list[Route], list[Route]]:
-    """Return the sandbox's default routes that endpoints added, and the default routes of other programs.
-
-    An endpoint's route has the protocol number ``protocol``, and the next hop or interface of an ``offered`` route.
-    """
+    """Return the sandbox's default routes that endpoints added, and the default routes of other programs."""
     gateways = {default.gateway for default in offered if default.gateway is not None}
     straight = {(default.version, link.index(default.interface)) for default in offered if default.gateway is None}
     present = route.widest(session)
@@ -96,8 +93,7 @@ def _is_by(candidate: Route, gateways: set[IPAddress], straight: set[tuple[int, 
 def _required(default: DefaultRoute | None, others: Sequence[Route], protocol: int) -> list[Route]:
     """Return the kernel routes that implement the default route ``default``; an empty list for None.
 
-    ``others`` are the sandbox's other default routes of the family, which stay in place. ``protocol`` is the number
-    that marks hawse's routes in the kernel.
+    ``others`` are the sandbox's other default routes of the family, which stay in place.
     """
     if default is None:
         return []

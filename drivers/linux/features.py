@@ -6,13 +6,12 @@ namespace.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from drivers.errors import DriverError, KernelError, Unsupported
 from drivers.linux import address, libnftables, link, marked_links, names, netns, route
-from drivers.linux.netlink import Session, session
+from drivers.linux.netlink import Session
 from drivers.model import IPAddress, IPInterface
 
 PREFIX, PARENT = "probe-", "bridge"
@@ -27,7 +26,7 @@ def missing(kinds: Iterable[str]) -> list[str]:
     The result has `NO_NFTABLES` in place of "nf_tables" if this host has neither libnftables nor the program nft.
     "bridge" must be the first of ``kinds``, because the bridge becomes the parent of macvlan and ipvlan links.
     """
-    with netns.new_netns(), session() as opened:
+    with netns.new_netns(), Session() as opened:
         lost = [kind for kind in kinds if not _can_make(opened, kind)]
         try:
             libnftables.run("add table inet probe\ndelete table inet probe\n")
@@ -66,20 +65,13 @@ class Interface(NamedTuple):
 
 
 def interfaces() -> dict[str, Interface]:
-    """Return all interfaces of the calling thread's network namespace, by name."""
-    with session() as opened:
-        links = link.all_links(opened)
-        held: defaultdict[int, list[IPInterface]] = defaultdict(list)
-        for index, interface in address.all_addresses(opened):
-            held[index].append(interface)
+    """Return all interfaces by name."""
+    with Session() as opened:
+        links, held = link.all_links(opened), address.by_link(opened)
     return {
-        device.name: Interface(device.name, device.mac, device.mtu, held[device.index], _endpoint_id(device.alias))
+        device.name: Interface(device.name, device.mac, device.mtu, held[device.index], device.endpoint_id)
         for device in links
     }
-
-
-def _endpoint_id(alias: str) -> str:
-    return alias.removeprefix(names.ENDPOINT_MARK) if alias.startswith(names.ENDPOINT_MARK) else ""
 
 
 def foreign_subnets() -> list[tuple[str, IPInterface]]:
@@ -87,7 +79,7 @@ def foreign_subnets() -> list[tuple[str, IPInterface]]:
 
     Omits loopback interfaces and link-local addresses.
     """
-    with session() as opened:
+    with Session() as opened:
         others = {
             device.index: device.name
             for device in link.all_links(opened)
@@ -98,26 +90,27 @@ def foreign_subnets() -> list[tuple[str, IPInterface]]:
 
 
 def _is_ours(device: link.Link) -> bool:
-    return device.alias.startswith((names.NETWORK_MARK, names.ENDPOINT_MARK))
+    return bool(device.network_id or device.endpoint_id)
 
 
 def mtu_of(name: str) -> int:
     """Return the MTU of an interface, or 0 if no interface has the name."""
-    with session() as opened:
+    with Session() as opened:
         device = link.find(opened, name)
     return device.mtu if device is not None else 0
 
 
 def holder_of(ip: IPAddress) -> tuple[str, int]:
     """Return the name and MTU of the interface that has an address, or ("", 0) if no interface has it."""
-    with session() as opened:
-        holder = link.at(opened, address.holder(opened, ip))
+    with Session() as opened:
+        index = next((index for index, held in address.all_addresses(opened) if held.ip == ip), 0)
+        holder = link.at(opened, index)
     return (holder.name, holder.mtu) if holder is not None else ("", 0)
 
 
 def uplink() -> tuple[str, int]:
     """Return the name and MTU of the interface of the default route, or ("", 0) without a default route."""
-    with session() as opened:
+    with Session() as opened:
         index = next((r.link for r in route.widest(opened) if r.destination.prefixlen == 0 and r.link), 0)
         device = link.at(opened, index)
     return (device.name, device.mtu) if device is not None else ("", 0)
@@ -128,7 +121,7 @@ def outside_interfaces() -> list[str]:
 
     These are all interfaces that are up, except loopback interfaces, bridges and the interfaces that hawse made.
     """
-    with session() as opened:
+    with Session() as opened:
         links = link.all_links(opened)
     return [
         device.name
@@ -139,35 +132,32 @@ def outside_interfaces() -> list[str]:
 
 def mac_of(name: str) -> str:
     """Return the MAC of an interface, or "" if no interface has the name."""
-    with session() as opened:
+    with Session() as opened:
         device = link.find(opened, name) if name else None
     return device.mac if device is not None else ""
 
 
 def mac_and_addresses(name: str) -> tuple[str, list[IPInterface]]:
     """Return the MAC and the addresses (IPv4 first) of an interface; ("", []) if no interface has the name."""
-    with session() as opened:
+    with Session() as opened:
         device = link.find(opened, name)
         return ("", []) if device is None else (device.mac, address.of_link(opened, device.index))
 
 
 def holders(value: IPAddress) -> list[tuple[str, IPInterface]]:
-    """Return (interface name, address with its prefix) for each interface that has the IP address ``value``.
-
-    These are the interfaces in the calling thread's network namespace.
-    """
-    with session() as opened:
+    """Return (interface name, address with its prefix) for each interface that has the IP address ``value``."""
+    with Session() as opened:
         return [(opened.name(index), item) for index, item in address.all_addresses(opened) if item.ip == value]
 
 
 def host_end_name(endpoint_id: str) -> str:
     """Return the name of the host end of an endpoint's veth pair, or the name that hawse would give to a new one."""
-    with session() as opened:
+    with Session() as opened:
         port = marked_links.host_end(opened, endpoint_id)
     return port.name if port is not None else names.host_end_names(endpoint_id)[0]
 
 
 def port_state(name: str) -> int | None:
     """Return the state of a bridge port (0 disabled … 3 forwarding, 4 blocking), or None for another interface."""
-    with session() as opened:
-        return link.port_state(opened, name)
+    with Session() as opened:
+        return link.port_flags(opened, name).get("state")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from drivers.linux import address, address_ranges, link, sysctl
 from drivers.linux.address_ranges import Range
-from drivers.linux.netlink import session
+from drivers.linux.netlink import Session
 from drivers.model import IPAddress, IPInterface
 
 CAP_NET_ADMIN = 12
@@ -43,7 +43,7 @@ def interface_ranges(version: int) -> list[Range]:
 
 def foreign_addresses(interface: str) -> list[IPInterface]:
     """Return the addresses that other programs have added to an interface; none if the interface is missing."""
-    with session() as opened:
+    with Session() as opened:
         return address.foreign(opened, link.index(interface))
 
 
@@ -52,7 +52,7 @@ def interface_addresses() -> list[tuple[str, IPAddress]]:
 
     Leaves out an interface that another program deletes during the call.
     """
-    with session() as opened:
+    with Session() as opened:
         named = [(opened.name(index), interface.ip) for index, interface in address.all_addresses(opened)]
     return [(name, ip) for name, ip in named if name]
 
@@ -64,7 +64,7 @@ def down_towards(target: IPAddress) -> str:
     other interfaces that are down. The result for an IPv6 ``target`` may be an interface with only an IPv4 address,
     because an interface loses its IPv6 addresses when it goes down.
     """
-    with session() as opened:
+    with Session() as opened:
         held = address.all_addresses(opened)
         down = [device for device in link.all_links(opened) if not device.up and not device.is_loopback]
     subnets = [(device.name, item) for device in down for index, item in held if index == device.index]

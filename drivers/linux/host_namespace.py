@@ -12,13 +12,12 @@ import re
 import socket
 import struct
 from collections.abc import Collection, Iterator
-from contextlib import closing
 from pathlib import Path
 
-from drivers.linux import link, names, netns
+from drivers.linux import link, netns
 from drivers.linux.attributes import read
 from drivers.linux.listeners import BY_FAMILY, LISTEN, SOCK_DIAG
-from drivers.linux.netlink import Session, session
+from drivers.linux.netlink import Session
 
 PROCESSES = Path("/proc")
 FIRST_NAMESPACE = 0xEFFFFFF9
@@ -83,7 +82,7 @@ def _of_residents(sockets: Collection[str]) -> Iterator[str]:
 
     request = REQUEST.pack(socket.AF_UNIX, 1 << LISTEN, SHOWN)
     try:
-        with closing(Session(SOCK_DIAG)) as opened:
+        with Session(SOCK_DIAG) as opened:
             present = opened.dump(BY_FAMILY, request, is_ours)
     except OSError:
         return
@@ -92,7 +91,7 @@ def _of_residents(sockets: Collection[str]) -> Iterator[str]:
 
 
 def _of_links() -> Iterator[str]:
-    with session() as opened:
+    with Session() as opened:
         links = link.all_links(opened)
     made = [device.name for device in links if _is_of_a_host(device)]
     hardware = [f"{device.name} ({device.device or 'hardware'})" for device in links if _is_hardware(device)]
@@ -110,9 +109,7 @@ def _is_of_a_host(interface: link.Link) -> bool:
 
     Only the host end of a veth pair has hawse's mark in its alias; the other end has no mark.
     """
-    return interface.alias.startswith(names.NETWORK_MARK) or (
-        interface.kind == "veth" and interface.alias.startswith(names.ENDPOINT_MARK)
-    )
+    return bool(interface.network_id or (interface.kind == "veth" and interface.endpoint_id))
 
 
 def _is_hardware(interface: link.Link) -> bool:
@@ -124,7 +121,7 @@ def _is_part_of_another(interface: link.Link) -> bool:
 
     Returns False for links of hawse's endpoints.
     """
-    return interface.is_split and interface.kind not in PAIRS and not interface.alias.startswith(names.ENDPOINT_MARK)
+    return interface.is_split and interface.kind not in PAIRS and not interface.endpoint_id
 
 
 def _listed(names: list[str]) -> str:

@@ -24,7 +24,7 @@ SYN, RST = 2, 4
 
 
 def frame(probe: Tuple, source: IPAddress, target: IPAddress, port: int, flags: int = SYN, sequence: int = 1) -> bytes:
-    """Return the IP packet of a probe (a test packet) from ``source`` to ``target``.
+    """Return the IP packet of a probe from ``source`` to ``target``.
 
     ``probe`` gives the protocol, the IP version, and the source port or ICMP id. ``port`` is the destination port.
     ``flags`` and ``sequence`` are for TCP only.

@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cache, partial
 from typing import Any
 
@@ -233,11 +233,8 @@ class Context:
 
 
 def _in_process(script: str, flags: int) -> tuple[bool, str, str]:
-    context = Context()  # a new context for each call, because a context works in one network namespace only
-    try:
+    with closing(Context()) as context:  # a new context for each call, because it works in one network namespace only
         return context.attempt(script, flags=flags)
-    finally:
-        context.close()
 
 
 def _by_program(script: str, flags: int, seconds: float = TIMEOUT) -> tuple[bool, str, str]:

@@ -18,7 +18,7 @@ from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SET
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_LOOPBACK, IFF_NOARP, IFF_RUNNING, IFF_UP, ifinfmsg
 
 from drivers.errors import InterfaceRefused, KernelError
-from drivers.linux import recording
+from drivers.linux import names, recording
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Message, Session
 from drivers.linux.rtnetlink import SANDBOX_LIMIT, Attributes, decode, dump, encode
@@ -96,6 +96,16 @@ class Link(Struct, frozen=True):
     is_split: bool = False
     has_arp: bool = True
 
+    @property
+    def network_id(self) -> str:
+        """The id of the network that hawse's mark (the alias) names, or "" without such a mark."""
+        return names.marked_id(self.alias, names.NETWORK_MARK)
+
+    @property
+    def endpoint_id(self) -> str:
+        """The id of the endpoint that hawse's mark (the alias) names, or "" without such a mark."""
+        return names.marked_id(self.alias, names.ENDPOINT_MARK)
+
 
 def index(name: str) -> int:
     """Return the index of a link in the calling thread's namespace, or 0 if no link has that name."""
@@ -132,7 +142,7 @@ def kind_attributes(session: Session, name: str) -> Any:
     return message.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA")
 
 
-def wrong_settings(session: Session, name: str, required: Mapping[str, int]) -> dict[str, int]:
+def wrong_settings(session: Session, name: str, required: Mapping[str, Any]) -> dict[str, Any]:
     """Return the present values of the settings, specific to a link's kind, that differ from ``required``.
 
     ``required`` and the result map pyroute2's names (in lower case and without the prefix IFLA_) to values. Settings
@@ -141,11 +151,6 @@ def wrong_settings(session: Session, name: str, required: Mapping[str, int]) -> 
     data = kind_attributes(session, name)
     present = {setting: data.get_attr(f"IFLA_{setting.upper()}") for setting in required}
     return {setting: value for setting, value in present.items() if value not in (None, required[setting])}
-
-
-def port_state(session: Session, name: str) -> int | None:
-    """Return the state of a bridge port (0 disabled … 3 forwarding, 4 blocking), or None for another link."""
-    return port_flags(session, name).get("state")
 
 
 def port_flags(session: Session, name: str) -> dict[str, int]:

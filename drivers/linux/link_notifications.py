@@ -14,11 +14,10 @@ from typing import Literal, NamedTuple
 
 from drivers.linux import attributes, socket_filter
 from drivers.linux.errors import kernel_errors
-from drivers.linux.netlink import SOL_NETLINK, messages, open_socket, pending, resize_buffer, session
+from drivers.linux.netlink import Session, follow, messages, pending
 
 Kind = Literal["link", "port", "address", "route", "neighbor", "forwarding"]
 
-ADD_MEMBERSHIP = 1  # kernel constant NETLINK_ADD_MEMBERSHIP
 LINKS, NEIGHBORS, ADDRESSES, ROUTES, FORWARDING = (1,), (3,), (5, 9), (7, 11), (24, 25)  # RTNLGRP_*, IPv4 and IPv6
 HOST = (*LINKS, *ADDRESSES, *ROUTES, *FORWARDING)
 SANDBOX = (*LINKS, *ADDRESSES, *ROUTES)
@@ -84,25 +83,14 @@ class Change(NamedTuple):
 class LinkListener:
     """A listener for the changes in the namespace of the thread that creates the listener.
 
-    ``groups`` are the kernel's multicast groups to receive, such as `HOST`. The BPF filter ``accepts`` selects
-    messages; an empty filter selects all.
+    ``groups`` are the kernel's multicast groups to receive, such as `HOST`. ``buffer_bytes`` and ``accepts`` are those
+    of `drivers.linux.netlink.follow`.
     """
 
     def __init__(
         self, groups: tuple[int, ...], buffer_bytes: int = 0, accepts: Sequence[socket_filter.Instruction] = ()
     ) -> None:
-        self._socket = open_socket(flags=socket.SOCK_NONBLOCK)
-        try:
-            if buffer_bytes:
-                resize_buffer(self._socket, socket.SO_RCVBUF, buffer_bytes)
-            if accepts:
-                socket_filter.attach(self._socket, accepts)
-            with kernel_errors("follow", "links"):
-                for group in groups:
-                    self._socket.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, group)
-        except BaseException:
-            self._socket.close()
-            raise
+        self._socket = follow("links", groups, buffer_bytes=buffer_bytes, accepts=accepts)
 
     def fileno(self) -> int:
         """Return the file descriptor that becomes readable when the kernel has sent notifications."""
@@ -123,7 +111,7 @@ class LinkListener:
 
 def present_links() -> list[Change]:
     """Return the links of the calling thread's namespace as `Change` values."""
-    with session() as opened, kernel_errors("list", "links"):
+    with Session() as opened, kernel_errors("list", "links"):
         bodies = opened.dump(GET_LINK, LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
     return [_link(body, False, 0) for body in bodies]
 

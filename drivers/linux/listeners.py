@@ -6,7 +6,7 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ def full_queue(port: int) -> int:
     """
     waiting = 0
     try:
-        with closing(Session(SOCK_DIAG)) as session:
+        with Session(SOCK_DIAG) as session:
             for family in (socket.AF_INET, socket.AF_INET6):
                 request = REQUEST.pack(family, socket.IPPROTO_TCP, 1 << LISTEN)
                 for body in session.dump(BY_FAMILY, request):

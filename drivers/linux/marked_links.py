@@ -5,11 +5,11 @@ A mark is the alias that names the link's network or endpoint (`drivers.linux.na
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from drivers.linux import address, link, names, netns
-from drivers.linux.netlink import Session, session
+from drivers.linux.netlink import Session
 from drivers.model import IPInterface
 
 
@@ -45,9 +45,19 @@ def host_end(opened: Session, endpoint_id: str) -> link.Link | None:
 
     The calling thread is in the session's namespace.
     """
-    candidates = (link.find(opened, name) for name in names.host_end_names(endpoint_id) if link.index(name))
     mark = names.endpoint_mark(endpoint_id)
-    return next((candidate for candidate in candidates if candidate is not None and candidate.alias == mark), None)
+    return next((candidate for candidate in host_end_candidates(opened, endpoint_id) if candidate.alias == mark), None)
+
+
+def host_end_candidates(opened: Session, endpoint_id: str) -> Iterator[link.Link]:
+    """Yield the links with one of the names that an endpoint's host end may have; another program may have made them.
+
+    The calling thread is in the session's namespace.
+    """
+    for name in names.host_end_names(endpoint_id):
+        candidate = link.find(opened, name) if link.index(name) else None
+        if candidate is not None:
+            yield candidate
 
 
 def of_sandbox(path: str, inode: int = 0) -> list[FoundLink]:
@@ -61,11 +71,8 @@ def of_sandbox(path: str, inode: int = 0) -> list[FoundLink]:
 
 
 def _links() -> list[FoundLink]:
-    with session() as opened:
-        links = link.all_links(opened)
-        addresses: defaultdict[int, list[IPInterface]] = defaultdict(list)
-        for index, interface in address.all_addresses(opened):
-            addresses[index].append(interface)
+    with Session() as opened:
+        links, addresses = link.all_links(opened), address.by_link(opened)
     return [
         FoundLink(
             each.name,
@@ -74,13 +81,9 @@ def _links() -> list[FoundLink]:
             each.master,
             each.peer,
             each.mac,
-            _id(each.alias, names.NETWORK_MARK),
-            _id(each.alias, names.ENDPOINT_MARK),
+            each.network_id,
+            each.endpoint_id,
             tuple(a for a in addresses[each.index] if not a.ip.is_link_local),
         )
         for each in links
     ]
-
-
-def _id(alias: str, mark: str) -> str:
-    return alias.removeprefix(mark) if alias.startswith(mark) else ""

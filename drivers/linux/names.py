@@ -67,3 +67,8 @@ def network_mark(network_id: str) -> str:
 def endpoint_mark(endpoint_id: str) -> str:
     """Return the alias that marks an endpoint's link, which is the host end of a veth pair or a sub-interface."""
     return ENDPOINT_MARK + endpoint_id
+
+
+def marked_id(alias: str, mark: str) -> str:
+    """Return the id in an alias that begins with `NETWORK_MARK` or `ENDPOINT_MARK`, or "" for any other alias."""
+    return alias.removeprefix(mark) if alias.startswith(mark) else ""

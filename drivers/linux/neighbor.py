@@ -2,7 +2,8 @@
 
 An overlay network with a thousand peers (endpoints on other hosts) needs several thousand entries. Therefore, entries
 are sent in batches, and the kernel acknowledges each batch once. A function with a parameter ``opened`` acts in the
-network namespace of that session. The other functions run in the calling thread's network namespace.
+network namespace of that session. The other functions run in the calling thread's network namespace. The parameters
+``link``, ``bridge`` and ``port`` are indexes of links.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from pyroute2.netlink.rtnl.ndmsg import (
 )
 
 from drivers.linux.errors import kernel_errors, refusal
-from drivers.linux.netlink import Message, Session, session
+from drivers.linux.netlink import Message, Session
 from drivers.linux.rtnetlink import SANDBOX_LIMIT, decode, dump, encode
 
 BATCH = 256  # maximum number of messages per batch; the socket's buffer can hold an error for each message
@@ -64,7 +65,7 @@ def change(add: Iterable[Row] = (), remove: Iterable[Row] = ()) -> None:
     An existing entry with the same key and another value is replaced. The function continues after an error, and raises
     the first error at the end.
     """
-    with session() as opened:
+    with Session() as opened:
         failures = _send(opened, [(row, _added(row)) for row in add])
         failures += _send(opened, [(row, _removed(row)) for row in remove], ignore=(errno.ENOENT, errno.ESRCH))
     if failures:
@@ -78,7 +79,7 @@ def rows(vxlans: Iterable[int]) -> set[Row]:
     ``vxlans`` are the devices' link indexes. Learned entries and the entries of the devices' own MACs are left out.
     """
     chosen, entries = set(vxlans), set[Row]()
-    with session() as opened:
+    with Session() as opened:
         for family in (socket.AF_BRIDGE, socket.AF_INET, socket.AF_INET6):
             with kernel_errors("list", "neighbours"):
                 messages = dump(opened, RTM_GETNEIGH, ndmsg, family=family)
@@ -89,7 +90,7 @@ def rows(vxlans: Iterable[int]) -> set[Row]:
 def forget_unresolved(opened: Session, link: int) -> None:
     """Delete a link's unresolved neighbour entries, so that the kernel sends new requests immediately.
 
-    An entry is unresolved if the neighbour has not answered a request. ``link`` is the link's index.
+    An entry is unresolved if the neighbour has not answered a request.
     """
 
     def is_unresolved(body: bytes) -> bool:
@@ -106,10 +107,7 @@ def forget_unresolved(opened: Session, link: int) -> None:
 
 
 def is_local(opened: Session, bridge: int, mac: str) -> bool:
-    """Return whether a bridge's forwarding database passes frames for the bridge's own MAC to the host.
-
-    ``bridge`` is the bridge's link index, and ``mac`` is its MAC.
-    """
+    """Return whether a bridge's forwarding database passes frames for the bridge's own MAC to the host."""
     body = encode(ndmsg, [("NDA_LLADDR", mac)], family=socket.AF_BRIDGE, ifindex=bridge, flags=NTF_SELF)
     with kernel_errors("look up", f"{mac} on link {bridge}", ignore=(errno.ENOENT,)):
         return bool(opened.request(RTM_GETNEIGH, body))
@@ -119,7 +117,7 @@ def is_local(opened: Session, bridge: int, mac: str) -> bool:
 def is_forwarded(opened: Session, port: int, mac: str) -> bool:
     """Return whether the bridge of a port always sends frames for a MAC to this port, because of a static entry.
 
-    ``port`` is the port's link index. A static entry is a `Row` of kind ``port``.
+    A static entry is a `Row` of kind ``port``.
     """
     body = encode(ndmsg, [("NDA_LLADDR", mac)], family=socket.AF_BRIDGE, ifindex=port, flags=NTF_MASTER)
     with kernel_errors("look up", f"{mac} on link {port}", ignore=(errno.ENOENT,)):
@@ -129,10 +127,7 @@ def is_forwarded(opened: Session, port: int, mac: str) -> bool:
 
 
 def add_local(opened: Session, bridge: int, mac: str) -> None:
-    """Restore the forwarding entry by which a bridge passes frames for its own MAC to the host; idempotent.
-
-    ``bridge`` is the bridge's link index, and ``mac`` is its MAC.
-    """
+    """Restore the forwarding entry by which a bridge passes frames for its own MAC to the host; idempotent."""
     fields = {"family": socket.AF_BRIDGE, "ifindex": bridge, "state": NUD_PERMANENT, "flags": NTF_SELF}
     with kernel_errors("add", f"{mac} on link {bridge}", ignore=(errno.EEXIST,)):
         opened.request(RTM_NEWNEIGH, encode(ndmsg, [("NDA_LLADDR", mac)], **fields), NLM_F_CREATE)

@@ -14,20 +14,20 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fcntl import ioctl
 from itertools import count
-from typing import NamedTuple
+from typing import NamedTuple, Self, TypeVar
 
-from drivers.linux import names, netns, recording
+from drivers.linux import names, netns, recording, socket_filter
+from drivers.linux.errors import kernel_errors
 
 DUMP_ATTEMPTS, DUMP_SECONDS = 5, 2.0
 """The minimum number of attempts, and the minimum time, in which a list that other processes change is read again."""
 REQUEST, ACK, DUMP_INTERRUPTED, DUMP = 0x1, 0x4, 0x10, 0x300  # message flags (kernel constants NLM_F_*)
 ERROR, DONE = 2, 3  # message types (kernel constants NLMSG_*)
 HEADER, CODE = struct.Struct("=IHHII"), struct.Struct("=i")
-SOL_NETLINK, CAP_ACK = 270, 10
+SOL_NETLINK, ADD_MEMBERSHIP, CAP_ACK = 270, 1, 10
 NAMESPACE_OF_SOCKET = 0x894C  # request number for ioctl(2): SIOCGSKNS
 INDEX_OF_NAME, NAME_OF_INDEX = 0x8933, 0x8910  # request numbers for ioctl(2): SIOCGIFINDEX, SIOCGIFNAME
 IFREQ, TIMEVAL = struct.Struct("=16si20x"), struct.Struct("@ll")
@@ -37,6 +37,7 @@ FORCING = {socket.SO_SNDBUF: 32, socket.SO_RCVBUF: 33}
 """The socket options SO_SNDBUFFORCE and SO_RCVBUFFORCE, which set the same sizes without the limit for every user."""
 TIMEOUT = 60  # seconds to wait for an answer of the kernel
 POLL_INTERVAL_SECONDS = 0.0003  # seconds between two checks of whether a request has taken effect
+T = TypeVar("T")
 
 
 class Message(NamedTuple):
@@ -48,10 +49,10 @@ class Message(NamedTuple):
 
 
 class Session:
-    """An open netlink socket, by default for rtnetlink.
+    """An open netlink socket, by default for rtnetlink; a ``with`` block closes it.
 
-    The socket stays in the network namespace where it was opened. A request blocks until the kernel answers. After
-    `TIMEOUT` seconds without an answer, it raises OSError with EAGAIN.
+    The socket is opened in the calling thread's network namespace, and stays there. A request blocks until the kernel
+    answers. After `TIMEOUT` seconds without an answer, it raises OSError with EAGAIN.
     """
 
     def __init__(self, protocol: int = socket.NETLINK_ROUTE) -> None:
@@ -61,6 +62,12 @@ class Session:
         for timeout in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # settimeout() would add a poll(2) to each call
             self._socket.setsockopt(socket.SOL_SOCKET, timeout, TIMEVAL.pack(TIMEOUT, 0))
         self._sent = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close the session's socket."""
@@ -72,12 +79,8 @@ class Session:
         ``kind`` is the type of the message. ``flags`` are its flags besides NLM_F_REQUEST. Raises OSError if the kernel
         refuses the message.
         """
-        if recording.recorder is None:
-            return self._answers(self._send(kind, body, flags | ACK))
-        message, nothing = Message(kind, flags, body), list[bytes]()
-        return recording.recorder.netlink(
-            self, [message], lambda: self._answers(self._send(kind, body, flags | ACK)), nothing
-        )
+        messages, nothing = [Message(kind, flags, body)], list[bytes]()
+        return self._recorded(messages, lambda: self._answers(self._send(kind, body, flags | ACK)), nothing)
 
     def request_all(self, messages: Sequence[Message], number: int = 0) -> None:
         """Send messages together, as one transaction; return when the kernel acknowledges one of the messages.
@@ -86,18 +89,10 @@ class Session:
         number: ``number`` if it is nonzero, else the session's next number. Raises OSError if the kernel refuses the
         transaction.
         """
-        if recording.recorder is None:
-            self.transact(messages, number)
-        else:
-            recording.recorder.netlink(self, messages, lambda: self.transact(messages, number), None)
+        self._recorded(messages, lambda: self.transact(messages, number), None)
 
     def transact(self, messages: Sequence[Message], number: int) -> None:
-        """Send messages together, as one transaction; return when the kernel acknowledges one of the messages.
-
-        One message must have the flag `ACK`. All messages get the sequence number ``number``; if it is 0, they get the
-        session's next number. Unlike `request_all`, this method does not show the messages with ``--explain``, and
-        sends them even with ``--dry-run``. Raises OSError if the kernel refuses the transaction.
-        """
+        """Send messages as `request_all` does, but do not show them to the recorder, and send them in a dry run too."""
         self._sent = number or self._sent + 1
         data = b"".join([_packed(message, self._sent) for message in messages])
         if len(data) > SEND:
@@ -110,10 +105,7 @@ class Session:
 
         The kernel continues after a message that it refuses.
         """
-        if recording.recorder is None:
-            return self._request_each(messages)
-        nothing = list[tuple[int, int]]()
-        return recording.recorder.netlink(self, messages, lambda: self._request_each(messages), nothing)
+        return self._recorded(messages, lambda: self._request_each(messages), list[tuple[int, int]]())
 
     def _request_each(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
         first = self._sent + 1
@@ -130,11 +122,7 @@ class Session:
         Once the effect is visible, the kernel finishes the request even if this process ends. Raises OSError if the
         kernel refuses the request.
         """
-        if recording.recorder is None:
-            self._request_until_visible(kind, body, shows)
-        else:
-            message = Message(kind, 0, body)
-            recording.recorder.netlink(self, [message], lambda: self._request_until_visible(kind, body, shows), None)
+        self._recorded([Message(kind, 0, body)], lambda: self._request_until_visible(kind, body, shows), None)
 
     def _request_until_visible(self, kind: int, body: bytes, shows: Callable[[], bool]) -> None:
         other = self.clone_session()
@@ -157,6 +145,15 @@ class Session:
                 return
         if failures:
             raise failures[0]
+
+    def _recorded(self, messages: Sequence[Message], act: Callable[[], T], nothing: T) -> T:
+        """Send messages by calling ``act``, and return its result; with a recorder, let the recorder do this.
+
+        The result is ``nothing`` if the recorder does not send the messages.
+        """
+        if recording.recorder is None:
+            return act()
+        return recording.recorder.netlink(self, messages, act, nothing)
 
     def clone_session(self) -> Session:
         """Open another session in the network namespace of this session.
@@ -316,6 +313,36 @@ def open_socket(protocol: int = socket.NETLINK_ROUTE, flags: int = 0) -> socket.
     return opened
 
 
+def follow(
+    what: str,
+    groups: Iterable[int],
+    protocol: int = socket.NETLINK_ROUTE,
+    *,
+    buffer_bytes: int = 0,
+    accepts: Sequence[socket_filter.Instruction] = (),
+) -> socket.socket:
+    """Return a non-blocking socket that receives the notifications of multicast groups; read it with `pending`.
+
+    The notifications are those of the calling thread's network namespace. ``what`` names them in an error.
+    ``protocol`` is the netlink family. ``buffer_bytes`` is the size of the receive buffer; 0 keeps the kernel's
+    default. The BPF filter ``accepts`` selects messages; an empty filter selects all. Raises `DriverError` if the
+    kernel refuses a group.
+    """
+    opened = open_socket(protocol, socket.SOCK_NONBLOCK)
+    try:
+        if buffer_bytes:
+            resize_buffer(opened, socket.SO_RCVBUF, buffer_bytes)
+        if accepts:
+            socket_filter.attach(opened, accepts)
+        with kernel_errors("follow", what):
+            for group in groups:
+                opened.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, group)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
 def resize_buffer(opened: socket.socket, option: int, size: int) -> None:
     """Set the size of a socket's buffer in bytes; ``option`` is SO_SNDBUF or SO_RCVBUF.
 
@@ -358,13 +385,3 @@ def messages(data: bytes) -> Iterator[tuple[int, int, int, int, bytes]]:
             return
         yield kind, flags, number, port, data[start + HEADER.size : start + length]
         start += length + 3 & ~3
-
-
-@contextmanager
-def session() -> Iterator[Session]:
-    """Open an rtnetlink session in the network namespace of the calling thread."""
-    opened = Session()
-    try:
-        yield opened
-    finally:
-        opened.close()

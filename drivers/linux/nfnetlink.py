@@ -13,20 +13,21 @@ import struct
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from drivers.linux import recording
-from drivers.linux.attributes import attribute, read, text
+from drivers.linux.attributes import attribute, each, read, read_text, text
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session, in_background
 
 NETFILTER = 12  # netlink family (kernel constant NETLINK_NETFILTER)
-GET_RULE = 10 << 8 | 7  # netlink message type: NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE
+GET_CHAIN, GET_RULE = 10 << 8 | 4, 10 << 8 | 7  # message types NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETCHAIN, _GETRULE
 FAMILIES = {"inet": 1, "ip": 2, "arp": 3, "netdev": 5, "bridge": 7, "ip6": 10}
 """Numbers of the families of tables (kernel constants NFPROTO_*)."""
 FAMILY_NAMES = {number: family for family, number in FAMILIES.items()}
-TABLE, CHAIN, USER_DATA = 1, 2, 7  # attributes NFTA_RULE_*; TABLE is also NFTA_SET_ELEM_LIST_TABLE
+TABLE, RULE_CHAIN, EXPRESSIONS, USER_DATA = 1, 2, 4, 7  # NFTA_RULE_*; TABLE is also NFTA_SET_ELEM_LIST_TABLE
+EXPRESSION_NAME, EXPRESSION_DATA = 1, 2  # attributes NFTA_EXPR_*
 COMMENT = 0  # type number of a comment (libnftnl constant NFTNL_UDATA_RULE_COMMENT)
 NFGENMSG = struct.Struct("!BBH")  # struct nfgenmsg: family, version, resource
 CLOSE_DELAY_SECONDS = 0.05
@@ -91,7 +92,7 @@ def comments(table: str, chain: str, limit: int = sys.maxsize) -> list[str]:
     ``table`` is family and name (``inet hawse``). A missing chain gives an empty list. Runs in the calling thread's
     network namespace. Raises `KernelError` if the chain has more than ``limit`` rules.
     """
-    request = table_header(table) + text(CHAIN, chain)
+    request = table_header(table) + text(RULE_CHAIN, chain)
     texts = recording.recorder.rule_comments(table, chain) if recording.recorder is not None else []
     with open_session() as session, kernel_errors("list rules of", f"{table} {chain}", ignore=(errno.ENOENT,)):
         rules = session.dump(GET_RULE, request, limit=limit)
@@ -99,10 +100,22 @@ def comments(table: str, chain: str, limit: int = sys.maxsize) -> list[str]:
     return texts
 
 
+def expressions(rule: Mapping[int, bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the name and the data of each expression of a rule; ``rule`` are the attributes that the kernel lists."""
+    for _, listed in each(rule.get(EXPRESSIONS, b"")):
+        expression = read(listed)
+        yield expression[EXPRESSION_NAME], expression.get(EXPRESSION_DATA, b"")
+
+
 def table_header(table: str) -> bytes:
     """Return the beginning of a netlink message about a table's rules or sets: the table's family and name."""
     family, _, name = table.partition(" ")
     return NFGENMSG.pack(FAMILIES[family], 0, 0) + text(TABLE, name)
+
+
+def table_of(body: bytes) -> str:
+    """Return family and name of the table that a netlink message concerns; ``body`` begins with a `table_header`."""
+    return f"{FAMILY_NAMES[body[0]]} {read_text(read(body, NFGENMSG.size)[TABLE])}"
 
 
 def comment(value: str) -> bytes:

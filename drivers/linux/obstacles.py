@@ -17,7 +17,7 @@ from pyroute2.netlink.rtnl.ifinfmsg import IFF_BROADCAST, IFF_NOARP, IFF_UP, ifi
 from drivers.linux import link, sysctl
 from drivers.linux.attributes import read, read_text
 from drivers.linux.errors import kernel_errors
-from drivers.linux.netlink import session
+from drivers.linux.netlink import Session
 from drivers.linux.rtnetlink import dump
 
 LOWER_UP = 1 << 16  # flag IFF_LOWER_UP: the interface has a carrier
@@ -51,7 +51,7 @@ class Obstacle(NamedTuple):
 
 def is_down(interface: str) -> bool:
     """Return whether an interface exists and is down."""
-    with session() as opened:
+    with Session() as opened:
         device = link.find(opened, interface)
     return device is not None and not device.up
 
@@ -76,7 +76,7 @@ def everywhere() -> dict[str, list[Obstacle]]:
     The obstacles are tc filters, XDP programs, queueing disciplines that drop packets or hold them back, a missing
     carrier, ARP switched off, and flags of bridge ports. Interfaces without obstacles are left out.
     """
-    with session() as opened:
+    with Session() as opened:
         with kernel_errors("list", "links"):
             links = dump(opened, RTM_GETLINK, ifinfmsg, [link.SKIP_STATISTICS])
         with kernel_errors("list", "queueing disciplines"):

@@ -20,7 +20,7 @@ READS = 500  # maximum packets of one read, because a flood of packets must not 
 
 
 class Sight(NamedTuple):
-    """A packet of a probe (a test packet) or of its answer, with its addresses at one interface.
+    """A packet of a probe or of its answer, with its addresses at one interface.
 
     ``reply`` is True for the answer. ``reset`` is True for a TCP reset. ``outgoing`` is True if the packet leaves by
     the interface.
@@ -39,7 +39,7 @@ class Sight(NamedTuple):
 class Tap:
     """A packet socket at an interface of the calling thread's network namespace.
 
-    The socket receives only the packets of one probe (a test packet) and of its answer.
+    The socket receives only the packets of one probe and of its answer.
     """
 
     def __init__(self, interface: str, probe: Tuple) -> None:
@@ -84,25 +84,17 @@ class Tap:
 
 
 def _program(probe: Tuple) -> list[Instruction]:
-    """Return the classic BPF program that accepts only the packets of a probe (a test packet) and of its answer.
+    """Return the classic BPF program that accepts only the packets of a probe and of its answer.
 
     The program's offsets start at the network header.
     """
     load_half, load_byte, equal, accept = 0x28, 0x30, 0x15, (6, 0, 0, LENGTH)
     number = {"tcp": 6, "udp": 17, "icmp": 1 if probe.version == 4 else 58}[probe.protocol]
     offsets = (4,) if probe.protocol == "icmp" else (0, 2)
-    tests: list[Instruction] = []
-    if probe.version == 4:
-        tests.append((0xB1, 0, 0, 0))  # X = length of the IPv4 header
-        tests += [
-            instruction for offset in offsets for instruction in ((0x48, 0, 0, offset), (equal, 1, 0, probe.number))
-        ]
-    else:
-        tests += [
-            instruction
-            for offset in offsets
-            for instruction in ((load_half, 0, 0, 40 + offset), (equal, 1, 0, probe.number))
-        ]
+    tests: list[Instruction] = [(0xB1, 0, 0, 0)] if probe.version == 4 else []  # X = length of the IPv4 header
+    for offset in offsets:
+        load = (0x48, 0, 0, offset) if probe.version == 4 else (load_half, 0, 0, 40 + offset)
+        tests += [load, (equal, 1, 0, probe.number)]
     # A match must jump to ``accept``, which follows `DROP` at the end.
     last = len(tests) - 1
     tests = [(c, last - i + 1 if c == equal else t, f, k) for i, (c, t, f, k) in enumerate(tests)]

@@ -18,7 +18,7 @@ from pyroute2.netlink.rtnl.ndmsg import NUD_FAILED, NUD_INCOMPLETE, NUD_NOARP, N
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from drivers.linux.errors import kernel_errors
-from drivers.linux.netlink import Session, session
+from drivers.linux.netlink import Session
 from drivers.linux.route import FAMILIES, UNREACHABLE
 from drivers.linux.rtnetlink import decode, dump, encode
 from drivers.model import IPAddress
@@ -67,7 +67,7 @@ def route(target: IPAddress, source: IPAddress | None = None, received: str = ""
         attributes.append(("RTA_IIF", socket.if_nametoindex(received)))
     fields = {"family": FAMILIES[target.version], "dst_len": target.max_prefixlen, "flags": LOOKUP_TABLE}
     try:
-        with session() as opened:
+        with Session() as opened:
             message = decode(rtmsg, opened.request(RTM_GETROUTE, encode(rtmsg, attributes, **fields))[0])
             index = message.get_attr("RTA_OIF")
             interface = opened.name(index) if index else ""
@@ -92,7 +92,7 @@ def anywhere(version: int) -> IPAddress:
 def neighbours(interface: str) -> list[Neighbour]:
     """Return an interface's neighbour entries that have a MAC; an empty list if the interface is missing."""
     entries = []
-    with session() as opened:
+    with Session() as opened:
         for entry in _entries(opened, interface):
             mac = entry.get_attr("NDA_LLADDR")
             if mac and not entry["state"] & (NUD_FAILED | NUD_INCOMPLETE | NUD_NOARP):
@@ -103,7 +103,7 @@ def neighbours(interface: str) -> list[Neighbour]:
 
 def unresolved(interface: str) -> set[IPAddress]:
     """Return the addresses whose ARP requests or neighbour solicitations on an interface got no answer."""
-    with session() as opened:
+    with Session() as opened:
         failed = [e for e in _entries(opened, interface) if e["state"] & (NUD_FAILED | NUD_INCOMPLETE)]
     return {ip_address(entry.get_attr("NDA_DST")) for entry in failed}
 
@@ -127,7 +127,7 @@ def static_ports(bridge: str) -> dict[str, str]:
     """Return a bridge's static forwarding entries, as a mapping from MAC to the port's interface name.
 
     The entries include the own MACs of the ports and of the bridge. An entry for a MAC of the bridge has the bridge's
-    name. The result is empty if the bridge is missing. Runs in the calling thread's network namespace.
+    name. The result is empty if the bridge is missing.
     """
     return static_ports_of_bridges().get(bridge, {})
 
@@ -135,9 +135,9 @@ def static_ports(bridge: str) -> dict[str, str]:
 def static_ports_of_bridges() -> dict[str, dict[str, str]]:
     """Return the static forwarding entries of each bridge that has such entries, by the bridge's name.
 
-    The entries have the form that `static_ports` returns. Runs in the calling thread's network namespace.
+    The entries have the form that `static_ports` returns.
     """
-    with session() as opened, kernel_errors("list", "forwarding entries"):
+    with Session() as opened, kernel_errors("list", "forwarding entries"):
         listed = dump(opened, RTM_GETNEIGH, ndmsg, family=socket.AF_BRIDGE)
     names, ports = dict(socket.if_nameindex()), defaultdict[str, dict[str, str]](dict)
     for entry in listed:

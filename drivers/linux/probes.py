@@ -44,8 +44,7 @@ class PortsExhausted(OSError):
 class Tuple(Struct, frozen=True):
     """What identifies the packets of a probe: protocol (``tcp``, ``udp``, ``icmp``), IP version and number.
 
-    A probe is a test packet. ``number`` is the source port of TCP and UDP, or the id of an ICMP echo request. No other
-    socket in the probe's namespace has this source port. The ICMP id is random.
+    ``number`` is the source port of TCP and UDP, or the id of an ICMP echo request.
     """
 
     protocol: str
@@ -97,7 +96,7 @@ class TunnelFlow(Struct, frozen=True):
 
 
 class Probe:
-    """One probe (a test packet or TCP connection) from the network namespace of the calling thread.
+    """One probe from the network namespace of the calling thread.
 
     The probe goes to ``address`` and ``port``. ``protocol`` is ``tcp``, ``udp`` or ``icmp``; icmp does not use a port.
     The constructor raises PortsExhausted if a program in the namespace would get no source port for this target.

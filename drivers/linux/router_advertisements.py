@@ -15,7 +15,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from drivers.linux import link, names, sysctl
+from drivers.linux import link, sysctl
 from drivers.linux.netlink import Session
 
 IGNORED = "0"
@@ -66,7 +66,7 @@ def _parameter(bridge: str) -> str:
 
 
 def _is_foreign_port(interface: link.Link, bridge: link.Link) -> bool:
-    return interface.master == bridge.index and not interface.alias.startswith(names.ENDPOINT_MARK)
+    return interface.master == bridge.index and not interface.endpoint_id
 
 
 def _note(bridge: str, run: Path) -> Path:

@@ -2,7 +2,8 @@
 
 Each host has a separate namespace for each network, with a bridge and VXLAN devices (`drivers.overlay.namespace`). Each
 endpoint has a veth pair between that bridge and its sandbox. The driver does not know how hosts find each other:
-`program_peers` gives it the endpoints on other hosts, and the network's options give it this host's settings.
+`program_peers` gives it the peers (the endpoints on other hosts), and the network's options give it this host's
+settings.
 
 The driver does not connect containers to the outside. If a container needs that, the engine also connects the container
 to a bridge network (docker_gwbridge). Therefore, `OverlayDriver.join` offers no gateways.
@@ -120,7 +121,7 @@ class OverlayDriver:
         namespace = self.namespace(network)
 
         def configure(opened: Session) -> None:
-            sandboxes.configure_here(opened, endpoint, interface)
+            sandboxes.configure(opened, endpoint, interface)
             port.route_other_subnets(opened, network, endpoint, interface)
 
         apply(
@@ -178,7 +179,7 @@ class OverlayDriver:
         mtu, differences = compared
 
         def compare(opened: Session) -> list[Difference]:
-            return [*sandboxes.compare_here(opened, endpoint, interface), *port.too_large(opened, interface, mtu)]
+            return [*sandboxes.compare(opened, endpoint, interface), *port.too_large(opened, interface, mtu)]
 
         return [*differences, *sandboxes.inside(sandbox, compare)]
 
@@ -194,7 +195,7 @@ class OverlayDriver:
         if sandboxes.is_lost(differences):
             sandboxes.discard(sandbox, endpoint)
             self.join(network, endpoint, sandbox, interface)
-            sandboxes.announce(sandbox, endpoint, interface)
+            sandboxes.inside(sandbox, lambda there: sandboxes.announce(there, endpoint, interface))
             return
 
         def attach(there: Session) -> int:
@@ -203,20 +204,20 @@ class OverlayDriver:
             return mtu
 
         mtu = self.namespace(network).inside(attach)
-        sandboxes.repair(sandbox, endpoint, interface, differences)
 
-        def finish(opened: Session) -> None:
+        def repair(opened: Session) -> None:
+            sandboxes.repair(opened, endpoint, interface, differences)
             port.shrink(opened, interface, mtu)
             port.route_other_subnets(opened, network, endpoint, interface, keep_existing=True)
 
-        sandboxes.inside(sandbox, finish)
+        sandboxes.inside(sandbox, repair)
 
     def program_peers(self, network: NetworkSpec, peers: Sequence[Peer]) -> None:
         """Recreate missing devices, and make the FDB and neighbour tables contain exactly these peers.
 
-        A peer is an endpoint on another host. The firewall then accepts VXLAN packets only from the peers' hosts.
-        Raises `Missing` immediately if the network's namespace does not exist on this host. In an encrypted network,
-        raises `Missing` at the end if this host has no tunnel to a peer's host.
+        The firewall then accepts VXLAN packets only from the peers' hosts. Raises `Missing` immediately if the
+        network's namespace does not exist on this host. In an encrypted network, raises `Missing` at the end if this
+        host has no tunnel to a peer's host.
         """
         options = overlay_options.complete(network)
         namespace = self.namespace(network)
@@ -238,7 +239,7 @@ class OverlayDriver:
         _synchronise_tunnel(namespace, options)
         tables = _with_tables(namespace, options, lambda opened: opened)  # raises Missing before the firewall changes
         if gate := _gate(network):
-            gate.admit([peer.vtep])
+            table.change(add=gate.admitting([peer.vtep]))
         namespace.inside(lambda _: _add(tables, peer))
 
     def remove_peer(self, network: NetworkSpec, peer: Peer) -> None:
@@ -248,7 +249,7 @@ class OverlayDriver:
             options = overlay_options.complete(network)
             unused = _with_tables(namespace, options, lambda tables: tables.remove(peer))
             if gate := _gate(network):
-                gate.dismiss(unused)
+                table.change(remove=gate.admitting(unused))
 
     def verify(
         self, network: NetworkSpec, peers: Sequence[Peer], fix: bool, *, tunnels: bool = True
@@ -276,7 +277,7 @@ class OverlayDriver:
         Does nothing for an encrypted network.
         """
         if gate := _gate(network):
-            gate.shut()
+            table.change(add=gate.shutting())
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
         """Return how the allowed VXLAN senders in the firewall differ from the hosts in the forwarding tables.
@@ -313,7 +314,7 @@ def _gate(network: NetworkSpec) -> Gate | None:
     The `Gate` tells the firewall which hosts may send VXLAN packets of the network. An encrypted network needs no gate,
     because it accepts authenticated packets only.
     """
-    return None if overlay_options.is_encrypted(network) else Gate(link.VXLAN_PORT, overlay_options.vnis(network))
+    return None if overlay_options.is_encrypted(network) else Gate(overlay_options.vnis(network))
 
 
 def _senders(network: NetworkSpec, peers: Iterable[Peer]) -> tuple[Sequence[Element], Sequence[Element]]:
@@ -335,7 +336,7 @@ def _senders_to_devices(namespace: OverlayNamespace) -> Sequence[Element]:
         return ()
     devices = zip(vxlan.devices(namespace.network), gate.vnis, strict=False)
     vnis = namespace.inside(lambda _: tuple(vni for name, vni in devices if link.index(name)))
-    return Gate(gate.port, vnis).difference(())[1]
+    return Gate(vnis).difference(())[1]
 
 
 def _compared_senders(network: NetworkSpec, peers: Iterable[Peer], fix: bool) -> list[Difference]:
@@ -365,7 +366,7 @@ def _add(tables: Tables, peer: Peer) -> None:
 
 
 def _reconcile(tables: Tables, peers: Sequence[Peer]) -> RowDifference:
-    """Program exactly these peers (endpoints on other hosts) into the tables; return how the tables differed before.
+    """Program exactly these peers into the tables; return how the tables differed before.
 
     Also announces new MACs to this host's sandboxes. For a new peer's address, a sandbox's own neighbour table may
     still have the MAC of an earlier peer.

@@ -94,7 +94,7 @@ class Tables:
         return RowDifference(sorted(expected - present), sorted(present - expected))
 
     def rows(self, peer: Peer) -> Iterator[Row]:
-        """Yield the forwarding and neighbour entries that one peer (an endpoint on another host) needs.
+        """Yield the forwarding and neighbour entries that one peer needs.
 
         Yields nothing if an encrypted network has no tunnel to the peer's host.
         """
@@ -115,8 +115,7 @@ class Tables:
     def hosts(self) -> set[IPAddress]:
         """Return the addresses of the hosts to which the kernel sends the network's broadcast frames.
 
-        These are all hosts with a peer (an endpoint on another host). In an encrypted network, these are addresses
-        inside the tunnels.
+        These are all hosts with a peer. In an encrypted network, these are addresses inside the tunnels.
         """
         return {ip_address(row.key) for row in neighbor.rows(self.links) if row.kind == "flood"}
 

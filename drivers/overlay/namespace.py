@@ -15,7 +15,7 @@ from msgspec import Struct
 from drivers import sandbox as sandboxes
 from drivers.errors import Missing
 from drivers.linux import features, link, netns, persistent_netns
-from drivers.linux.netlink import Session, session
+from drivers.linux.netlink import Session
 from drivers.model import Difference, NetworkSpec, Sandbox
 from drivers.overlay import vxlan
 from drivers.overlay.options import OverlayOptions
@@ -121,7 +121,7 @@ class OverlayNamespace(Struct, frozen=True):
             tunnel.set_up(options.wireguard, options.tunnel_mtu(underlay))
 
     def _make_devices(self, options: OverlayOptions, mtu: int) -> None:
-        with session() as host, netns.netns_fd(self.sandbox.path) as namespace:
+        with Session() as host, netns.netns_fd(self.sandbox.path) as namespace:
 
             def make(there: Session) -> None:
                 underlay = there if options.wireguard else host

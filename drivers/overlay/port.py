@@ -1,16 +1,20 @@
-"""The veth pair that connects a sandbox (a container's network namespace) to the bridge of an overlay network."""
+"""The veth pair that connects a sandbox (a container's network namespace) to the bridge of an overlay network.
+
+A parameter ``there`` is a netlink session in the network's namespace, and ``opened`` is a session in the sandbox. The
+calling thread is in the session's namespace. A parameter ``mtu`` is the MTU of the network's devices, or 0 if it is
+unknown. An unknown MTU is neither compared nor restored.
+"""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
 
-from drivers import link_comparison, port_flags
-from drivers.errors import Busy, Exists, KernelError
-from drivers.linux import link, marked_links, names, neighbor, netns, route, sysctl
+from drivers import link_comparison, port_flags, veth_pair
+from drivers.errors import KernelError
+from drivers.linux import link, marked_links, names, neighbor, netns, route
 from drivers.linux.neighbor import Row
 from drivers.linux.netlink import Session
-from drivers.model import Difference, EndpointSpec, IPNetwork, NetworkSpec, Sandbox
+from drivers.model import Difference, EndpointSpec, NetworkSpec, Sandbox
 from drivers.overlay.vxlan import BRIDGE
 from drivers.sandbox import LOST
 
@@ -19,22 +23,14 @@ FLAGS = {"hairpin": 0, "isolated": 0, "learning": 0}
 
 
 def plug(there: Session, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> None:
-    """Create the veth pair from the sandbox to the network's bridge, replacing the veth pair of an earlier join.
-
-    The calling thread is in the network's namespace, and ``there`` is a netlink session in that namespace.
-    """
+    """Create the veth pair from the sandbox to the network's bridge, replacing the veth pair of an earlier join."""
     unplug(there, endpoint)
     bridge = link.find(there, BRIDGE)
     if bridge is None:
         raise KernelError("find bridge", BRIDGE, errno.ENODEV)
-    name = next(n for n in names.host_end_names(endpoint.id) if not link.index(n))
+    full = f"the network has {link.MAX_BRIDGE_PORTS} ports on this host"
     with netns.netns_fd(sandbox.path, sandbox.inode) as namespace:
-        peer = {"ifname": interface, "net_ns_fd": namespace, "address": endpoint.mac, "mtu": bridge.mtu}
-        try:
-            link.add_veth(there, name, peer, master=bridge.index, mtu=bridge.mtu, txqlen=0)
-        except KernelError as error:
-            raise _explained(error, interface) from error
-    sysctl.write_if_present(sysctl.conf("ipv6", name, "disable_ipv6"), "1")
+        name = veth_pair.create(there, endpoint, bridge.index, namespace, interface, mtu=bridge.mtu, full=full)
     _set_up(there, endpoint, link.index(name))
 
 
@@ -47,8 +43,7 @@ def _set_up(there: Session, endpoint: EndpointSpec, index: int) -> None:
 def attach(there: Session, endpoint: EndpointSpec, mtu: int) -> None:
     """Put the endpoint's port back on the bridge, and set it up again; idempotent.
 
-    Does nothing if the port or the bridge is missing. ``mtu`` is the MTU of the network's devices, or 0 if it is
-    unknown. The calling thread is in the network's namespace, and ``there`` is a netlink session in that namespace.
+    Does nothing if the port or the bridge is missing.
     """
     port_link, bridge = marked_links.host_end(there, endpoint.id), link.index(BRIDGE)
     if port_link is not None and bridge:
@@ -61,11 +56,7 @@ def attach(there: Session, endpoint: EndpointSpec, mtu: int) -> None:
 
 
 def compare(there: Session, endpoint: EndpointSpec, mtu: int) -> list[Difference]:
-    """Return how the endpoint's bridge port differs from the port that `plug` makes.
-
-    ``mtu`` is the MTU of the network's devices, or 0 if it is unknown. The calling thread is in the network's
-    namespace, and ``there`` is a netlink session in that namespace.
-    """
+    """Return how the endpoint's bridge port differs from the port that `plug` makes."""
     port_link = marked_links.host_end(there, endpoint.id)
     if port_link is None:
         return [Difference("missing", "port", names.host_end_names(endpoint.id)[0], detail=LOST)]
@@ -82,7 +73,7 @@ def too_large(opened: Session, interface: str, mtu: int) -> list[Difference]:
     """Return a difference if the sandbox's interface has a larger MTU than the bridge; an empty list otherwise.
 
     The bridge drops packets that are larger than its MTU. A smaller MTU of the interface is correct, because a user may
-    have chosen it. ``mtu`` is the bridge's MTU, or 0 if it is unknown. The calling thread is in the sandbox.
+    have chosen it.
     """
     present = link.find(opened, interface)
     if present is None or not mtu or present.mtu <= mtu:
@@ -91,50 +82,29 @@ def too_large(opened: Session, interface: str, mtu: int) -> list[Difference]:
 
 
 def shrink(opened: Session, interface: str, mtu: int) -> None:
-    """Give the sandbox's interface the bridge's MTU if the interface's own MTU is larger.
-
-    ``mtu`` is the bridge's MTU. If it is 0 (unknown), nothing is changed. The calling thread is in the sandbox.
-    """
+    """Give the sandbox's interface the bridge's MTU if the interface's own MTU is larger."""
     if too_large(opened, interface, mtu):
         link.change(opened, link.index(interface), mtu=mtu)
 
 
 def unplug(there: Session, endpoint: EndpointSpec) -> None:
-    """Delete the endpoint's veth pair; idempotent.
-
-    The calling thread is in the network's namespace, and ``there`` is a netlink session in that namespace.
-    """
-    for name in names.host_end_names(endpoint.id):
-        if link.index(name):
-            port_link = link.find(there, name)
-            if port_link is not None and port_link.alias in (names.endpoint_mark(endpoint.id), ""):
-                link.delete(there, name)
+    """Delete the endpoint's veth pair; idempotent."""
+    for candidate in marked_links.host_end_candidates(there, endpoint.id):
+        if candidate.alias in (names.endpoint_mark(endpoint.id), ""):
+            link.delete(there, candidate.name)
 
 
 def route_other_subnets(
-    there: Session, network: NetworkSpec, endpoint: EndpointSpec, interface: str, *, keep_existing: bool = False
+    opened: Session, network: NetworkSpec, endpoint: EndpointSpec, interface: str, *, keep_existing: bool = False
 ) -> None:
     """Add a route through ``interface`` to each subnet of the network in which the endpoint has no address.
 
-    These subnets are on the same bridge. Subnets of an address family that the endpoint does not have are left out. The
-    calling thread is in the sandbox, and ``there`` is a netlink session in the sandbox. With ``keep_existing``, routes
-    that exist already are kept. Without ``keep_existing``, an existing route raises `KernelError`.
+    These subnets are on the same bridge. Subnets of an address family that the endpoint does not have are left out.
+    With ``keep_existing``, routes that exist already are kept. Without ``keep_existing``, an existing route raises
+    `KernelError`.
     """
-    subnets = [address.network for address in endpoint.addresses]
-    for subnet in _others(network, subnets):
-        route.add_direct(there, subnet, link.index(interface), keep_existing=keep_existing)
-
-
-def _others(network: NetworkSpec, subnets: Sequence[IPNetwork]) -> list[IPNetwork]:
-    versions = {subnet.version for subnet in subnets}
-    return [p.subnet for p in network.pools if p.subnet not in subnets and p.subnet.version in versions]
-
-
-def _explained(error: KernelError, interface: str) -> Exception:
-    if error.errno in link.BRIDGE_FULL:
-        return Busy(
-            f"bridge full: the network has {link.MAX_BRIDGE_PORTS} ports on this host, the most a Linux bridge takes"
-        )
-    if error.errno == errno.EEXIST:
-        return Exists(f"the sandbox has an interface {interface} already")
-    return error
+    own = [address.network for address in endpoint.addresses]
+    versions = {subnet.version for subnet in own}
+    for subnet in (pool.subnet for pool in network.pools):
+        if subnet not in own and subnet.version in versions:
+            route.add_direct(opened, subnet, link.index(interface), keep_existing=keep_existing)

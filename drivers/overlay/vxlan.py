@@ -4,6 +4,8 @@ The devices are in the network's own namespace. A VXLAN device sends and receive
 it was created; this namespace is the device's underlay. hawse programs all forwarding entries. Neither the bridge nor
 the VXLAN devices learn from a frame's source address. All VXLAN devices are ports of one bridge and are isolated from
 each other, so that no frame loops. Broadcast and multicast frames leave through the first device only.
+
+The calling thread is in the network's namespace, and a parameter ``there`` is a netlink session in that namespace.
 """
 
 from __future__ import annotations
@@ -45,27 +47,20 @@ SETTINGS = {
 """The compared settings of a VXLAN device, with their names. A setting that hawse does not set is 0 or absent."""
 
 
-def device(number: int) -> str:
-    """Return the name of the VXLAN device for the network's subnet with the index ``number``."""
-    return f"vxlan{number}"
-
-
 def devices(network: NetworkSpec) -> Sequence[str]:
     """Return the names of a network's VXLAN devices, in the order of its subnets (``network.pools``)."""
-    return [device(number) for number in range(len(network.pools))]
+    return [f"vxlan{number}" for number in range(len(network.pools))]
 
 
 def make(underlay: Session, there: Session, namespace: int, network: NetworkSpec, options: OverlayOptions) -> None:
     """Create missing devices, and create devices with wrong settings again; idempotent. New devices stay down.
 
-    The calling thread is in the network's namespace. ``there`` is a netlink session in this namespace, and
-    ``namespace`` is a file descriptor of it. ``underlay`` is a netlink session in the namespace that sends the VXLAN
-    packets. This is the host's namespace, or the network's namespace if the network is encrypted.
+    ``namespace`` is a file descriptor of the network's namespace. ``underlay`` is a netlink session in the namespace
+    that sends the VXLAN packets. This is the host's namespace, or the network's namespace if the network is encrypted.
     """
     _make_bridge(there, network)
     bridge = link.index(BRIDGE)
-    for number, pool in enumerate(network.pools):
-        name, vni = device(number), options.vnis[number]
+    for name, pool, vni in zip(devices(network), network.pools, options.vnis, strict=False):
         if _wrong_settings(there, name, vni, options):
             link.delete(there, name)
             try:
@@ -93,10 +88,7 @@ def _make_bridge(there: Session, network: NetworkSpec) -> None:
 
 
 def set_up(there: Session, network: NetworkSpec, mtu: int) -> None:
-    """Set the devices' sysctls, MTU and flags and the bridge's addresses, and bring the devices up; idempotent.
-
-    The calling thread is in the network's namespace, and ``there`` is a netlink session in that namespace.
-    """
+    """Set the devices' sysctls, MTU and flags and the bridge's addresses, and bring the devices up; idempotent."""
     for path, value in _sysctls(network).items():
         sysctl.write_if_present(path, value)
     for name in (*devices(network), BRIDGE):
@@ -116,8 +108,7 @@ def set_up(there: Session, network: NetworkSpec, mtu: int) -> None:
 def shared_mtu(there: Session, network: NetworkSpec) -> int:
     """Return the common MTU of the network's devices, or 0 if their MTUs differ.
 
-    Different MTUs mean that one of the devices needs a repair. The calling thread is in the network's namespace, and
-    ``there`` is a netlink session in that namespace.
+    Different MTUs mean that one of the devices needs a repair.
     """
     links = [link.find(there, name) for name in (BRIDGE, *devices(network))]
     values = {device.mtu if device is not None else 0 for device in links}
@@ -127,8 +118,7 @@ def shared_mtu(there: Session, network: NetworkSpec) -> int:
 def compare(there: Session, network: NetworkSpec, options: OverlayOptions, mtu: int) -> list[Difference]:
     """Return a difference for each device, address or setting of the network that is missing or changed.
 
-    ``mtu`` is the required MTU, or 0 if it is unknown. The calling thread is in the network's namespace, and ``there``
-    is a netlink session in that namespace.
+    ``mtu`` is the required MTU, or 0 if it is unknown.
     """
     names_of = [BRIDGE, *devices(network)]
     devices_by_name = {name: link.find(there, name) if link.index(name) else None for name in names_of}
@@ -145,9 +135,9 @@ def compare(there: Session, network: NetworkSpec, options: OverlayOptions, mtu: 
         for device in present
         if mtu not in (0, device.mtu)
     ]
-    for number, name in enumerate(devices(network)):
+    for name, vni in zip(devices(network), options.vnis, strict=False):
         if devices_by_name[name] is not None:
-            lost += _wrong_device(there, name, options.vnis[number], options)
+            lost += _wrong_device(there, name, vni, options)
     bridge = devices_by_name[BRIDGE]
     if bridge is not None:
         lost += _wrong_bridge(there, bridge, network, [device for device in present if device is not bridge])
@@ -165,10 +155,7 @@ def _wrong_device(there: Session, name: str, vni: int, options: OverlayOptions) 
 def _wrong_bridge(
     there: Session, bridge: link.Link, network: NetworkSpec, ports: Sequence[link.Link]
 ) -> list[Difference]:
-    """Return the differences of the bridge, of its addresses, and of the VXLAN devices as its ports.
-
-    ``there`` is a netlink session in the network's namespace. ``ports`` are the VXLAN devices.
-    """
+    """Return the differences of the bridge, of its addresses, and of the VXLAN devices as its ``ports``."""
     if bridge.kind != "bridge":
         return [link_comparison.no_bridge(BRIDGE, bridge.kind)]
     settings = link.wrong_settings(there, BRIDGE, BRIDGE_SETTINGS)
@@ -212,8 +199,7 @@ def _place(name: str) -> str:
 def delete(there: Session, network: NetworkSpec) -> None:
     """Delete the network's VXLAN devices and bridge; idempotent.
 
-    The removal of the namespace is not enough: the VXLAN ids stay in use while a process holds the namespace open. The
-    calling thread is in that namespace, and ``there`` is a netlink session in it.
+    The removal of the namespace is not enough: the VXLAN ids stay in use while a process holds the namespace open.
     """
     for name in (*devices(network), BRIDGE):
         if link.index(name):
@@ -230,7 +216,7 @@ def _wrong_settings(there: Session, name: str, vni: int, options: OverlayOptions
     """Return each wrong setting of a VXLAN device with its present value, such as "dstport 8472".
 
     ``vni`` is the required VXLAN id. If no link has the name, or if the link has another type, the list has one item
-    that says this. ``there`` is a netlink session in the network's namespace.
+    that says this.
     """
     present = link.find(there, name) if link.index(name) else None
     if present is None or present.kind != "vxlan":

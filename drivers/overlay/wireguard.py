@@ -27,7 +27,7 @@ from drivers import sandbox as sandboxes
 from drivers.errors import DriverError, KernelError, Unsupported
 from drivers.linux import address, libnftables, link, netns, recording, route
 from drivers.linux.link import VXLAN_PORT
-from drivers.linux.netlink import Session, session
+from drivers.linux.netlink import Session
 from drivers.linux.route import Route
 from drivers.model import MTU, Difference, NetworkSpec, Sandbox
 from drivers.overlay.wireguard_config import WireguardConfig
@@ -88,7 +88,7 @@ class Tunnel:
         """
         if self.is_there():
             return
-        with session() as host, netns.netns_fd(self.sandbox.path) as namespace:
+        with Session() as host, netns.netns_fd(self.sandbox.path) as namespace:
             # Use an interface that an interrupted creation left in the host's namespace.
             if not link.index(self.name) and not self._in_kernel(host, namespace):
                 self._start_process()
@@ -170,7 +170,7 @@ class Tunnel:
         """
         if sandbox_exists:
             sandboxes.inside(self.sandbox, lambda there: link.delete(there, self.name))
-        with session() as host:
+        with Session() as host:
             link.delete(host, self.name)
 
     def _in_kernel(self, host: Session, namespace: int) -> bool:

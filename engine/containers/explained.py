@@ -60,7 +60,7 @@ def resolver(record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None
     recording.comment(SERVES_NAMES)
     port = _bound_port(record)
     if port:
-        script = resolver_redirect.script(IPv4Address(INTERNAL_RESOLVER), resolver_redirect.PORT, port)
+        script = resolver_redirect.script(IPv4Address(INTERNAL_RESOLVER), port)
         _inside(record, partial(recording.recorder.nft, script, lambda: None))
 
 

@@ -120,11 +120,8 @@ class ForwardedQuery:
         self._short: bytes | None = None
         """A truncated UDP reply, kept while the query asks the same server by TCP for the whole reply."""
 
-    def start(self) -> None:
-        """Send the query to the first upstream server."""
-        self._next()
-
-    def _next(self) -> None:
+    def ask_next(self) -> None:
+        """Send the query to the next upstream server; the first call sends it to the first server."""
         if self._short is not None:
             self._finish(self._short)
             return
@@ -162,14 +159,14 @@ class ForwardedQuery:
         If the current server was asked again by TCP, its truncated UDP reply is delivered instead.
         """
         self._withdraw()
-        self._next()
+        self.ask_next()
 
     def received(self, message: bytes) -> None:
         """Process a server's reply to this query: deliver it, repeat the query by TCP, or ask the next server."""
         datagram = isinstance(self._exchange, DatagramExchange)
         self._withdraw()
         if message[3] & 15 in (wire.SERVFAIL, wire.REFUSED):
-            self._next()
+            self.ask_next()
         elif datagram and wire.is_truncated(message) and self.query.lowered and self._ask_again(message):
             return
         else:
@@ -227,4 +224,4 @@ def forward(
     if full or not asker.outstanding.begin(forwarded):
         deliver(wire.reply(query, wire.REFUSED, []))
         return
-    forwarded.start()
+    forwarded.ask_next()

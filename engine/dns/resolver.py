@@ -190,7 +190,7 @@ def serving_pair() -> tuple[socket.socket, socket.socket]:
             with suppress(OSError):  # another program may have bound the earlier port
                 return pair(known)
         udp, tcp = pair(0)
-        redirect(IPv4Address(ADDRESS), wire.PORT, udp.getsockname()[1])
+        redirect(IPv4Address(ADDRESS), udp.getsockname()[1])
     except DriverError as error:
         print(f"port 53 is taken from the sandbox itself: {error}", file=sys.stderr, flush=True)
         for sock in (udp, tcp):

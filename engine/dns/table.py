@@ -86,8 +86,8 @@ class NetworkTable:
     def update(self, endpoints: Iterable[EndpointRecord]) -> None:
         """Change the table to match ``endpoints``, which are all active endpoints of the network."""
         by_id = {e.id: e for e in endpoints}
-        gone = [i for i, known in self._records.items() if not _is_same(known, by_id.get(i))]
-        new = [i for i, e in by_id.items() if not _is_same(e, self._records.get(i))]
+        gone = [i for i, known in self._records.items() if known != by_id.get(i)]
+        new = [i for i, e in by_id.items() if e != self._records.get(i)]
         dropped = [self._members.pop(identity) for identity in gone]
         added = {identity: member(by_id[identity]) for identity in new}
         self._members |= added
@@ -151,14 +151,6 @@ def _reverse_keys(endpoint: MemberNames) -> list[bytes]:
     """Return the keys of the questions for the names of an endpoint's addresses."""
     addresses = [address for address in (endpoint.ipv4, endpoint.ipv6) if address is not None]
     return [wire.question(wire.reverse_name(address), wire.PTR) for address in addresses]
-
-
-def _is_same(first: EndpointRecord, second: EndpointRecord | None) -> bool:
-    """Return whether two endpoint records are equal.
-
-    The function first checks whether both are the same object, because that is fast and usually true.
-    """
-    return first is second or first == second
 
 
 def _set(table: Table, encoded: bytes, answers: Mapping[int, Answer] | None) -> None:

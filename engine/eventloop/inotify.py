@@ -25,7 +25,7 @@ _TIMER = struct.Struct("@4l")  # itimerspec
 Seen = Callable[[str, int], None]
 """A function that is called for an inotify event, with the name in the watched directory and the event's mask.
 
-The name is "" if the watched file itself has changed.
+The name is "" if the watched path itself has changed, or if changes were missed (`Inotify.add`).
 """
 
 
@@ -33,8 +33,7 @@ class InotifyWatch:
     """A registration for changes of one path; several registrations may share one kernel watch.
 
     - ``mask``: the inotify events to report, such as `CREATE`.
-    - ``seen``: the function to call for each event, with the name of the changed file and the event's mask (see
-      `Inotify.add`).
+    - ``seen``: the function to call for each event.
     - ``number``: the number of the kernel watch, or -1 while the kernel has no free watch.
     """
 
@@ -64,12 +63,9 @@ class Inotify:
     def add(self, path: str, mask: int, seen: Seen) -> InotifyWatch:
         """Watch a file or directory and call ``seen`` for each event; raises OSError if the path does not exist.
 
-        ``mask`` has the inotify events to report, such as `CREATE`. ``seen`` gets the name of the changed file in a
-        watched directory, and the mask of the event. The name is "" if the watched path itself has changed.
-
-        Changes can be missed in two cases: the kernel has no watch left, so that the watch begins later than this call;
-        or the kernel drops events. In both cases ``seen`` is called afterwards, with the name "". The mask is 0, or
-        `DELETE_SELF` if the path no longer exists.
+        ``mask`` has the inotify events to report, such as `CREATE`. Changes can be missed in two cases: the kernel has
+        no watch left, so that the watch begins later than this call; or the kernel drops events. In both cases ``seen``
+        is called afterwards, with the name "". The mask is 0, or `DELETE_SELF` if the path no longer exists.
 
         Registrations for the same path share one kernel watch. Therefore ``seen`` is also called for the events that
         another registration has asked for.

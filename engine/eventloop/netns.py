@@ -15,6 +15,7 @@ import select
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from typing import TypeVar
 
 from drivers.linux.namespaces import CLONE_NEWNET, open_namespace, return_home, setns
@@ -24,14 +25,12 @@ from engine.eventloop.loop import Loop
 
 T = TypeVar("T")
 PROCESS_PATH = re.compile(r"/proc/(\d+)/")
-_home: list[int] = []
 
 
+@cache
 def home() -> int:
     """Return a file descriptor of the host's network namespace, in which this process started."""
-    if not _home:
-        _home.append(os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
-    return _home[0]
+    return os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
 def inside(netns: int, action: Callable[[], T]) -> T:

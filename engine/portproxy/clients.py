@@ -45,7 +45,7 @@ def claims(address: str, origin: Origin, target: Target) -> tuple[Claim, ...]:
 
 
 Key = tuple[object, bytes]
-"""The key of a flow: the client's address and port, and the host address to which the client sent."""
+"""The key of a flow: the client's address and port, and the host address to which the client sent, as 16 bytes."""
 
 
 class ProxyFlow:
@@ -77,10 +77,7 @@ class Flows:
         """
 
     def get(self, key: Key) -> ProxyFlow | None:
-        """Return the flow of the key ``key``, or None if no flow has this key.
-
-        ``key`` is the client's address and port, and the host address to which the client sent, as 16 bytes.
-        """
+        """Return the flow of the key ``key``, or None if no flow has this key."""
         return self._known.get(key)
 
     def __iter__(self) -> Iterator[ProxyFlow]:

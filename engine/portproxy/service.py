@@ -70,7 +70,7 @@ class ForwardService:
         for listener in self._listeners.values():
             self._thread.call(listener.prune)
         if not idle:
-            self._lead()
+            proxy_redirect.redirect_to(self.ports())
 
     def _listen(self, protocol: str) -> ProxyListener:
         if protocol == "tcp":
@@ -84,9 +84,6 @@ class ForwardService:
     def _target(self, origin: Origin) -> Target | None:
         return self._forwards.target(origin)
 
-    def _lead(self) -> None:
-        proxy_redirect.redirect_to(self.ports())
-
     def needed(self) -> bool:
         """Return whether any port is proxied."""
         return bool(self._listeners)
@@ -97,5 +94,5 @@ class ForwardService:
             self._thread.call(listener.close)
         if self._listeners:
             self._listeners.clear()
-            self._lead()
+            proxy_redirect.redirect_to({})
         close_all([self._thread])

@@ -4,6 +4,9 @@ Each active client has a separate socket to the container. All published ports s
 gets a datagram's original destination from connection tracking. The proxy reuses the destination while datagrams pass
 in either direction. After a pause, the proxy asks connection tracking for the destination again, because the client may
 now use the same port for another destination.
+
+A parameter ``peer`` is a client's address and port. ``local`` is the host address to which the client sent, as 16
+bytes.
 """
 
 from __future__ import annotations
@@ -67,7 +70,6 @@ class DatagramListener:
     def _flow(self, peer: tuple[str, int], local: bytes) -> ProxyFlow:
         """Return the flow of a client; create the flow if it is missing.
 
-        ``peer`` is the client's address and port. ``local`` is the host address to which the client sent, as 16 bytes.
         Raises OSError if the port is not published, or if the host has no route to the container.
         """
         now, known = time.monotonic(), self._flows.get((peer, local))
@@ -101,9 +103,8 @@ class DatagramListener:
     def _back(self, flow: ProxyFlow, peer: tuple[str, int], local: bytes) -> Callable[[int], None]:
         """Return a handler that sends the replies of the flow's target to the client ``peer``.
 
-        The handler is called when the flow's socket has data. ``peer`` is the client's address and port. The replies
-        leave from ``local``, the host address to which the client sent, as 16 bytes. They leave from the port of the
-        proxy's socket. Connection tracking replaces this port by the port to which the client sent.
+        The handler is called when the flow's socket has data. The replies leave from the address ``local`` and the port
+        of the proxy's socket. Connection tracking replaces this port by the port to which the client sent.
         """
         source = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, local + bytes(4))]
 

@@ -29,7 +29,6 @@ from drivers.linux import netns, process
 from drivers.model import Difference, EndpointSpec
 from drivers.registry import load
 from engine.config import Config, load_config
-from engine.dns import wire
 from engine.dns.resolver import ADDRESS
 from engine.endpoints import boots, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
@@ -267,9 +266,9 @@ class LinkRepair:
             return (), ()
 
         def look() -> Sequence[Difference]:
-            differences = resolver_redirect.compare(IPv4Address(ADDRESS), wire.PORT, port)
+            differences = resolver_redirect.compare(IPv4Address(ADDRESS), port)
             if differences and repairing:
-                resolver_redirect.redirect(IPv4Address(ADDRESS), wire.PORT, port)
+                resolver_redirect.redirect(IPv4Address(ADDRESS), port)
             return differences
 
         try:

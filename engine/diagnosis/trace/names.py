@@ -393,7 +393,7 @@ def _redirection_faults() -> Sequence[Difference]:
     Returns the differences. Examines the network namespace of the calling thread.
     """
     address = IPv4Address(ADDRESS)
-    return resolver_redirect.compare(address, wire.PORT, resolver_redirect.serving_port(address))
+    return resolver_redirect.compare(address, resolver_redirect.serving_port(address))
 
 
 def _hosts_entries(text: str, name: str) -> list[IPAddress]:

@@ -162,12 +162,12 @@ def test_transactions_in_a_connected_namespace_do_not_delay_the_names_of_others(
 def test_the_repair_of_a_redirection_reads_no_tables_into_the_process(netns, monkeypatch):
     """libnftables could crash if it read a table that another program has made in the namespace."""
     address = IPv4Address("127.0.0.11")
-    resolver_redirect._sample(address, wire.PORT)  # made in a namespace of its own
+    resolver_redirect._sample(address)  # made in a namespace of its own
     monkeypatch.setattr(libnftables, "_execute", None)
 
     def repair() -> None:
         for port in (5300, 5353):
-            resolver_redirect.redirect(address, wire.PORT, port)
+            resolver_redirect.redirect(address, port)
 
     namespaces.run_in_netns(netns.path, repair)
     until(lambda: namespaces.run_in_netns(netns.path, resolver_redirect.bound_port) == 5353)  # may be late under load
@@ -347,6 +347,6 @@ def test_slow_rules_of_a_privileged_command_do_not_delay_the_names_of_others(att
 @pytest.mark.parametrize("comment", ["²", "65536"])
 def test_a_comment_that_is_no_port_is_no_redirection(netns, comment):
     """The agent reads the rules before it binds its sockets; an error would end its update of all sandboxes."""
-    script = resolver_redirect.script(IPv4Address("127.0.0.11"), wire.PORT, 5300)
+    script = resolver_redirect.script(IPv4Address("127.0.0.11"), 5300)
     netns.run("nft", script.replace('"5300"', f'"{comment}"'))
     assert namespaces.run_in_netns(netns.path, resolver_redirect.bound_port) == 0

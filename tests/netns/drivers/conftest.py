@@ -22,6 +22,7 @@ from drivers.firewall.elements import Element
 from drivers.linux import netns as namespaces
 from drivers.linux.default_routes import DefaultRoute
 from drivers.model import Desired, Difference, EndpointSpec, Members, NetworkSpec, Pool, PortBinding, Sandbox, Settings
+from tests.conftest import until
 
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 ANSWER_TIME = 2.0  # seconds to wait for an expected answer
@@ -238,6 +239,14 @@ class Lab:
             ).returncode
             == 0
         )
+
+    def await_carriers(self) -> None:
+        """Wait until the kernel has noticed the carrier of each link of the host.
+
+        On a busy machine, the kernel notices a carrier some time after the command that brings the link up. Until then,
+        it drops the packets that leave by the link.
+        """
+        until(lambda: "NO-CARRIER" not in self.host.sh("ip link"))
 
     def elements(self, set_name: str = "") -> list[Element]:
         """Return the elements of one set of the firewall, or of all sets."""

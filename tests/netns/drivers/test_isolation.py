@@ -22,7 +22,7 @@ from drivers.bridge_port import Port
 from drivers.errors import DriverError
 from drivers.linux import features
 from drivers.linux import netns as namespaces
-from drivers.linux.netlink import session
+from drivers.linux.netlink import Session
 from drivers.model import EndpointSpec
 from tests.packets import broadcast, icmp, ip, udp
 
@@ -312,7 +312,7 @@ def test_the_agent_knows_a_port_with_the_spoof_guard_before_it_is_up(lab):
     sandbox, endpoint = lab.sandbox(), lab.endpoint(n1, 2)
 
     def make() -> list[tuple[str, EndpointSpec]]:
-        with session() as opened, namespaces.netns_fd(sandbox.path) as namespace:
+        with Session() as opened, namespaces.netns_fd(sandbox.path) as namespace:
             port = Port(opened, endpoint, bridge_options.parse(n1))
             port.create(namespace, "eth0")
             port.guard()

@@ -17,7 +17,7 @@ from drivers.errors import Busy, DriverError, Exists, KernelError, Missing
 from drivers.firewall import table
 from drivers.linux import link, names
 from drivers.linux.default_routes import DefaultRoute
-from drivers.linux.netlink import session
+from drivers.linux.netlink import Session
 from drivers.model import Sandbox
 
 pytestmark = pytest.mark.netns
@@ -31,27 +31,33 @@ cd /proc/sys/net; grep -H . ipv4/conf/*/route_localnet ipv6/conf/*/accept_ra ipv
 """
 
 
+def kernel_state(lab) -> str:
+    """Return the kernel state of the host, after the kernel has noticed the carrier of each link."""
+    lab.await_carriers()
+    return lab.host.sh(KERNEL_STATE)
+
+
 def test_nothing_is_left_behind(lab):
-    before = lab.host.sh(KERNEL_STATE)
+    before = kernel_state(lab)
     n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64")
     c1 = lab.container(n1, 2, [lab.binding(8080, 80), lab.binding(7000, 7000, host_port_end=7010, port_end=7010)])
-    assert lab.host.sh(KERNEL_STATE) != before
+    assert kernel_state(lab) != before
     for _ in range(2):
         lab.leave(c1)
         lab.on_host(lambda: lab.driver.delete_network(n1))
     assert lab.elements() == [e for e in lab.elements() if e.set in ("forwarding", "router_advertisements")]
     for _ in range(2):
         lab.on_host(firewall.teardown)
-    assert lab.host.sh(KERNEL_STATE) == before
+    assert kernel_state(lab) == before
 
 
 def test_everything_can_be_done_twice(lab, peer):
     n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64")
     c1 = lab.container(n1, 2, [lab.binding(8080, 80)])
-    before, rules = lab.host.sh(KERNEL_STATE), lab.elements()
+    before, rules = kernel_state(lab), lab.elements()
     lab.on_host(lambda: lab.driver.create_network(n1))
     lab.on_host(lambda: lab.driver.publish(n1, c1.endpoint, c1.endpoint.ports))
-    assert (lab.host.sh(KERNEL_STATE), lab.elements()) == (before, rules)
+    assert (kernel_state(lab), lab.elements()) == (before, rules)
     lab.join(c1, n1, 2, interface="eth0")
     lab.serve(c1, 80)
     assert lab.ask(peer, HOST, 8080) == "192.168.99.99"
@@ -93,10 +99,10 @@ def test_a_link_of_another_program_with_the_same_name_stays(lab):
 
 def test_a_failed_creation_leaves_nothing(lab):
     lab.host.sh("nft 'table inet hawse { set bridges { type ipv4_addr; }; }'")  # as if another program had made the set
-    before = lab.host.sh(KERNEL_STATE)
+    before = kernel_state(lab)
     with pytest.raises(DriverError, match="nftables"):
         lab.network("n1", "172.30.0.0/16")
-    assert lab.host.sh(KERNEL_STATE) == before
+    assert kernel_state(lab) == before
 
 
 def test_a_flushed_firewall_comes_back_whole_and_live_connections_go_on(lab, peer):
@@ -182,7 +188,7 @@ def test_a_full_bridge_says_so(lab):
     name = f"br-{n1.id[:12]}"
 
     def fill() -> None:
-        with session() as opened:
+        with Session() as opened:
             bridge = link.index(name)
             for number in range(1023):
                 link.add(opened, f"p{number}", "veth", master=bridge)

@@ -59,6 +59,7 @@ def test_the_first_ipv6_client_of_a_new_network_is_answered_at_once(lab, peer):
     n1 = lab.network("n1", *SUBNETS)
     web = lab.container(n1, 2, both_families(lab, 8080, 80))
     lab.serve(web, 80, address="fd00:30::2")
+    lab.await_carriers()
     assert lab.ask(peer, HOST6, 8080, wait=0.8) == "fd99::99"
 
 

@@ -194,7 +194,7 @@ def test_a_connect_that_the_kernel_refuses_keeps_the_ports(web):
 def test_a_connect_that_cannot_leave_the_sandbox_ends_and_is_undone(web):
     """The command must not continue in the sandbox, where the rollback would not find the link of the host."""
     before = web.sh("ip -br link | grep -c veth")
-    done = refused(web, "drivers.sandbox.configure_here", "setns", errno.ENOMEM, "network", "connect", "zoo", "web")
+    done = refused(web, "drivers.sandbox.configure", "setns", errno.ENOMEM, "network", "connect", "zoo", "web")
     assert done.returncode == 71
     assert "cannot return to the host's network namespace: cannot allocate memory" in done.stderr
     web.hawse("network", "create", "any")

@@ -13,7 +13,7 @@ from drivers.errors import UnusableOption
 from drivers.ipvlan import IpvlanDriver
 from drivers.linux import link, rtnetlink
 from drivers.macvlan import MacvlanDriver
-from drivers.model import EndpointSpec, JoinInfo, NetworkSpec, Pool, Sandbox
+from drivers.model import EndpointSpec, NetworkSpec, Pool, Sandbox
 from drivers.subinterface import SubinterfaceBase, split_vlan
 
 
@@ -79,13 +79,13 @@ def test_a_wrong_vlan_id_is_refused_in_the_words_of_docker_26_1(text, message):
     assert str(caught.value) == message.format(text)
 
 
-def test_an_ipvlan_endpoint_carries_mode_and_flag_in_its_netlink_message():
-    driver = IpvlanDriver()
-    attributes = driver.attributes(network(ipvlan_mode="l3s", ipvlan_flag="vepa"))
-    address = driver.link_address(EndpointSpec("e" * 64, "02:42:00:00:00:02"))
+def test_an_ipvlan_endpoint_carries_mode_and_flag_but_no_mac_in_its_netlink_message(monkeypatch):
     bodies: list[bytes] = []
-    session = SimpleNamespace(request=lambda _kind, body, _flags: bodies.append(body))
-    link.add(session, "eth0", "ipvlan", link=7, net_ns_fd=5, **address, **attributes)
+    session, add = SimpleNamespace(request=lambda _kind, body, _flags: bodies.append(body)), link.add
+    monkeypatch.setattr(link, "index", lambda _: 7)
+    monkeypatch.setattr(link, "add", lambda _, *arguments, **attributes: add(session, *arguments, **attributes))
+    endpoint, sandbox = EndpointSpec("e" * 64, "02:42:00:00:00:02"), Sandbox("s", "/proc/self/ns/net")
+    IpvlanDriver()._make_endpoint(network(ipvlan_mode="l3s", ipvlan_flag="vepa"), endpoint, sandbox)
     message = rtnetlink.decode(ifinfmsg, bodies[0])
     data = message.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA")
     assert (data.get_attr("IFLA_IPVLAN_MODE"), data.get_attr("IFLA_IPVLAN_FLAGS")) == (2, 2)
@@ -111,7 +111,7 @@ def test_the_next_hop_is_that_of_the_endpoints_own_subnet():
     ("mode", "internal", "on_link"), [("l2", False, False), ("l3", False, True), ("l3s", True, False)]
 )
 def test_an_external_ipvlan_network_of_mode_l3_needs_no_next_hop(monkeypatch, mode, internal, on_link):
-    monkeypatch.setattr(SubinterfaceBase, "join", lambda *_: JoinInfo("eth0", "02:42:00:00:00:01"))
+    monkeypatch.setattr(SubinterfaceBase, "_create", lambda *_: None)
     joined = replace(network(ipvlan_mode=mode), internal=internal)
-    info = IpvlanDriver().join(joined, EndpointSpec("e", ""), Sandbox("s", "/nowhere"), "eth0")
+    info = IpvlanDriver().join(joined, EndpointSpec("e", "02:42:00:00:00:01"), Sandbox("s", "/nowhere"), "eth0")
     assert (info.interface, info.mac, info.on_link) == ("eth0", "", on_link)

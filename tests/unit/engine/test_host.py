@@ -39,7 +39,6 @@ TRACED = {("linux/probes.py", "PortsExhausted")}
 BUGS = {
     ("firewall/notifications.py", "AssertionError"),
     ("registry.py", "KeyError"),  # a mapping must raise KeyError for a missing key
-    ("subinterface.py", "NotImplementedError"),  # an abstract method raises this exception
 }
 
 

@@ -31,10 +31,10 @@ def patient(monkeypatch) -> None:
 @pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("port", [7, 5353, 65535, resolver_redirect.SAMPLE_PORT])
 def test_the_rules_are_those_of_the_script(netns, port):
-    netns.run("nft", resolver_redirect.script(ADDRESS, 53, port))
+    netns.run("nft", resolver_redirect.script(ADDRESS, port))
     due = listed(netns)
     netns.run("nft", "delete", "table", "ip", TABLE)
-    namespaces.run_in_netns(netns.path, lambda: resolver_redirect.redirect(ADDRESS, 53, port))
+    namespaces.run_in_netns(netns.path, lambda: resolver_redirect.redirect(ADDRESS, port))
     assert listed(netns) == due
     assert f'dport set {port} comment "{port}"' in due
 
@@ -44,8 +44,8 @@ def test_a_redirection_replaces_an_earlier_one_and_can_be_removed(netns):
     def change() -> list[int]:
         ports = []
         for port in (5300, 5301):
-            resolver_redirect.redirect(ADDRESS, 53, port)
-            assert resolver_redirect.compare(ADDRESS, 53, port) == []
+            resolver_redirect.redirect(ADDRESS, port)
+            assert resolver_redirect.compare(ADDRESS, port) == []
             ports.append(resolver_redirect.bound_port())
         resolver_redirect.remove(5300)  # not the present port
         ports.append(resolver_redirect.bound_port())
@@ -90,9 +90,9 @@ def test_a_late_removal_does_not_remove_the_rules_of_the_next_resolver(netns, re
 
 def test_a_late_redirection_does_not_follow_its_removal(netns, released):
     def change() -> None:
-        resolver_redirect.redirect(ADDRESS, 53, 5300)
+        resolver_redirect.redirect(ADDRESS, 5300)
         resolver_redirect.remove(5300)
-        resolver_redirect.redirect(ADDRESS, 53, 5301)
+        resolver_redirect.redirect(ADDRESS, 5301)
         resolver_redirect.remove(5301)
 
     namespaces.run_in_netns(netns.path, change)
@@ -107,7 +107,7 @@ def test_changes_that_wait_take_one_thread_and_are_limited(netns, released):
         before = len(os.listdir("/proc/self/task"))
         with pytest.raises(Busy):
             for port in range(1, 100):
-                resolver_redirect.redirect(ADDRESS, 53, port)
+                resolver_redirect.redirect(ADDRESS, port)
         return len(os.listdir("/proc/self/task")) - before
 
     try:

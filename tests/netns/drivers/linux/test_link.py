@@ -25,7 +25,7 @@ NETWORK_ADMIN = ("setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_
 
 @pytest.fixture
 def session(host):
-    with netns.netns_fd(host.path) as fd, netns.enter_netns(fd), netlink.session() as opened:
+    with netns.netns_fd(host.path) as fd, netns.enter_netns(fd), netlink.Session() as opened:
         yield opened
 
 

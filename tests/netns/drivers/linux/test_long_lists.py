@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import tracemalloc
 from collections.abc import Callable
@@ -38,7 +37,7 @@ def within(netns, action: Callable[[Session], T]) -> T:
     """Return the result of ``action``, which is called in the namespace with a session there."""
 
     def run() -> T:
-        with contextlib.closing(Session()) as opened:
+        with Session() as opened:
             return action(opened)
 
     return namespaces.run_in_netns(netns.path, run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import tracemalloc
 
@@ -23,7 +22,7 @@ def test_only_the_default_routes_are_kept_in_memory(netns):
     subprocess.run(["ip", "-n", netns.name, "-batch", "-"], input="\n".join(lines), text=True, check=True)
 
     def read() -> tuple[list[route.Route], int]:
-        with contextlib.closing(Session()) as opened:
+        with Session() as opened:
             route.widest(opened)  # the first call makes objects that stay
             tracemalloc.start()
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from drivers.linux import link_notifications
+from drivers.linux import netlink
 from drivers.linux.link_notifications import LINKS, LinkListener
 from drivers.linux.netlink import FORCING
 
@@ -22,7 +22,7 @@ class Unprivileged(socket.socket):
 
 def test_a_process_without_rights_on_the_host_gets_the_buffer_that_every_user_may_have(monkeypatch):
     opened = Unprivileged(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-    monkeypatch.setattr(link_notifications, "open_socket", lambda flags: opened)
+    monkeypatch.setattr(netlink, "open_socket", lambda *_: opened)
     listener = LinkListener(LINKS, SMALL_BYTES)
     size = opened.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
     listener.close()
