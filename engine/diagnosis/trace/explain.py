@@ -40,7 +40,7 @@ from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE,
 from engine.diagnosis.trace.probing import Observation, neighbour_outside
 from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, Records, addresses
 from engine.diagnosis.trace.routes import Routes
-from engine.diagnosis.trace.rules import br_netfilter, rule_in
+from engine.diagnosis.trace.rules import br_netfilter, chain_of, rule_in
 from engine.diagnosis.trace.state import Fault, State, bridge_of
 from engine.diagnosis.trace.target import Target
 from engine.endpoints.sandbox import JoinedEndpoint
@@ -335,9 +335,7 @@ class Explanation:
 
     def of_drop(self, place: Place, event: Event) -> Culprit:
         """Return the culprit for a drop (``event``) that nftables reported in the namespace ``place``."""
-        if place.netns_path:
-            return self._container_firewall(place, event)
-        if event.table in OURS:
+        if event.table in OURS and not place.netns_path:
             damage = self.own_damage()
             state = next(self._state_faults(), None) or next(self._routes.routes(), None)
             forbidden = self.policy()
@@ -348,8 +346,10 @@ class Explanation:
                 or forbidden
                 or self._own_drop(event)
             )
-        what = f"table {event.table} chain {event.chain}"
+        what = chain_of(event)
         detail = f"it drops the {'answer' if event.reply else 'probe'} by {rule_in(place, event)}"
+        if place.netns_path:
+            return rules.of_chain(place, what, detail, rules.changing(place, event))
         if self._path.kind == BRIDGED and not event.table.startswith(("bridge", "netdev")) and not event.handle:
             return br_netfilter(what, detail, self._path.inner_address.version)
         path = self._path
@@ -357,28 +357,20 @@ class Explanation:
         fix = rules.accepting(event, path.protocol, addresses, {path.port, path.inner_port}, reply=event.reply)
         if event.searches:
             fix = rules.letting_search(event)
-        return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
+        return rules.of_chain(place, what, detail, fix)
 
     def _redirected(self, seen: Observation) -> Culprit | None:
         """Return the culprit if a rule of another program sent the probe to another destination, or None."""
         of_probe = ((place, event) for place, event in seen.events if not event.reply)
         for place, event, rule in rules.passed(of_probe, REDIRECTING):
-            what = f"table {event.table} chain {event.chain}"
+            what = chain_of(event)
             detail = f"it sends the probe somewhere else by {rule}"
             return Culprit("foreign-firewall", what, f"{place}, {what}", detail, rules.removing(place, event))
         legacy = translation_rules.of_legacy(self._path)
         return legacy[1] if legacy is not None and (HOST, legacy[0]) in seen.legacy else None
 
-    def _container_firewall(self, place: Place, event: Event) -> Culprit:
-        rule = rule_in(place, event)
-        what = f"table {event.table} chain {event.chain}"
-        which = "answer" if event.reply else "probe"
-        detail = f"it drops the {which} by {rule}"
-        fix = rules.changing(place, event)
-        return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
-
     def _own_drop(self, event: Event) -> Culprit:
-        path, chain_name = self._path, f"table {event.table} chain {event.chain}"
+        path, chain_name = self._path, chain_of(event)
         detail = f"hawse's own rules drop this packet in {chain_name}: nothing allows it"
         fix = "publish the port (hawse publish), or connect both to one network"
         return Culprit(

@@ -276,9 +276,6 @@ def _of_program(obstacle: Obstacle, place: Place, interface: str, whose: str) ->
 def _changing_rules(seen: Observation) -> Iterator[Culprit]:
     """Yield a culprit for each rule of another program that matched the probe or its answer and changed the packet."""
     for place, event, rule in rules.passed(seen.events, CHANGING):
-        what, fix = f"table {event.table} chain {event.chain}", rules.removing(place, event)
+        what = rules.chain_of(event)
         detail = f"{what} changes the {'answer' if event.reply else 'probe'}, which is then lost: {rule}"
-        if place.netns_path:
-            yield Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
-        else:
-            yield Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
+        yield rules.of_chain(place, what, detail, rules.removing(place, event))

@@ -264,6 +264,13 @@ def _out(path: PacketPath) -> str:
     return path_lookup.route(path.address).interface
 
 
+def of_chain(place: Place, what: str, detail: str, fix: str) -> Culprit:
+    """Return the culprit for a chain of another program in the namespace ``place``; ``what`` names the chain."""
+    if place.netns_path:
+        return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
+    return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
+
+
 def of_legacy(place: Place, rule: Dropping, version: int, *, bridged: bool) -> Culprit:
     """Return the culprit for a rule of iptables-legacy that drops the probe.
 
@@ -271,14 +278,12 @@ def of_legacy(place: Place, rule: Dropping, version: int, *, bridged: bool) -> C
     """
     what = chain_of(rule)
     detail = f"it drops the probe by {rule_in(place, rule)}"
-    if place.netns_path:
-        return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, listing(rule, place))
-    if bridged and not rule.number:
+    if bridged and not rule.number and not place.netns_path:
         return br_netfilter(what, detail, version)
-    return Culprit("foreign-firewall", what, f"host, {what}", detail, listing(rule, place))
+    return of_chain(place, what, detail, listing(rule, place))
 
 
-def chain_of(decision: Drop | Dropping | Event) -> str:
+def chain_of(decision: Drop | Dropping | Event | Changed) -> str:
     """Return the text "table TABLE chain CHAIN" for a drop or another decision."""
     program = f"{decision.program} " if isinstance(decision, Dropping) else ""
     return f"{program}table {decision.table} chain {decision.chain}"
@@ -296,16 +301,15 @@ def _culprit(place: Place, drop: Drop | Dropping, packet: Packet, *, bridged: bo
     what = chain_of(drop)
     detail = f"it drops such packets by {rule_in(place, drop)}"
     if place.netns_path:
-        return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, changing(place, drop))
+        return of_chain(place, what, detail, changing(place, drop))
     if packet.protocol in (ARP, DISCOVERY):
-        return Culprit("foreign-firewall", what, f"host, {what}", detail, letting_search(drop))
+        return of_chain(place, what, detail, letting_search(drop))
     if bridged and not drop.handle:
         return br_netfilter(what, detail, packet.version)
     reply = bool(packet.source_port)
     port = packet.source_port if reply else packet.port
     server = packet.source if reply and packet.source is not None else packet.destination
-    fix = accepting(drop, packet.protocol, {server}, {port}, reply=reply)
-    return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
+    return of_chain(place, what, detail, accepting(drop, packet.protocol, {server}, {port}, reply=reply))
 
 
 def rule_in(place: Place, decision: Drop | Dropping | Event | Changed) -> str:

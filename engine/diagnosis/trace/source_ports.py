@@ -69,7 +69,7 @@ def of_ranges(path: PacketPath) -> Culprit | None:
                 continue
             used = {flow.returning_port for flow in conntrack.flows_to(path.protocol, path.address, path.port)}
             if used.issuperset(range(int(span[1]), int(span[2] or span[1]) + 1)):
-                what = f"table {rule.table} chain {rule.chain}"
+                what = rules.chain_of(rule)
                 return _of_rule(path, what, f"{HOST}, {what}", text)
     except (DriverError, OSError):
         return None
@@ -91,7 +91,7 @@ def of_translation(path: PacketPath, seen: Observation) -> Culprit | None:
     if not seen.collided or (path.kind == EXTERNAL and seen.saw(HOST, path_lookup.route(path.address).interface)):
         return None
     for place, event, rule in rules.passed(seen.events, TRANSLATING):
-        what = f"table {event.table} chain {event.chain}"
+        what = rules.chain_of(event)
         return _of_rule(path, what, f"{place}, {what}", rule)
     place = seen.collided[0]
     unknown = _of_rule(path, f"translated source ports of {place.name}", str(place), "")

@@ -50,8 +50,8 @@ def changing(path: PacketPath) -> Culprit | None:
     for statements, effect in searched:
         for _, rule in find_statements(tables, steps, statements):
             if _precedes(rule, statements, is_published=path.binding is not None):
-                what, detail = f"table {rule.table} chain {rule.chain}", f"it {effect} by {rules.rule_in(HOST, rule)}"
-                return Culprit("foreign-firewall", what, f"host, {what}", detail, rules.removing(HOST, rule))
+                detail = f"it {effect} by {rules.rule_in(HOST, rule)}"
+                return rules.of_chain(HOST, rules.chain_of(rule), detail, rules.removing(HOST, rule))
     return None
 
 
@@ -63,13 +63,14 @@ def of_legacy(path: PacketPath) -> tuple[Translating, Culprit] | None:
     if path.kind not in (ROUTED, EXTERNAL) or path.target_member is None:
         return None
     try:
-        rule = next(legacy_rules.find_translations([_step(path)]), None)
+        proven = next(legacy_rules.find_translations([_step(path)]), None)
     except (DriverError, OSError):
         return None
-    if rule is None:
+    if proven is None:
         return None
-    what, detail = rules.chain_of(rule[1]), f"it sends such packets somewhere else by {rules.rule_in(HOST, rule[1])}"
-    return rule[1], Culprit("foreign-firewall", what, f"host, {what}", detail, rules.listing(rule[1], HOST))
+    _, rule = proven
+    detail = f"it sends such packets somewhere else by {rules.rule_in(HOST, rule)}"
+    return rule, rules.of_chain(HOST, rules.chain_of(rule), detail, rules.listing(rule, HOST))
 
 
 def _precedes(rule: Changed, statements: Sequence[str], *, is_published: bool) -> bool:
