@@ -58,8 +58,8 @@ class Checks:
             yield from self._compare_on_bridge(far, path.inner_address)
             if near is not None and source_address is not None:
                 yield from self._compare_on_bridge(near, source_address)
-        for member in (near, far):
-            if member is not None and member.network.driver == "bridge":
+        for member in path.members:
+            if member.network.driver == "bridge":
                 yield from self._forwarding_entry(member)
 
     def _compare_macs(
@@ -215,9 +215,8 @@ class Checks:
 
     def _host_interfaces(self) -> list[str]:
         """Return the host's interfaces at which the packet and its answer arrive."""
-        bridges = [bridge_of(m.network) for m in self._path.members if m.network.driver == "bridge"]
         outer = path_lookup.route(self._path.address).interface if self._path.kind == EXTERNAL else ""
-        return [*filter(None, (self._path.source.interface, outer)), *bridges]
+        return [*filter(None, (self._path.source.interface, outer)), *self._path.bridges]
 
     def reverse_path(self, source: IPAddress | None) -> Iterator[Culprit]:
         """Yield a culprit if a reverse path filter drops the packet or its answer.
@@ -230,12 +229,12 @@ class Checks:
         triples: list[tuple[Place, str, IPAddress | None]] = []
         if path.kind == ROUTED and path.source.interface:
             triples.append((HOST, path.source.interface, client))
-        if path.kind in (ROUTED, EXTERNAL) and path.source_member and path.source_member.network.driver == "bridge":
-            triples.append((HOST, bridge_of(path.source_member.network), client))
+        if path.kind in (ROUTED, EXTERNAL) and path.source_bridge:
+            triples.append((HOST, path.source_bridge, client))
         if path.target is not None and path.target_member is not None and path.target.netns_path:
             triples.append((path.target, path.target_member.endpoint.interface, client))
-            if path.kind == ROUTED and path.target_member.network.driver == "bridge":
-                triples.append((HOST, bridge_of(path.target_member.network), path.inner_address))
+            if path.kind == ROUTED and path.target_bridge:
+                triples.append((HOST, path.target_bridge, path.inner_address))
         if path.source_member is not None and path.kind != LOCAL:
             triples.append((path.source, path.source_member.endpoint.interface, path.address))
         for place, interface, sender in triples:

@@ -41,7 +41,7 @@ from engine.diagnosis.trace.probing import Observation, neighbour_outside
 from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, Records, addresses
 from engine.diagnosis.trace.routes import Routes
 from engine.diagnosis.trace.rules import br_netfilter, chain_of, rule_in
-from engine.diagnosis.trace.state import Fault, State, bridge_of
+from engine.diagnosis.trace.state import Fault, State
 from engine.diagnosis.trace.target import Target
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.host import network_spec
@@ -210,11 +210,10 @@ class Explanation:
 
     def _is_permitted(self, far: JoinedEndpoint) -> bool:
         """Return whether hawse's rules let the packets reach the target's own address; ``far`` is its endpoint."""
-        path, near = self._path, self._path.source_member
-        bridge = bridge_of(near.network) if near is not None and near.network.driver == "bridge" else ""
-        target = Target("", path.port, path.protocol)
-        received = path.source.interface
-        return is_permitted(self._records, far, target, path.address.version, received=received, bridge=bridge)
+        path = self._path
+        target, received = Target("", path.port, path.protocol), path.source.interface
+        version, bridge = path.address.version, path.source_bridge
+        return is_permitted(self._records, far, target, version, received=received, bridge=bridge)
 
     def _address_on_other_network(self, far: JoinedEndpoint, shared: Sequence[JoinedEndpoint]) -> Culprit:
         """Return the culprit for a destination address on a network that the source is not on.

@@ -219,8 +219,7 @@ class Obstacles:
         The neighbour entries are read in the source's namespace, on the host, and in the target's namespace.
         """
         path = self._path
-        bridges = [bridge_of(m.network) for m in path.members if m.network.driver == "bridge"]
-        asked = [(HOST, bridge) for bridge in bridges] if path.kind != BRIDGED else []
+        asked = [(HOST, bridge) for bridge in path.bridges] if path.kind != BRIDGED else []
         asked += [(place, member.endpoint.interface) for place, member in path.ends if place.netns_path]
         concerned = {path.inner_address, path.source_address}
         for place, interface in asked:

@@ -30,7 +30,7 @@ from engine.diagnosis.trace.neighbour_search import Step
 from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, PacketPath
 from engine.diagnosis.trace.probing import neighbour_outside
 from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, address_of
-from engine.diagnosis.trace.state import bridge_of, port_of
+from engine.diagnosis.trace.state import port_of
 
 IP, DEVICE = ("inet", "ip", "ip6"), ("netdev",)  # families of tables
 
@@ -204,14 +204,14 @@ def _answers(path: PacketPath) -> Iterator[Step]:
         yield path.target, "output", IP, inner
     if path.kind == BRIDGED:
         yield HOST, "forward", ("bridge",), replace(answer, received=port_of(far))
-    elif far.network.driver == "bridge":
-        yield HOST, "forward", IP, replace(answer, received=bridge_of(far.network), sent=_in(path))
+    elif path.target_bridge:
+        yield HOST, "forward", IP, replace(answer, received=path.target_bridge, sent=_in(path))
     if near is not None and path.source.netns_path:
         yield path.source, "input", IP, replace(answer, received=near.endpoint.interface)
 
 
 def _host_steps(path: PacketPath, first: Packet, last: Packet) -> Iterator[Step]:
-    port = port_of(path.source_member) if path.source_member and path.source_member.network.driver == "bridge" else ""
+    port = port_of(path.source_member) if path.source_member is not None and path.source_bridge else ""
     if port:
         yield HOST, "ingress", ("netdev", "inet"), first.at(port)
     if path.kind == BRIDGED:
@@ -235,7 +235,7 @@ def _host_steps(path: PacketPath, first: Packet, last: Packet) -> Iterator[Step]
         # Because SNAT may have changed the source address, it is unknown here (None).
         yield HOST, "postrouting", IP, replace(last.at("", _out(path)), source=None)
         yield HOST, "egress", ("netdev",), replace(last.at("", _out(path)), source=None)
-    if path.target_member is not None and path.target_member.network.driver == "bridge":
+    if path.target_member is not None and path.target_bridge:
         leaving = replace(last.at("", port_of(path.target_member)), source=None)
         yield HOST, "output", ("bridge",), leaving
         yield HOST, "postrouting", ("bridge",), leaving
@@ -253,15 +253,11 @@ def _translated(path: PacketPath, packet: Packet, after: Packet) -> Packet:
 
 
 def _in(path: PacketPath) -> str:
-    if path.source_member is not None and path.source_member.network.driver == "bridge":
-        return bridge_of(path.source_member.network)
-    return path.source.interface
+    return path.source_bridge or path.source.interface
 
 
 def _out(path: PacketPath) -> str:
-    if path.target_member is not None and path.target_member.network.driver == "bridge":
-        return bridge_of(path.target_member.network)
-    return path_lookup.route(path.address).interface
+    return path.target_bridge or path_lookup.route(path.address).interface
 
 
 def of_chain(place: Place, what: str, detail: str, fix: str) -> Culprit:

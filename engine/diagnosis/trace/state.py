@@ -256,6 +256,11 @@ def bridge_of(network: NetworkRecord) -> str:
         return names.bridge_name(network.id)
 
 
+def bridge_at(member: JoinedEndpoint | None) -> str:
+    """Return the name of the bridge of an endpoint's network, or "" without an endpoint on a bridge network."""
+    return bridge_of(member.network) if member is not None and member.network.driver == "bridge" else ""
+
+
 def port_of(member: JoinedEndpoint) -> str:
     """Return the name of the host end of an endpoint's veth pair.
 

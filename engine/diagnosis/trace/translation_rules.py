@@ -27,7 +27,6 @@ from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import EXTERNAL, ROUTED, PacketPath
 from engine.diagnosis.trace.probing import neighbour_outside
 from engine.diagnosis.trace.records import HOST, OUTSIDE
-from engine.diagnosis.trace.state import bridge_of
 
 
 def changing(path: PacketPath) -> Culprit | None:
@@ -89,21 +88,19 @@ def _precedes(rule: Changed, statements: Sequence[str], *, is_published: bool) -
 
 def is_masqueraded(path: PacketPath) -> bool:
     """Return whether hawse replaces the source address of packets on a path to an external machine."""
-    near, version = path.source_member, path.address.version
+    near = path.source_member
     if path.kind != EXTERNAL or near is None or near.network.driver != "bridge" or near.network.internal:
         return False
     options = options_of(near)
-    return options is not None and options.masquerades(version)
+    return options is not None and options.masquerades(path.address.version)
 
 
 def _step(path: PacketPath) -> tuple[str, Packet]:
     """Return the first hook at which the host's rules see the packet, and the packet at this hook."""
-    near, source = path.source_member, path.source_address
+    source = path.source_address
     if path.source.kind == OUTSIDE:
         source = neighbour_outside(path.source.interface, path.address)[0]
     packet = Packet(path.protocol, source, path.address, path.port)
     if path.source == HOST:
         return "output", packet.at("", path_lookup.route(path.address).interface)
-    if near is not None and near.network.driver == "bridge":
-        return "prerouting", packet.at(bridge_of(near.network))
-    return "prerouting", packet.at(path.source.interface)
+    return "prerouting", packet.at(path.source_bridge or path.source.interface)
