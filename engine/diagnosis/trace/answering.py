@@ -67,7 +67,7 @@ def answer(host: Host, text: str) -> str:
     """
     question = record_checks.check_question(decode(Question, text))
     with host.store.read() as reader:
-        records, log = Records(reader), Log()
+        records = Records(reader)
         network = records.networks.get(question.network_id)
         if network is None or network.driver != "overlay":
             return ""
@@ -82,7 +82,7 @@ def answer(host: Host, text: str) -> str:
             detail = f"this host has no container with endpoint {question.target[:12]} on network {network.name}"
             missing = Culprit("no-such-endpoint", f"endpoint {question.target[:12]}", "host", detail, "")
             return encode(Report((), (missing,)))
-        return encode(_examined(host, reader, records, side, log, question, source, target))
+        return encode(_examined(host, reader, records, side, question, source, target))
 
 
 def _endpoint(
@@ -97,12 +97,11 @@ def _examined(
     reader: Reader,
     records: Records,
     side: OverlaySide,
-    log: Log,
     question: Question,
     source: JoinedEndpoint,
     target: JoinedEndpoint,
 ) -> Report:
-    container = records.container_of(target)
+    container, log = records.container_of(target), Log()
     client, server = (address_of(m.endpoint, question.version) for m in (source, target))
     assert container is not None
     try:
