@@ -1,7 +1,4 @@
-"""Checks of single hops by kernel state: neighbours, sysctls, MTUs, listening sockets, connection tracking.
-
-Each check yields a culprit (the cause of a failure) for each fault that it proves. Nothing is changed.
-"""
+"""Checks of single hops by kernel state: neighbours, sysctls, MTUs, listening sockets, connection tracking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find the culprit: the cause of the failure on one path.
+"""Find the culprit of the failure on one path.
 
 There are three kinds of evidence: what happened to the probe (the test packet), differences between kernel state and
 records, and checks for single causes (`Checks`, `Routes`, `Obstacles`).

@@ -1,4 +1,4 @@
-"""Find the culprit (the cause of a failure) at interfaces and sockets, for a probe that nftables has not dropped.
+"""Find the culprit at interfaces and sockets, for a probe that nftables has not dropped.
 
 `Obstacles.proven` yields faults that certainly stop packets. `Obstacles.likely` yields objects that may have dropped
 the probe, unless the observation of the probe excludes this.

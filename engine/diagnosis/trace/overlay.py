@@ -49,7 +49,14 @@ A small MTU stops only large packets. A duplicate address stops only the packets
 
 
 class Overlay:
-    """Traces the path through an overlay network to another host."""
+    """Traces the path through an overlay network to another host.
+
+    These names have one meaning in all methods:
+
+    - ``node``: the target's host, or None if it is unknown
+    - ``where``: the text that names the target's host
+    - ``report``: the report of the target's host, or None if the host gave no answer
+    """
 
     def __init__(self, host: Host, side: OverlaySide, log: Log, *, dry: bool) -> None:
         self._host, self._side, self._log, self._dry = host, side, log, dry
@@ -94,8 +101,7 @@ class Overlay:
     def _soft(self, path: PacketPath, report: Report | None, narrow: Culprit | None) -> Trace | None:
         """Return the result if the path loses large packets or two machines have the target's address, else None.
 
-        ``report`` is the report of the target's host, or None without an answer. ``narrow`` is the culprit if large
-        pings to the target are lost, else None.
+        ``narrow`` is the culprit if large pings to the target are lost, else None.
         """
         there = report.first(*SOFT) if report is not None else None
         culprit = self._side.small_underlay(path) or there or narrow
@@ -113,8 +119,8 @@ class Overlay:
     def _inquiry(self, path: PacketPath, node: Node | None) -> Inquiry | None:
         """Start to ask the host of the target to examine its side of the path, and return the inquiry without waiting.
 
-        ``node`` is that host, or None if it is unknown. Returns None if nothing can be asked: the host is unknown or
-        not alive, an end of the path is no endpoint, or the cluster's store does not answer.
+        Returns None if nothing can be asked: the host is unknown or not alive, an end of the path is no endpoint, or
+        the cluster's store does not answer.
         """
         near, far = path.source_member, path.target_member
         if near is None or far is None or node is None or self._side.view is None or self._side.store_error:
@@ -125,22 +131,14 @@ class Overlay:
         return Inquiry(self._host, Question(*ids, path.protocol, path.port, path.address.version), node)
 
     def _reached(self, path: PacketPath, where: str, report: Report | None) -> Trace:
-        """Return the result for a probe that was answered.
-
-        ``where`` is the text that names the target's host. ``report`` is the report of that host, or None without an
-        answer.
-        """
+        """Return the result for a probe that was answered."""
         only = "" if report else "; seen from this host only"
         self._log.add(f"address {path.address}", where, f"answers {path.service}{only}", seen=True)
         warning = next(self._side.devices(path), None) or (report.first(*PASSING) if report else None)
         return Trace(True, self._log.hops, warning or self._side.store_down())
 
     def _silent_service(self, path: PacketPath, where: str, node: Node | None, report: Report | None) -> Trace:
-        """Return the result for a UDP probe without an answer; because UDP needs no answer, a ping tests the path.
-
-        ``node`` is the target's host, or None if it is unknown. ``where`` is the text that names the target's host.
-        ``report`` is the report of that host, or None without an answer.
-        """
+        """Return the result for a UDP probe without an answer; because UDP needs no answer, a ping tests the path."""
         ping = replace(path, protocol="icmp", port=0, inner_port=0)
         if probing.run(ping).result != "open":
             culprit = self._beyond(ping, node)
@@ -191,10 +189,7 @@ class Overlay:
         return None
 
     def _beyond(self, path: PacketPath, node: Node | None) -> Culprit | None:
-        """Return the culprit if the target's host does not receive the packets or does not answer them, or None.
-
-        ``node`` is the target's host, or None if it is unknown.
-        """
+        """Return the culprit if the target's host does not receive the packets or does not answer them, or None."""
         if node is None or self._side.view is None:
             return self._side.store_down()
         other = ip_address(node.data_address)

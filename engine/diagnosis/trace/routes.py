@@ -1,7 +1,4 @@
-"""Checks of the routes on a path: in the source's namespace, on the host, and in the target's namespace.
-
-Each fault is reported as a culprit (`Culprit`): the cause, its place and the remedy.
-"""
+"""Checks of the routes on a path: in the source's namespace, on the host, and in the target's namespace."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Find firewall rules of other programs that drop the packets of a path. Reads the rules, and sends no packets.
-
-Such a rule is reported as a culprit (`Culprit`): the cause, its place and the remedy.
-"""
+"""Find firewall rules of other programs that drop the packets of a path. Reads the rules, and sends no packets."""
 
 from __future__ import annotations
 
@@ -61,10 +58,7 @@ def dropping_at_source(path: PacketPath) -> Culprit | None:
 
 
 def dropping_at_target(path: PacketPath, client: IPAddress) -> Culprit | None:
-    """Return the culprit if a rule in the target's namespace drops a packet of ``client`` or its answer, else None.
-
-    ``client`` is the address from which the packet comes.
-    """
+    """Return the culprit if a rule in the target's namespace drops a packet of ``client`` or its answer, else None."""
     if path.target is None or path.target_member is None:
         return None
     request, answer = exchange(path, client)
@@ -91,8 +85,7 @@ def dropping_resolver(place: Place, address: IPv4Address) -> Culprit | None:
 def dropping_in_network(path: PacketPath, client: IPAddress, place: Place) -> Culprit | None:
     """Return the culprit if a rule drops a packet of ``client`` or its answer, or None.
 
-    Only the rules in ``place``, the namespace of an overlay network, are read. ``client`` is the address from which the
-    packet comes.
+    Only the rules in ``place``, the namespace of an overlay network, are read.
     """
     filtered = place.inside(lambda: filters_bridged(path.inner_address.version))
     families: tuple[tuple[str, ...], ...] = (("bridge",), IP) if filtered else (("bridge",),)
@@ -162,10 +155,7 @@ def dropping_tunnels(
 
 
 def _steps(path: PacketPath) -> Iterator[Step]:
-    """Yield the hooks from the source to the target, in the order in which the packet passes them.
-
-    Each item has the namespace, the hook, the families of the nftables tables to read, and the packet at this hook.
-    """
+    """Yield the hooks from the source to the target, in the order in which the packet passes them."""
     near, far = path.source_member, path.target_member
     source = address_of(near.endpoint, path.address.version) if near is not None else None
     if path.source.kind == OUTSIDE:
@@ -186,10 +176,7 @@ def _steps(path: PacketPath) -> Iterator[Step]:
 
 
 def _answers(path: PacketPath) -> Iterator[Step]:
-    """Yield the hooks that the answer passes, from the target's namespace to the source's.
-
-    Each item has the namespace, the hook, the families of the nftables tables to read, and the packet at this hook.
-    """
+    """Yield the hooks that the answer passes, from the target's namespace to the source's."""
     near, far = path.source_member, path.target_member
     client = address_of(near.endpoint, path.inner_address.version) if near is not None else None
     if far is None or path.target is None or (client is None and path.source.kind != OUTSIDE):

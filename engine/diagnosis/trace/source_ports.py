@@ -1,7 +1,4 @@
-"""Find out whether a namespace's programs, or source address translation (SNAT), have no free source port left.
-
-The result is a culprit (`Culprit`): the cause, its place and the remedy.
-"""
+"""Find out whether a namespace's programs, or source address translation (SNAT), have no free source port left."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Compare the kernel with the records for the networks and endpoints on a path.
 
-Each difference that stops packets is converted to a culprit (`Culprit`): the cause, its place and the remedy. The
-agent, hawse's background process, uses the same comparisons for its repairs (`drivers.api.LinkRepairer`,
-`drivers.api.Repairer`). The trace repairs nothing.
+Each difference that stops packets becomes a `Culprit`. The agent uses the same comparisons for its repairs
+(`drivers.api.LinkRepairer`, `drivers.api.Repairer`). The trace repairs nothing.
 """
 
 from __future__ import annotations
