@@ -93,7 +93,7 @@ def examine(host: Host) -> list[Check]:
         examined, compared = _compared(host)
     except FAILURES as error:
         return [*of_store, fault("store", f"cannot be read: {in_words(error)}", fix="")]
-    return [*compared, *_each(areas(host), examined), *of_store]
+    return [*compared, *_each(_areas(host), examined), *of_store]
 
 
 def _compared(host: Host) -> tuple[Examined, list[Check]]:
@@ -119,11 +119,8 @@ def _compared(host: Host) -> tuple[Examined, list[Check]]:
     return examined, results
 
 
-def areas(host: Host) -> list[Area]:
-    """Return the checks that `examine` makes after the comparison with the records, each with its name, such as "mtu".
-
-    The check "cluster" is included only on a host of a cluster.
-    """
+def _areas(host: Host) -> list[Area]:
+    """Return the checks that `examine` makes after the comparison with the records."""
     checked: list[Area] = [
         ("mtu", mtu.check),
         ("host", host_checks.check),

@@ -20,7 +20,7 @@ FEW_FILES = 64
 
 def check(host: Host) -> Iterator[Check]:
     """Yield the results for the store, for HAWSE_ROOT and HAWSE_RUN, and for daemon.json."""
-    yield from integrity(host)
+    yield from _integrity(host)
     yield _space("HAWSE_ROOT", host.root)
     if _mount(host.run) != _mount(host.root):
         yield _space("HAWSE_RUN", host.run)
@@ -28,13 +28,11 @@ def check(host: Host) -> Iterator[Check]:
     yield ok("daemon.json", f"is valid{heals}")
 
 
-def integrity(host: Host) -> list[Check]:
+def _integrity(host: Host) -> list[Check]:
     """Return the faults that ``hawse system check`` finds, or one result `OK`."""
-    problems = checks.check(host, host.root / NAME).problems
     cause = "the file was damaged, deleted or cut by another program or by the disk"
-    faults = [
-        fault("store", problem, cause, "hawse doctor --fix (or: hawse system check --repair)") for problem in problems
-    ]
+    fix = "hawse doctor --fix (or: hawse system check --repair)"
+    faults = [fault("store", problem, cause, fix) for problem in checks.check(host, host.root / NAME).problems]
     return faults or [ok("store", "the database is sound")]
 
 
