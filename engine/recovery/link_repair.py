@@ -117,8 +117,7 @@ class LinkRepair:
         if compared.has_peers:
             differences = [replace(difference, place="overlay") for difference in self._verify(subject.id)]
             if differences:
-                values = repairs.attributes(by, differences)
-                repairs.add_alone(self._store, *subject, repairs.REPAIR, values)
+                repairs.add_alone(self._store, *subject, by, differences)
             return replace(compared, differences=differences)
         if not compared.differences:
             return compared
@@ -128,8 +127,7 @@ class LinkRepair:
         with self._store.write() as tx:
             compared = self.compare(tx, subject, tx)
             if compared.differences:
-                values = repairs.attributes(by, compared.differences)
-                repairs.add(tx, *subject, repairs.REPAIR, values)
+                repairs.add(tx, *subject, by, compared.differences)
             return compared
 
     def _repair_container(self, subject: Subject, by: str) -> Comparison:
@@ -146,17 +144,12 @@ class LinkRepair:
         except Unavailable:
             return BUSY
         if compared.differences:
-            values = repairs.attributes(by, compared.differences)
-            repairs.add_alone(self._store, *subject, repairs.REPAIR, values)
+            repairs.add_alone(self._store, *subject, by, compared.differences)
         return compared
 
     def tell_resting(self, subject: Subject, by: str, seconds: float) -> None:
-        """Add a "drift" event: the program ``by`` repeatedly undoes a repair, so the next repair waits ``seconds``.
-
-        ``subject`` is the network or container. ``by`` is "" if the program is unknown.
-        """
-        values = repairs.resting(by, seconds)
-        repairs.add_alone(self._store, *subject, repairs.DRIFT, values)
+        """Add the event that the program ``by`` repeatedly undoes a repair, so the next repair waits ``seconds``."""
+        repairs.add_delay(self._store, *subject, by, seconds)
 
     def compare(
         self, reader: Reader, subject: Subject, tx: Transaction | None = None, *, repairing: bool = False

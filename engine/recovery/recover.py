@@ -160,7 +160,7 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
                 driver.repair(desired, differences)
                 damage = [difference for difference in differences if difference.is_damage]
                 if damage:
-                    repairs.add(tx, "driver", driver.type, repairs.REPAIR, repairs.attributes(cause, damage))
+                    repairs.add(tx, "driver", driver.type, cause, damage)
             announce(host)
 
 
