@@ -16,8 +16,8 @@ from engine.store.locks import locked
 def programming(run: Path) -> AbstractContextManager[None]:
     """Return a context manager that holds the lock of this host's peer tables (FDB and neighbour tables).
 
-    ``run`` is HAWSE_RUN. A command must hold the lock while it reads the etcd store and writes the tables. Otherwise it
-    could overwrite newer table entries of the agent.
+    A command must hold the lock while it reads the etcd store and writes the tables. Otherwise it could overwrite newer
+    table entries of the agent.
     """
     return locked(run, "cluster", "tables")
 

@@ -187,18 +187,15 @@ def _share(view: View, changed: View, touched: set[str]) -> None:
 def save(root: Path, view: View) -> None:
     """Save the snapshot to disk, so that the next agent can load it.
 
-    ``root`` is HAWSE_ROOT. The records are encoded one after another. ``json.dumps`` would stop the other threads of
-    the agent until it has encoded all records.
+    The records are encoded one after another. ``json.dumps`` would stop the other threads of the agent until it has
+    encoded all records.
     """
     text = "".join(json.JSONEncoder().iterencode({"revision": view.revision, "values": dict(view.values)}))
     membership.write_private(membership.directory(root) / FILE, text)
 
 
 def saved(root: Path) -> View | None:
-    """Return the snapshot that was saved to disk, or None if no readable snapshot is saved.
-
-    ``root`` is HAWSE_ROOT.
-    """
+    """Return the snapshot that was saved to disk, or None if no readable snapshot is saved."""
     try:
         document = decode(Saved, (membership.directory(root) / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -85,7 +85,6 @@ def heals(record: NetworkRecord | ContainerRecord) -> bool:
 class LinkRepair:
     """Compares and repairs single networks and containers; except `driver`, all calls come from one thread.
 
-    - ``run`` is the directory HAWSE_RUN.
     - ``verify`` gets the id of a cluster network, repairs the tables of this network and returns the differences.
     - ``resolver_port`` gets the id of a sandbox. It returns the port to which the DNS queries (port 53) of this sandbox
       must be redirected, or 0 for none.

@@ -29,7 +29,7 @@ FILES = {
 def check(root: Path, membership: ClusterMembership) -> Iterator[Check]:
     """Yield a result for each certificate of this host: whether it can be read, is valid, and was renewed in time.
 
-    ``root`` is the directory HAWSE_ROOT. The additional certificate of a manager is checked only on managers.
+    The additional certificate of a manager is checked only on managers.
     """
     directory = memberships.directory(root)
     for file, name in FILES.items():
@@ -40,7 +40,7 @@ def check(root: Path, membership: ClusterMembership) -> Iterator[Check]:
 def are_stale(root: Path, membership: ClusterMembership) -> bool:
     """Return whether a certificate of this host is unreadable, not valid, or late for its renewal.
 
-    `check` reports each of these as a warning or a fault. ``root`` is the directory HAWSE_ROOT.
+    `check` reports each of these as a warning or a fault.
     """
     return any(result.status != OK for result in check(root, membership))
 

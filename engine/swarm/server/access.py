@@ -65,9 +65,8 @@ def check_layout(layout: str) -> None:
 def answer(root: Path, client: Client, member: AdmittedHost, path: str, body: Json) -> bytes:
     """Run the request ``body`` of a cluster host; return the answer as JSON bytes.
 
-    ``root`` is HAWSE_ROOT. ``path`` is the request's URL path. ``member`` is the host's admission record, which has the
-    host's role. Raises InvalidArgument for a malformed request, and Forbidden for a request that the role does not
-    allow.
+    ``path`` is the request's URL path. ``member`` is the host's admission record, which has the host's role. Raises
+    InvalidArgument for a malformed request, and Forbidden for a request that the role does not allow.
     """
     act = (
         node_operations.ACTS.get(path.removeprefix(node_operations.PATH))

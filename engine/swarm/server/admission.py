@@ -53,9 +53,9 @@ def admitted_role(client: Client, request: Json) -> str:
 def admit(root: Path, client: Client, membership: ClusterMembership, request: Json, role: str) -> Json:
     """Admit a host to the cluster with ``role``; return the cluster's settings and the host's certificates.
 
-    ``root`` is HAWSE_ROOT. ``request`` is the JSON body of the host's request to join, ``membership`` this manager's
-    membership. A new manager is also announced to etcd as a member. If the etcd store is external, the new manager gets
-    access to this store instead.
+    ``request`` is the JSON body of the host's request to join, ``membership`` this manager's membership. A new manager
+    is also announced to etcd as a member. If the etcd store is external, the new manager gets access to this store
+    instead.
     """
     address = str(ip_address(str(request.get("address", ""))))
     member = AdmittedHost(new_id(), role, _next_index(client))
@@ -75,8 +75,8 @@ def admit(root: Path, client: Client, membership: ClusterMembership, request: Js
 def _certificates(root: Path, request: Json, member: AdmittedHost, address: str) -> Json:
     """Return the certificates for a joining host and, for a manager, the authority's private key.
 
-    ``root`` is HAWSE_ROOT. ``request`` is the JSON body of the host's request to join, ``member`` its admission record,
-    ``address`` its address.
+    ``request`` is the JSON body of the host's request to join, ``member`` its admission record, ``address`` its
+    address.
     """
     answer: Json = {**renew(root, member, request), "authority": certificates.authority(root)}
     if member.role == MANAGER:
@@ -89,16 +89,13 @@ def _certificates(root: Path, request: Json, member: AdmittedHost, address: str)
 def renew(root: Path, member: AdmittedHost, request: Json) -> Json:
     """Sign the certificate request of the host ``member``; return the new certificate as ``{"certificate": PEM text}``.
 
-    ``root`` is HAWSE_ROOT. ``request`` is a JSON body in which ``request`` is the certificate request (PEM).
+    ``request`` is a JSON body in which ``request`` is the certificate request (PEM).
     """
     return {"certificate": certificates.of_node(root, str(request["request"]), member.id)}
 
 
 def _external_store(root: Path, membership: ClusterMembership) -> Json:
-    """Return the files and credentials with which a new manager accesses the user's external etcd store.
-
-    ``root`` is HAWSE_ROOT.
-    """
+    """Return the files and credentials with which a new manager accesses the user's external etcd store."""
     files = {name: memberships.directory(root) / name for name in memberships.STORE_FILES}
     texts = {name: path.read_text() for name, path in files.items() if path.exists()}
     return {"files": texts, "urls": list(membership.urls), "user": membership.user, "password": membership.password}
