@@ -26,11 +26,8 @@ def authority(root: Path) -> str:
 
 
 def of_node(root: Path, request: str, node: str) -> str:
-    """Sign the certificate request of the host with the node id ``node``; return the certificate (both in PEM).
-
-    The certificate is signed with the key of the cluster's certificate authority, which every manager has.
-    """
-    return pki.issue(authority(root), _authority_key(root), request, node)
+    """Sign the certificate request of the host with the node id ``node``; return the certificate (both in PEM)."""
+    return pki.issue(authority(root), authority_key(root), request, node)
 
 
 def of_manager(root: Path, request: str, address: str) -> str:
@@ -39,10 +36,11 @@ def of_manager(root: Path, request: str, address: str) -> str:
     The certificate is valid for ``address``, the other manager's address, and for 127.0.0.1. The other manager uses it
     for its server and for its etcd member.
     """
-    return pki.issue(authority(root), _authority_key(root), request, MANAGER_NAME, [address, LOCALHOST])
+    return pki.issue(authority(root), authority_key(root), request, MANAGER_NAME, [address, LOCALHOST])
 
 
-def _authority_key(root: Path) -> str:
+def authority_key(root: Path) -> str:
+    """Return the private key of the cluster's certificate authority, which every manager has (PEM)."""
     return (memberships.directory(root) / memberships.AUTHORITY_KEY).read_text()
 
 
@@ -75,8 +73,8 @@ def issue_own(authority: str, authority_key: str, node: str, address: str) -> di
 
 
 def renew_manager(root: Path, membership: ClusterMembership) -> None:
-    """Renew a manager's certificates with the key of the cluster's certificate authority, which every manager has."""
-    files = issue_own(authority(root), _authority_key(root), membership.node_id, membership.address)
+    """Renew a manager's certificates with the key of the cluster's certificate authority."""
+    files = issue_own(authority(root), authority_key(root), membership.node_id, membership.address)
     memberships.write_files(memberships.directory(root), files)
 
 

@@ -347,7 +347,7 @@ def leave(host: Host, *, force: bool) -> None:
         gateway_bridge.release_ingress_address(host)
         _abandon(host)
         local_networks.delete_all_copies(host)  # delete again what the agent has copied since the first deletion
-        _tell_agent(host)
+        notify(host.run, host.root)
 
 
 def _leaving(host: Host, *, force: bool) -> ClusterMembership | None:
@@ -472,7 +472,7 @@ def _workplace(host: Host) -> Iterator[Path]:
                 _abandon(host)
             local_networks.delete_all_copies(host)
             gateway_bridge.release_ingress_address(host)
-            _tell_agent(host)
+            notify(host.run, host.root)
             raise
 
 
@@ -496,7 +496,7 @@ def _enter(host: Host, membership: ClusterMembership) -> None:
             if network.ingress:
                 node_operations.perform(client, membership, "balancer", network=network.id)
         node_operations.perform(client, membership, "beat", seconds=node_operations.lease_seconds())
-    _tell_agent(host)
+    notify(host.run, host.root)
     if membership.is_manager:
         wait_until_open(Manager(membership.address, membership.port))
 
@@ -524,7 +524,3 @@ def _end_membership(host: Host) -> None:
         (memberships.directory(host.root) / MEMBERSHIP_FILE).unlink()
     for name in ("server", etcd_member.NAME):
         daemons.stop(host.run, name)
-
-
-def _tell_agent(host: Host) -> None:
-    notify(host.run, host.root)

@@ -64,11 +64,10 @@ def admit(root: Path, client: Client, membership: ClusterMembership, request: Js
     answer["managers"] = list(dict.fromkeys([*membership.managers, str(Manager(membership.address, membership.port))]))
     answer["external"] = membership.external
     client.put(keys.member(member.id), encode(member), client.grant(JOINING))
-    if role == MANAGER:
-        external = membership.external
-        answer |= (
-            _external_store(root, membership) if external else {"members": etcd_member.add(client, member.id, address)}
-        )
+    if role == MANAGER and membership.external:
+        answer |= _external_store(root, membership)
+    elif role == MANAGER:
+        answer["members"] = etcd_member.add(client, member.id, address)
     return answer
 
 
@@ -80,9 +79,8 @@ def _certificates(root: Path, request: Json, member: AdmittedHost, address: str)
     """
     answer: Json = {**renew(root, member, request), "authority": certificates.authority(root)}
     if member.role == MANAGER:
-        key = (memberships.directory(root) / memberships.AUTHORITY_KEY).read_text()
         answer["manager_certificate"] = certificates.of_manager(root, str(request["manager_request"]), address)
-        answer["authority_key"] = key
+        answer["authority_key"] = certificates.authority_key(root)
     return answer
 
 
