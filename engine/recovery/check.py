@@ -106,7 +106,7 @@ def _settled(network: NetworkRecord, marked: set[str], begun: set[str]) -> Netwo
     """Return the network's record, with the phase "planned" if the network is not complete in the kernel.
 
     hawse creates a planned network in the kernel at its next use. A config-only network is returned unchanged. A
-    network with an intent (a record of unfinished work) is also unchanged, because the next command finishes the work.
+    network with an intent is also unchanged, because the next command finishes the work.
 
     - ``marked``: the ids of the networks with links in the kernel
     - ``begun``: the ids of the objects with an intent

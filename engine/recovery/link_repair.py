@@ -71,6 +71,8 @@ class Comparison(Struct, frozen=True):
 NOTHING, BUSY = Comparison(), Comparison(busy=True)
 Verify: TypeAlias = Callable[[str], Sequence[Difference]]
 """A function that repairs the tables of one cluster network, and returns the differences."""
+Compared: TypeAlias = tuple[Sequence[Difference], Sequence[Exception]]
+"""The differences of one part of a container, and the errors of its comparison or repair."""
 
 
 def heals(record: NetworkRecord | ContainerRecord) -> bool:
@@ -131,8 +133,6 @@ class LinkRepair:
 
     def _repair_container(self, subject: Subject, by: str) -> Comparison:
         """Compare and repair a container, and return the result; return `BUSY` if a command holds the container lock.
-
-        An event reports the repair, and names ``by``: the program that damaged the container, or "" if it is unknown.
 
         The comparison may take seconds, because the container's root user can add very many addresses or routes.
         Therefore this function holds only the container lock. A write transaction would make all other commands wait.
@@ -195,14 +195,14 @@ class LinkRepair:
         members = [JoinedEndpoint(network, endpoint) for network, endpoint in pairs if network is not None]
         differences: list[Difference] = []
         failures: list[Exception] = []
-        for member_differences, failed in self._compare_members(container, members, repairing=repairing):
-            differences += member_differences
+        for found, failed in self._compare_parts(container, members, repairing=repairing):
+            differences += found
             failures += failed
         return Comparison(f"container {container.name}", differences, failures=failures)
 
-    def _compare_members(
+    def _compare_parts(
         self, container: ContainerRecord, members: Sequence[JoinedEndpoint], *, repairing: bool
-    ) -> Iterator[tuple[Sequence[Difference], Sequence[Exception]]]:
+    ) -> Iterator[Compared]:
         place = sandbox.sandbox_of(container)
         for member in members:
             driver = self.driver(member.network)
@@ -226,11 +226,11 @@ class LinkRepair:
 
     def _compare_routes(
         self, container: ContainerRecord, members: Sequence[JoinedEndpoint], *, repairing: bool
-    ) -> tuple[Sequence[Difference], Sequence[Exception]]:
+    ) -> Compared:
         """Compare the default routes of the container's sandbox with those that its endpoints need.
 
         ``members`` are the container's live endpoints with their networks. With ``repairing``, lost routes are set
-        again. Returns the differences and the errors. Raises `Missing` if the sandbox no longer exists.
+        again. Raises `Missing` if the sandbox no longer exists.
         """
         if any(self.driver(m.network) is None for m in members):
             return (), ()
@@ -247,12 +247,10 @@ class LinkRepair:
             return (), [error]
         return lost, ()
 
-    def _compare_redirection(
-        self, container: ContainerRecord, *, repairing: bool
-    ) -> tuple[Sequence[Difference], Sequence[Exception]]:
+    def _compare_redirection(self, container: ContainerRecord, *, repairing: bool) -> Compared:
         """Compare the redirection of port 53 in the container's sandbox with the port of the agent's resolver.
 
-        With ``repairing``, a missing or changed redirection is made again. Returns the differences and the errors.
+        With ``repairing``, a missing or changed redirection is made again.
         """
         port = self._resolver_port(container.sandbox_id or container.id)
         if not port:
