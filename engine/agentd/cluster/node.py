@@ -175,8 +175,7 @@ class ClusterNode:
         The lease thread writes an endpoint to etcd again in two cases:
 
         - The endpoint's DNS names have changed.
-        - The endpoint has become former, or is former no longer. A former endpoint is in no sandbox, and only keeps its
-          addresses.
+        - The endpoint has become former, or is former no longer.
 
         Runs in the thread of the agent's loop, and does not wait for etcd.
         """

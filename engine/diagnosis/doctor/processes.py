@@ -93,9 +93,8 @@ _FIGHT = "let the other program leave hawse's objects alone, or switch repairs o
 def agent_is_needed(examined: Examined) -> bool:
     """Return whether the agent must run now.
 
-    It must run if the host is in a cluster, or if the guard (a process that restarts a killed agent) has a record of
-    the agent. It must also run to repair a network, to hold or forward a published port, or to answer the DNS queries
-    of a container.
+    It must run if the host is in a cluster, or if the guard has a record of the agent. It must also run to repair a
+    network, to hold or forward a published port, or to answer the DNS queries of a container.
     """
     host, records = examined.host, examined.records
     if guarded.is_saved(str(host.run), guarded.AGENT) or host.is_clustered:
