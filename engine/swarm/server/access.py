@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,17 @@ Json = dict[str, Any]
 CERTIFICATE = node_operations.PATH + "certificate"
 STORE = "/v3/"
 MISSHAPEN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
-"""The exceptions that can occur while a malformed request is read."""
+"""The exceptions that can occur while a malformed request is read (`well_formed`)."""
 OTHER_LAYOUT = "the manager's hawse keeps the cluster's records in another way than this host's: use the same version"
+
+
+@contextmanager
+def well_formed() -> Iterator[None]:
+    """Raise InvalidArgument if the ``with`` block fails because the request is malformed."""
+    try:
+        yield
+    except MISSHAPEN as error:
+        raise InvalidArgument(f"the request is not as it should be: {error}") from error
 
 
 def node_of(certificate: Mapping[str, Any] | None) -> str:
@@ -73,15 +83,13 @@ def answer(root: Path, client: Client, member: AdmittedHost, path: str, body: Js
         if path.startswith(node_operations.PATH)
         else None
     )
-    try:
+    with well_formed():
         if act is not None:
             return json.dumps(act(client, member, body)).encode()
         if path == CERTIFICATE:
             return json.dumps(admission.renew(root, member, body)).encode()
         if path == store_calls.RANGE and member.role != MANAGER:
             return client.fetch(path, store_calls.checked_range(body))
-    except MISSHAPEN as error:
-        raise InvalidArgument(f"the request is not as it should be: {error}") from error
     if path.startswith(STORE) and member.role == MANAGER:
         return client.fetch(path, body)
     raise Forbidden(f"a worker may not ask for {path[:64]}")
@@ -93,7 +101,5 @@ def watch_request(member: AdmittedHost, body: Json) -> Json:
     A manager's request is unchanged. A worker's request keeps only the allowed fields. Raises InvalidArgument for a
     malformed request, and Forbidden for keys that a worker is not allowed to watch.
     """
-    try:
+    with well_formed():
         return body if member.role == MANAGER else store_calls.checked_watch(body)
-    except MISSHAPEN as error:
-        raise InvalidArgument(f"the request is not as it should be: {error}") from error

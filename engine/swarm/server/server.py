@@ -123,8 +123,8 @@ class ManagerServer:
     def _converse(self, visit: Visit, secure: ssl.SSLSocket) -> None:
         """Answer the requests of a connection until the host disconnects or a watch ends.
 
-        ``secure`` is the connection's TLS socket. An error is sent to the host. For a guest (a client without a
-        certificate or valid token), an error ends the connection too.
+        ``secure`` is the connection's TLS socket. An error is sent to the host. For a guest (`connections`), an error
+        ends the connection too.
         """
         certificate = secure.getpeercert()
         node = access.node_of(certificate)
@@ -154,8 +154,7 @@ class ManagerServer:
     def _guest(self, visit: Visit, client: Client, request: http.HttpRequest) -> Json:
         """Admit a guest that asks to join; return the cluster's settings and the guest's new certificates.
 
-        A guest is a client that has not yet shown a certificate or a valid token. Raises InvalidArgument for an invalid
-        token, after a delay. Raises Forbidden for any other request.
+        Raises InvalidArgument for an invalid token, after a delay. Raises Forbidden for any other request.
         """
         if request.path != JOIN:
             raise Forbidden("this takes a certificate of the cluster's authority")
@@ -173,10 +172,8 @@ class ManagerServer:
         if not self.visits.know(visit, ADMITTED):
             raise Unavailable("too many hosts join at once")
         visit.allow(KNOWN_SECONDS)
-        try:
+        with access.well_formed():
             return admission.admit(self.root, client, self._membership(), request, role)
-        except access.MISSHAPEN as error:
-            raise InvalidArgument(f"the request is not as it should be: {error}") from error
 
     def _known(self, visit: Visit, client: Client, node: str, expires: float, request: http.HttpRequest) -> bool:
         """Answer a host that has shown a certificate; return whether the connection can be used for more requests.
