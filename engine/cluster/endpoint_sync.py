@@ -84,8 +84,7 @@ def _attempt(
 def published(endpoint: SharedEndpoint) -> tuple[tuple[str, ...], bool]:
     """Return the values in an endpoint's etcd record that may change after the endpoint's reservation.
 
-    They are the endpoint's names, and whether the endpoint is former. A former endpoint is in no sandbox, and only
-    keeps its addresses.
+    They are the endpoint's names, and whether the endpoint is former.
     """
     return endpoint.names, endpoint.former
 

@@ -355,10 +355,7 @@ def _reserve(
 
 
 def attachment(container: ContainerRecord, network: NetworkRecord) -> NetworkAttachment:
-    """Return the container's settings for a network.
-
-    The container's record names the network by id or by name.
-    """
+    """Return the container's settings for a network, which its record names by id or by name."""
     return next(
         a for a in container.attachments if network.id == a.network_id or a.network in (network.name, network.id)
     )
@@ -379,20 +376,17 @@ def release_endpoint(host: Host, network: NetworkRecord, endpoint: EndpointRecor
 
 
 def is_gateway(network: NetworkRecord) -> bool:
-    """Return whether a network is the gateway bridge (docker_gwbridge)."""
+    """Return whether a network is the gateway bridge."""
     return network.name == GATEWAY_BRIDGE and network.driver == "bridge"
 
 
 def concerns_gateway(joined: Iterable[NetworkRecord]) -> bool:
-    """Return whether a sandbox may have to join or leave the gateway bridge, docker_gwbridge.
-
-    ``joined`` are the networks of the sandbox.
-    """
+    """Return whether a sandbox on the networks ``joined`` may have to join or leave the gateway bridge."""
     return any(n.driver == "overlay" or is_gateway(n) for n in joined)
 
 
 def needs_gateway(joined: Sequence[NetworkRecord]) -> bool:
-    """Return whether a sandbox on the networks ``joined`` needs the gateway bridge (docker_gwbridge).
+    """Return whether a sandbox on the networks ``joined`` needs the gateway bridge.
 
     The bridge is needed if the sandbox has a non-internal overlay network, and no other non-internal network with a
     gateway.
@@ -404,7 +398,6 @@ def needs_gateway(joined: Sequence[NetworkRecord]) -> bool:
 def shown_name(network: NetworkRecord, container: ContainerRecord) -> str:
     """Return the endpoint name that the command inspect shows for a container on ``network``.
 
-    On the gateway bridge (docker_gwbridge), the name is built from the sandbox id. On other networks, it is the
-    container's name.
+    On the gateway bridge, the name is built from the sandbox id. On other networks, it is the container's name.
     """
     return f"gateway_{names.short_id(container.sandbox_id)}" if is_gateway(network) else container.name

@@ -117,8 +117,7 @@ class View(Struct, frozen=True, dict=True):
     def endpoints_on_other_hosts(self, network_id: str, node: str) -> list[SharedEndpoint]:
         """Return a network's endpoints on all hosts except the host ``node`` (a node id).
 
-        Two kinds of endpoints are left out: those on hosts without a lease in etcd (`alive`), and those that are in no
-        sandbox and only keep their addresses (``former``).
+        Endpoints on hosts without a lease (`alive`) and former endpoints are left out.
         """
         return [e for e in self.endpoints(network_id) if e.node != node and not e.former]
 
