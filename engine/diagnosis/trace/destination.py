@@ -71,9 +71,7 @@ class Destinations:
             return self._made(target, address, LOCAL, self._source, own_member)
         if shared or held:
             return self._to_member(target, address, (shared or held)[0])
-        if address in self._host_addresses:
-            return self._at_host(target, address)
-        return self._elsewhere_or_outside(target, address)
+        return self._without_endpoint(target, address)
 
     def _best(self, addresses: Sequence[IPAddress]) -> IPAddress:
         """Return the address to trace: the first of ``addresses`` that is on a network of the source.
@@ -135,7 +133,10 @@ class Destinations:
         if others and target.port:
             raise CulpritFound(self._elsewhere(target.port, others, address))
 
-    def _elsewhere_or_outside(self, target: Target, address: IPAddress) -> PacketPath:
+    def _without_endpoint(self, target: Target, address: IPAddress) -> PacketPath:
+        """Return the path to an address that no endpoint has; raises `CulpritFound` if no machine can have it."""
+        if address in self._host_addresses:
+            return self._at_host(target, address)
         subnets = self._records.of_subnet(address)
         local = [n for n in subnets if n.scope == "local"]
         if local:
@@ -158,9 +159,7 @@ class Destinations:
             raise CulpritFound(Culprit("no-such-endpoint", f"address {address}", "outside", detail, fix))
         if held:
             return self._from_outside_to(held[0], target, address)
-        if address in self._host_addresses:
-            return self._at_host(target, address)
-        return self._elsewhere_or_outside(target, address)
+        return self._without_endpoint(target, address)
 
     def _from_outside_to(self, member: JoinedEndpoint, target: Target, address: IPAddress) -> PacketPath:
         """Return the path from an external machine to a container; raises `CulpritFound` if there is none.

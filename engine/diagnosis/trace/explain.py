@@ -22,7 +22,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_network
 from itertools import chain
 
-from drivers import bridge_options
 from drivers.errors import DriverError
 from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.legacy_tables import Translating
@@ -32,7 +31,7 @@ from drivers.linux.obstacles import is_down
 from drivers.model import ISOLATED, MAC, Difference
 from engine.diagnosis.trace import outside, own_rules, parent_link, rules, source_ports, translation_rules
 from engine.diagnosis.trace.checks import Checks
-from engine.diagnosis.trace.direct_access import is_permitted
+from engine.diagnosis.trace.direct_access import is_permitted, options_of
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.names import networks_of, not_same_network
 from engine.diagnosis.trace.obstacles import Obstacles
@@ -44,7 +43,6 @@ from engine.diagnosis.trace.rules import br_netfilter, chain_of, rule_in
 from engine.diagnosis.trace.state import Fault, State
 from engine.diagnosis.trace.target import Target
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.host import network_spec
 from engine.store.api import Reader
 
 L2_KINDS = ("bridge-missing", "bridge-down")
@@ -154,7 +152,7 @@ class Explanation:
         """Return the culprit if hawse's rules block this path by intention, or None if the rules allow it."""
         path, near, far = self._path, self._path.source_member, self._path.target_member
         if path.kind == BRIDGED and near is not None and far is not None:
-            return self._without_icc() if near.network.driver == "bridge" else parent_link.private(near)
+            return _without_icc(near) if near.network.driver == "bridge" else parent_link.private(near)
         if path.kind in (LOCAL, REMOTE):
             return None
         return (
@@ -236,20 +234,6 @@ class Explanation:
         detail = f"network {name} is isolated: its bridge has no address, so the network has no way in or out"
         fix = f"ask from a container on {name}, or create the network without the gateway mode isolated"
         return Culprit("network-internal", f"network {name}", "host", detail, fix)
-
-    def _without_icc(self) -> Culprit | None:
-        near, far = self._path.source_member, self._path.target_member
-        assert near is not None
-        assert far is not None
-        try:
-            icc = bridge_options.parse(network_spec(near.network)).icc
-        except DriverError:
-            icc = True
-        if icc:
-            return None
-        detail = f"network {near.network.name} has enable_icc=false: its containers do not reach each other"
-        fix = "make a network without that option, or connect both to another network"
-        return Culprit("icc-disabled", f"network {near.network.name}", "host", detail, fix)
 
     def own_damage(self) -> Culprit | None:
         """Return the culprit if another program has damaged hawse's own firewall for this path, or None."""
@@ -335,16 +319,7 @@ class Explanation:
     def of_drop(self, place: Place, event: Event) -> Culprit:
         """Return the culprit for a drop (``event``) that nftables reported in the namespace ``place``."""
         if event.table in OURS and not place.netns_path:
-            damage = self.own_damage()
-            state = next(self._state_faults(), None) or next(self._routes.routes(), None)
-            forbidden = self.policy()
-            return (
-                damage
-                or (forbidden if event.chain == "no_icc" else None)
-                or state
-                or forbidden
-                or self._own_drop(event)
-            )
+            return self._of_own_drop(event)
         what = chain_of(event)
         detail = f"it drops the {'answer' if event.reply else 'probe'} by {rule_in(place, event)}"
         if place.netns_path:
@@ -368,7 +343,13 @@ class Explanation:
         legacy = translation_rules.of_legacy(self._path)
         return legacy[1] if legacy is not None and (HOST, legacy[0]) in seen.legacy else None
 
-    def _own_drop(self, event: Event) -> Culprit:
+    def _of_own_drop(self, event: Event) -> Culprit:
+        """Return the culprit for a drop by hawse's own rules, which may have another cause than the missing rule."""
+        forbidden = self.policy()
+        cause = self.own_damage() or (forbidden if event.chain == "no_icc" else None)
+        cause = cause or next(chain(self._state_faults(), self._routes.routes()), None) or forbidden
+        if cause is not None:
+            return cause
         path, chain_name = self._path, chain_of(event)
         detail = f"hawse's own rules drop this packet in {chain_name}: nothing allows it"
         fix = "publish the port (hawse publish), or connect both to one network"
@@ -417,3 +398,13 @@ class Explanation:
         detail = f"the probe left this host, and {path.address} does not answer"
         fix = "check that machine, and the network and firewalls on the way to it"
         return Culprit("peer-unreachable", f"machine {path.address}", "outside", detail, fix)
+
+
+def _without_icc(member: JoinedEndpoint) -> Culprit | None:
+    """Return the culprit if the bridge network of ``member`` separates its containers from each other, or None."""
+    options = options_of(member)
+    if options is None or options.icc:
+        return None
+    detail = f"network {member.network.name} has enable_icc=false: its containers do not reach each other"
+    fix = "make a network without that option, or connect both to another network"
+    return Culprit("icc-disabled", f"network {member.network.name}", "host", detail, fix)

@@ -94,12 +94,12 @@ class Log:
         self.add(culprit.object, culprit.where, culprit.detail, ok=False)
         return Trace(reachable, self.hops, culprit)
 
-    def add_at(self, where: str, what: str, detail: str) -> None:
-        """Insert a hop at which the probe was seen, next to the other hops of the place ``where``.
+    def add_passed(self, where: str, what: str) -> None:
+        """Insert a hop for the object ``what`` that the probe passed, next to the other hops of the place ``where``.
 
-        ``what`` is the object, and ``detail`` the explanation. The new hop comes after the first unbroken run of hops
-        of this place, or at the end of the log if no hop is of this place.
+        The new hop comes after the first unbroken run of hops of this place, or at the end of the log if no hop is of
+        this place.
         """
         places = [number for number, hop in enumerate(self.hops) if hop.where == where]
         end = next((n for n in places if n + 1 not in places), len(self.hops) - 1)
-        self.hops.insert(end + 1, Hop(what, where, True, detail, True))
+        self.hops.insert(end + 1, Hop(what, where, detail="passed", seen=True))

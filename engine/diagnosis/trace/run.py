@@ -204,7 +204,7 @@ class _Tracer:
             if not e.dropped and not e.reply and e.table != standby_table.TABLE
         )
         for where, chain in passed:
-            self._log.add_at(where, f"chain {chain}", "passed")
+            self._log.add_passed(where, f"chain {chain}")
 
 
 def _without_address(path: PacketPath) -> Culprit:
