@@ -40,10 +40,7 @@ REPAIR_LOCK_SECONDS = 0.2
 
 
 class ClusterNode:
-    """The cluster threads of this host. They call ``notify_agent`` to make the agent update its services.
-
-    ``heal`` returns whether daemon.json lets the agent repair.
-    """
+    """The cluster threads of this host. They call ``notify_agent`` to make the agent update its services."""
 
     def __init__(
         self,

@@ -34,7 +34,6 @@ class PeerSync:
     - ``driver``: the overlay driver
     - ``node``: this host's node id
     - ``run``: the directory HAWSE_RUN, which has the lock file of the peer tables
-    - ``heal``: returns whether daemon.json lets the agent repair
     """
 
     def __init__(self, driver: Driver, node: str, run: Path, heal: Callable[[], bool]) -> None:
