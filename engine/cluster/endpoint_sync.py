@@ -28,8 +28,8 @@ def own_endpoints(host: Host) -> dict[str, EndpointRecord]:
 def differences(host: Host, view: View, network: NetworkRecord, membership: ClusterMembership) -> list[str]:
     """Return a line of text for each endpoint of ``network`` that only this host or only the etcd store has.
 
-    ``view`` is a snapshot of the etcd store, and ``membership`` is that of this host. Endpoints of other hosts are not
-    compared. An endpoint that only the etcd store has is ignored while the process that created it still runs.
+    Endpoints of other hosts are not compared. An endpoint that only the etcd store has is ignored while the process
+    that created it still runs.
     """
     here = {i: e for i, e in own_endpoints(host).items() if e.network_id == network.id}
     there = {e.id: e for e in view.all_endpoints(network.id) if e.node == membership.node_id}

@@ -386,11 +386,7 @@ def concerns_gateway(joined: Iterable[NetworkRecord]) -> bool:
 
 
 def needs_gateway(joined: Sequence[NetworkRecord]) -> bool:
-    """Return whether a sandbox on the networks ``joined`` needs the gateway bridge.
-
-    The bridge is needed if the sandbox has a non-internal overlay network, and no other non-internal network with a
-    gateway.
-    """
+    """Return whether a sandbox on the networks ``joined`` needs the gateway bridge."""
     outward = [n for n in joined if not n.internal and not is_gateway(n)]
     return any(n.driver == "overlay" for n in outward) and not any(facts(n.driver).offers_gateway for n in outward)
 

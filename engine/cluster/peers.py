@@ -31,7 +31,7 @@ def of(view: View, network_id: str, node: str) -> list[Peer]:
     - Hosts with the same underlay address (``data_address``) as ``node``. Frames to them would come back to ``node``.
     - Hosts with an underlay address of another IP version, because a VXLAN device sends with one IP version only.
 
-    Endpoints that are in no sandbox (``former``) are left out too.
+    Former endpoints are left out too.
     """
     nodes = view.nodes
     own = nodes.get(node)

@@ -34,13 +34,13 @@ PARSED = (
 """The properties of `View` that parse records, with the prefix of the records' etcd keys."""
 T = TypeVar("T")
 Values = Mapping[str, str]
+"""The values of the etcd store, by key."""
 
 
 class View(Struct, frozen=True, dict=True):
     """A snapshot of the records in the etcd store: all values under ``shared/`` at ``revision``.
 
-    ``values`` maps etcd keys to values. An endpoint record that is unreadable is left out; ``refused`` maps its key to
-    the reason.
+    An endpoint record that is unreadable is left out; ``refused`` maps its key to the reason.
     """
 
     revision: int
@@ -123,14 +123,14 @@ class View(Struct, frozen=True, dict=True):
 
 
 class Saved(Struct, frozen=True):
-    """A snapshot as the file `FILE` (view.json) holds it; ``values`` maps etcd keys to values."""
+    """A snapshot as the file `FILE` (view.json) holds it."""
 
     revision: int
     values: dict[str, str]
 
 
 def make(revision: int, values: Values) -> View:
-    """Return a snapshot of the etcd store's records at ``revision``; ``values`` maps etcd keys to values."""
+    """Return a snapshot of the etcd store's records at ``revision``."""
     endpoints: dict[str, dict[str, SharedEndpoint]] = {}
     refused: dict[str, str] = {}
     stored = ((k, v) for k, v in values.items() if k.startswith(keys.ENDPOINTS))

@@ -251,8 +251,7 @@ class Client:
     def fetch(self, path: str, body: Json) -> bytes:
         """Post the call ``path`` (such as /v3/kv/range) to any ready member, and return the answer as unparsed bytes.
 
-        The caller forwards these bytes to another host. If the token has expired, the client gets a new token and
-        repeats the call.
+        The caller forwards these bytes to another host.
         """
         return self._answered(lambda connection: connection.fetch(path, body))
 
@@ -337,8 +336,6 @@ class Client:
 
 def _seen_revision(result: Json, events: Sequence[KeyValue], start: int) -> int:
     """Return the revision up to which a watch has delivered all events, after a message of the watch.
-
-    ``result`` is the message, ``events`` are the events in it. ``start`` is the first watched revision.
 
     - A message with events: the highest revision of these events. The revision in the message's header may be higher.
       It is not used, because a later message may have events of revisions between the two.
