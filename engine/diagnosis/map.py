@@ -101,10 +101,7 @@ def _member(network: NetworkRecord, endpoint: EndpointRecord, container: Contain
 
 
 def _remote(endpoint: SharedEndpoint, view: View) -> Json:
-    """Return the JSON object for a container on another host; interface and ports are unknown, so they are empty.
-
-    ``endpoint`` is the container's endpoint. ``view`` has the cluster's records, such as the hosts.
-    """
+    """Return the JSON object for a container on another host; interface and ports are unknown, so they are empty."""
     name = endpoint.names[0] if endpoint.names else endpoint.container_id[:SHORT_ID]
     return {
         "Name": name,

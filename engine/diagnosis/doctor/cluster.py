@@ -176,8 +176,7 @@ def _version(name: str, node: Node) -> Iterator[Check]:
 def _clock(host: Host, name: str, node: Node) -> Iterator[Check]:
     """Yield a finding if a manager's clock differs from this host's clock, or if the manager's server does not answer.
 
-    ``name`` is the text that names the manager in a finding. The manager's time is the HTTP header Date of an answer,
-    which has whole seconds.
+    The manager's time is the HTTP header Date of an answer, which has whole seconds.
     """
     url = etcd_member.url(node.address, node.enrollment_port)
     try:

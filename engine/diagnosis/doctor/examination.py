@@ -58,8 +58,7 @@ def diagnose(host: Host, prepare: Callable[[], object], *, fix: bool) -> Diagnos
 def repaired(before: Iterable[Check], after: Iterable[Check]) -> list[str]:
     """Return a line of text for each repaired fault: a finding in ``before`` that is not in ``after``.
 
-    ``before`` and ``after`` have the results of the examinations before and after the repair. Only findings about
-    hawse's own objects count.
+    Only findings about hawse's own objects count.
     """
     left = {(check.object, check.what) for check in after}
     gone = [c for c in before if c.status != OK and c.fix.startswith(REPAIRING) and (c.object, c.what) not in left]

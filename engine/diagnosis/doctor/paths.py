@@ -126,7 +126,6 @@ def _on_host(bridge: str, members: Sequence[Joined]) -> Iterator[Check]:
     """Check the host's routes, neighbour entries and IPsec policies for the containers of one bridge.
 
     Also checks whether the bridge answers ARP requests, and whether routing rules drop packets from the containers.
-    ``members`` are the endpoints of these containers.
     """
     known = {neighbour.address: neighbour for neighbour in path_lookup.neighbours(bridge)}
     for member in members:

@@ -150,7 +150,7 @@ def _each(parts: Iterable[Part]) -> Iterator[Culprit]:
 def _listening(checks: Checks, forth: PacketPath, log: Log) -> Iterator[Culprit]:
     """Yield a culprit if no process listens at the path's port; otherwise, add a hop for the process to ``log``.
 
-    Nothing is added for ICMP. ``checks`` examines ``forth``, the path from the asking host's endpoint.
+    Nothing is added for ICMP.
     """
     culprits = list(checks.listening())
     if forth.port and not culprits:
@@ -161,8 +161,7 @@ def _listening(checks: Checks, forth: PacketPath, log: Log) -> Iterator[Culprit]
 def _underlay(side: OverlaySide, path: PacketPath) -> Iterator[Culprit]:
     """Yield a culprit for each fault of this host's end of the tunnel to the asking host.
 
-    Such a fault is a missing address, a missing route, or a rule that drops the tunnel's packets. ``path`` is the path
-    from this host's endpoint to the asking host's endpoint.
+    Such a fault is a missing address, a missing route, or a rule that drops the tunnel's packets.
     """
     own_address, node = side.own_address, side.node_of(path)
     if not own_address or node is None or path.source_member is None:

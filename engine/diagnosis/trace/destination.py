@@ -230,8 +230,7 @@ class Destinations:
     def _leaving(self, version: int) -> JoinedEndpoint | None:
         """Return the endpoint by which the source sends to other networks: the one with the default route.
 
-        ``version`` is the IP version. Without a default route, returns the source's first endpoint. Returns None if the
-        source has no endpoint.
+        Without a default route, returns the source's first endpoint. Returns None if the source has no endpoint.
         """
         if self._source.record is None or not self._members:
             return None
@@ -253,8 +252,8 @@ class Destinations:
     def _requested(self, endpoint: EndpointRecord, binding: PortRecord) -> PortRecord:
         """Return the port record ``binding``; if it has no host port, add the host port that the user asked for.
 
-        ``endpoint`` is the endpoint that has ``binding``. A record has no host port if the gateway mode of the network
-        publishes none. If the user asked for no host port, ``binding`` is returned unchanged.
+        A record has no host port if the gateway mode of the network publishes none. If the user asked for no host port,
+        ``binding`` is returned unchanged.
         """
         container = self._records.containers.get(endpoint.container_id)
         if binding.host_port or container is None:
@@ -318,10 +317,7 @@ class Destinations:
         return Culprit("not-published", what, "host", f"no container publishes the host's {what}", fix)
 
     def _without_port(self, what: str, container: ContainerRecord) -> Culprit:
-        """Return the culprit for a requested port that no network of the running container publishes.
-
-        ``what`` is the text that names the port.
-        """
+        """Return the culprit for a requested port that no network of the running container publishes."""
         name, joined = container.name, self._records.members(container)
         there = ", ".join(sorted(m.network.name for m in joined)) or "no network"
         detail = f"{name} is on {there}, which publishes no port of it"
@@ -329,10 +325,7 @@ class Destinations:
         return Culprit("not-published", f"{what} of {name}", "host", detail, fix)
 
     def _untranslated(self, target: Target, endpoint: EndpointRecord, binding: PortRecord) -> Culprit:
-        """Return the culprit for a requested port that is not published, because of the network's gateway mode.
-
-        ``endpoint`` is the container's endpoint, and ``binding`` its record of the port.
-        """
+        """Return the culprit for a requested port that is not published, because of the network's gateway mode."""
         member = self._records.joined(endpoint)
         network, name, inner = member.network, self._records.name_of(member), _inner_port(binding, target.port)
         sockets = " or ".join(socket_text(a, inner) for a in addresses(endpoint))

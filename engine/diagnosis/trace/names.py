@@ -171,7 +171,7 @@ class Names:
     def _require_resolver(self, name: str) -> None:
         """Check that the source asks the resolver at 127.0.0.11, and that this resolver can answer; sends no query.
 
-        Raises `CulpritFound` if a check fails. ``name`` is the name that the source resolves.
+        Raises `CulpritFound` if a check fails.
         """
         server = self._server()
         if server != ADDRESS:

@@ -101,8 +101,7 @@ class OverlaySide:
     def dropped_in_network(self, path: PacketPath, client: IPAddress | None) -> Culprit | None:
         """Return the culprit if a rule in the overlay network's own namespace drops packets of ``client``, or None.
 
-        The rules on this host are examined, also for the answers to these packets. ``client`` is the source address of
-        the packets. If ``client`` is None, the result is None.
+        The rules on this host are examined, also for the answers to these packets.
         """
         place = self.namespace(path)
         return rules.dropping_in_network(path, client, place) if place is not None and client is not None else None

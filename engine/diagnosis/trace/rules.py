@@ -311,8 +311,8 @@ def rule_in(place: Place, decision: Drop | Dropping | Event | Changed) -> str:
 def passed(events: Iterable[tuple[Place, Event]], statements: re.Pattern[str]) -> Iterator[tuple[Place, Event, str]]:
     """Yield the events in which a rule of another program matched the packet, and ``statements`` matches the rule.
 
-    ``statements`` is a regular expression for the rule's text. Events that dropped the packet are left out. Each of
-    ``events`` is (the rule's network namespace, a trace event of nftables). Each result also has the rule's text.
+    ``statements`` is a regular expression for the rule's text. Events that dropped the packet are left out. Each result
+    also has the rule's text.
     """
     for place, event in events:
         if event.handle and not event.dropped and event.table not in OURS:
@@ -371,8 +371,7 @@ def in_shell(table: str, chain: str) -> str:
 def br_netfilter(what: str, detail: str, version: int) -> Culprit:
     """Return the culprit for a chain's policy that drops packets within a bridge.
 
-    The policy applies to these packets only because br_netfilter is on. ``what`` names the chain. ``detail`` says how
-    the chain drops the packets. ``version`` is the IP version of the packets, which decides the sysctl to change.
+    The policy applies to these packets only because br_netfilter is on. ``what`` names the chain.
     """
     key = f"net.bridge.bridge-nf-call-{'ip6tables' if version == 6 else 'iptables'}"
     said = f"{key}=1 sends packets within a bridge through the IP firewall: {what}: {detail}"

@@ -85,8 +85,8 @@ def _interface(name: str) -> str:
 def again(place: Place, network: str) -> str:
     """Return the command that sets up a container's interfaces again, by a restart of the container.
 
-    An adopted namespace (not made by hawse) cannot be restarted. For such a namespace, returns the commands that
-    disconnect it from the network named ``network`` and connect it again.
+    For an adopted namespace, which cannot be restarted, returns the commands that disconnect it from the network named
+    ``network`` and connect it again.
     """
     if place.record is not None and place.record.kind != "adopted":
         return f"hawse restart {place.name}"

@@ -198,8 +198,7 @@ def _port_culprit(
 ) -> Culprit | None:
     """Return the culprit for a wrong setting of a bridge port, or None if the wrong setting stops no packets.
 
-    ``port`` is the name of the bridge port. ``fix`` is the remedy, except for a port that is down: there the remedy is
-    always ``ip link set PORT up``.
+    ``fix`` is the remedy, except for a port that is down: there the remedy is always ``ip link set PORT up``.
     """
     if difference.setting in HARMLESS or (difference.setting == ISOLATED and not difference.value):
         return None
