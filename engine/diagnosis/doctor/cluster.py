@@ -10,8 +10,6 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 
-from drivers.firewall.legacy_tables import Dropping
-from drivers.firewall.rule_reading import Drop
 from drivers.linux import echo, path_lookup, process
 from drivers.linux.host import interface_addresses
 from drivers.linux.link import VXLAN_PORT
@@ -28,6 +26,7 @@ from engine.diagnosis.doctor import certificates as certificate_checks
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
 from engine.diagnosis.doctor.firewalls import described
 from engine.diagnosis.trace import rules
+from engine.diagnosis.trace.rules import Decision
 from engine.errors import EngineError
 from engine.events import repair as repairs
 from engine.host import Host
@@ -232,14 +231,14 @@ def _tunnel_ports(examined: Examined, membership: ClusterMembership, view: View)
     names = {ip_address(node.data_address): node.hostname for node in _other_nodes(membership, view)}
     others = {address: path_lookup.route(address).interface for address in names} if ports else {}
     for port in sorted(ports):
-        dropped: dict[Drop | Dropping, list[str]] = {}
+        dropped: dict[Decision, list[str]] = {}
         for other, drop in rules.dropping_tunnels(own_address, others, port, strict=True):
             dropped.setdefault(drop, []).append(names[other])
         for drop, hosts in dropped.items():
             yield _tunnel_finding(drop, port, sorted(hosts))
 
 
-def _tunnel_finding(drop: Drop | Dropping, port: int, hosts: Sequence[str]) -> Check:
+def _tunnel_finding(drop: Decision, port: int, hosts: Sequence[str]) -> Check:
     chain, by_rule = described(drop)
     make, verb = (fault, "drops") if by_rule else (warning, "may drop")
     what = f"the chain '{chain}' {verb} tunnel packets of {repairs.brief(hosts)} (UDP port {port})"

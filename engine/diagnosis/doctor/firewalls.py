@@ -15,7 +15,7 @@ from drivers.firewall import legacy_rules
 from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packets import ARP as ARP_PACKET
 from drivers.firewall.packets import Packet
-from drivers.firewall.rule_reading import IP_FAMILIES, Drop, Tables, find_drops, read
+from drivers.firewall.rule_reading import IP_FAMILIES, Tables, find_drops, read
 from drivers.linux import features, path_lookup
 from drivers.linux.host import filters_bridged
 from drivers.model import IPAddress
@@ -23,7 +23,7 @@ from engine.api import Check
 from engine.diagnosis.doctor import paths, translations
 from engine.diagnosis.doctor.checks import Examined, fault, warning
 from engine.diagnosis.doctor.paths import Joined
-from engine.diagnosis.trace.rules import in_shell
+from engine.diagnosis.trace.rules import Decision, in_shell
 from engine.events import repair as repairs
 from engine.host import network_spec
 
@@ -68,7 +68,7 @@ def check(examined: Examined, known: Sequence[Check]) -> Iterator[Check]:
     if not networks:
         return
     probes, ip_tables = [p for members in networks for p in _probes(members, ports)], read()
-    by_decision: dict[Drop | Dropping, list[Probe]] = {}
+    by_decision: dict[Decision, list[Probe]] = {}
     for families in (IP_FAMILIES, ARP, BRIDGE, DEVICE):
         chosen = [p for p in probes if p.families == families]
         if not chosen:
@@ -82,9 +82,7 @@ def check(examined: Examined, known: Sequence[Check]) -> Iterator[Check]:
     yield from translations.check(networks, ip_tables)
 
 
-def _dropped(
-    probes: Sequence[Probe], tables: Tables, families: tuple[str, ...]
-) -> Iterator[tuple[Drop | Dropping, Probe]]:
+def _dropped(probes: Sequence[Probe], tables: Tables, families: tuple[str, ...]) -> Iterator[tuple[Decision, Probe]]:
     by_packet = {probe.packet: probe for probe in reversed(probes)}
     steps = [(probe.hook, probe.packet) for probe in probes]
     for packet, drop in find_drops(tables, steps, strict=True):
@@ -94,7 +92,7 @@ def _dropped(
             yield dropping, by_packet[packet]
 
 
-def described(decision: Drop | Dropping) -> tuple[str, bool]:
+def described(decision: Decision) -> tuple[str, bool]:
     """Return the text of the chain that drops packets, and whether a rule of the chain drops them, not its policy.
 
     The text has family, table and name of the chain; for iptables-legacy, it has program, table and name.
@@ -104,7 +102,7 @@ def described(decision: Drop | Dropping) -> tuple[str, bool]:
     return f"{decision.table} {decision.chain}", bool(decision.handle)
 
 
-def _finding(decision: Drop | Dropping, dropped: Sequence[Probe]) -> Check:
+def _finding(decision: Decision, dropped: Sequence[Probe]) -> Check:
     networks = repairs.brief(list(dict.fromkeys(probe.network for probe in dropped)))
     kinds = {probe.traffic for probe in dropped}
     if INSIDE in kinds:

@@ -13,9 +13,7 @@ from ipaddress import ip_address
 
 from drivers.api import LinkRepairer, PeerProgrammer
 from drivers.errors import DriverError
-from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packet_trace import Event
-from drivers.firewall.rule_reading import Drop
 from drivers.linux import path_lookup
 from drivers.linux.features import mtu_of
 from drivers.linux.link import VXLAN_PORT
@@ -29,7 +27,7 @@ from engine.diagnosis.trace import rules
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import PacketPath
 from engine.diagnosis.trace.records import HOST, Place, Records, addresses
-from engine.diagnosis.trace.rules import chain_of, rule_in
+from engine.diagnosis.trace.rules import Decision, chain_of, rule_in
 from engine.diagnosis.trace.state import HARMLESS, port_of
 from engine.errors import EngineError, in_words
 from engine.host import Host, network_spec
@@ -239,7 +237,7 @@ def tunnel_port(network: NetworkRecord) -> int:
     return encryption.port(network) if encryption.is_encrypted(network) else VXLAN_PORT
 
 
-def of_tunnel_drop(decision: Drop | Dropping | Event, other: IPAddress, network: NetworkRecord) -> Culprit:
+def of_tunnel_drop(decision: Decision | Event, other: IPAddress, network: NetworkRecord) -> Culprit:
     """Return the culprit for a decision of this host to drop the network's packets to or from the host ``other``."""
     encrypted, port = encryption.is_encrypted(network), tunnel_port(network)
     kind, what = ("encryption-down", "WireGuard") if encrypted else ("vxlan-blocked", "VXLAN")

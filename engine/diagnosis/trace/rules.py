@@ -17,7 +17,7 @@ from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packet_trace import Event, rule_text
 from drivers.firewall.packets import ARP, DISCOVERY, Packet
-from drivers.firewall.rule_reading import Changed, Drop, Proven, Tables, find_drops, read
+from drivers.firewall.rule_reading import Changed, Drop, Tables, find_drops, read
 from drivers.linux import path_lookup
 from drivers.linux.host import filters_bridged
 from drivers.model import IPAddress
@@ -30,18 +30,20 @@ from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, address_of
 from engine.diagnosis.trace.state import port_of
 
 IP, DEVICE = ("inet", "ip", "ip6"), ("netdev",)  # families of tables
+Decision = Drop | Dropping
+"""A rule or policy of nftables or of iptables-legacy that drops packets."""
 
 
 def dropping(path: PacketPath) -> Culprit | None:
     """Return the culprit for the first rule that certainly drops the path's packets or their answers, or None."""
-    tables = cache(_tables_in)
+    tables = cache(lambda place, families: place.inside(partial(read, families)))
     for place, hook, families, packet in chain(neighbour_search.steps(path), _steps(path), _answers(path)):
         try:
             proven = place.inside(partial(_first_in, tables(place, families), [(hook, packet)], families))
         except (DriverError, OSError):
             continue
         if proven is not None:
-            return _culprit(place, proven[1], packet, bridged=path.kind == BRIDGED and families == IP)
+            return _culprit(place, *proven, bridged=path.kind == BRIDGED and families == IP)
     return None
 
 
@@ -71,7 +73,7 @@ def dropping_resolver(place: Place, address: IPv4Address) -> Culprit | None:
     The rules see the port to which queries are redirected, and not port 53.
     """
 
-    def find() -> Proven | tuple[Packet, Dropping] | None:
+    def find() -> tuple[Packet, Decision] | None:
         client, port = path_lookup.route(address).source, resolver_redirect.serving_port(address)
         query = Packet("udp", client, address, port)
         answer = Packet("udp", address, client or address, 0, state="established", source_port=port)
@@ -79,7 +81,7 @@ def dropping_resolver(place: Place, address: IPv4Address) -> Culprit | None:
         return _first(steps, IP)
 
     proven = place.inside(find)
-    return _culprit(place, proven[1], proven[0], bridged=False) if proven is not None else None
+    return _culprit(place, *proven) if proven is not None else None
 
 
 def dropping_in_network(path: PacketPath, client: IPAddress, place: Place) -> Culprit | None:
@@ -101,17 +103,13 @@ def dropping_in_network(path: PacketPath, client: IPAddress, place: Place) -> Cu
     return None
 
 
-def _tables_in(place: Place, families: tuple[str, ...]) -> Tables:
-    return place.inside(partial(read, families))
-
-
-def _first(steps: list[tuple[str, Packet]], families: tuple[str, ...]) -> Proven | tuple[Packet, Dropping] | None:
+def _first(steps: list[tuple[str, Packet]], families: tuple[str, ...]) -> tuple[Packet, Decision] | None:
     return _first_in(read(families), steps, families)
 
 
 def _first_in(
     tables: Tables, steps: list[tuple[str, Packet]], families: tuple[str, ...], *, strict: bool = False
-) -> Proven | tuple[Packet, Dropping] | None:
+) -> tuple[Packet, Decision] | None:
     proven = next(find_drops(tables, steps, strict=strict), None)
     return proven if proven or families != IP else next(legacy_rules.find_drops(steps), None)
 
@@ -129,7 +127,7 @@ def exchange(path: PacketPath, client: IPAddress) -> tuple[Packet, Packet]:
 def _at_end(place: Place, interface: str, arriving: Packet, leaving: Packet) -> Culprit | None:
     steps = _both_directions(arriving.at(interface), leaving.at("", interface))
     proven = place.inside(partial(_first, steps, IP))
-    return _culprit(place, proven[1], proven[0], bridged=False) if proven is not None else None
+    return _culprit(place, *proven) if proven is not None else None
 
 
 def _both_directions(arriving: Packet, leaving: Packet) -> list[tuple[str, Packet]]:
@@ -138,7 +136,7 @@ def _both_directions(arriving: Packet, leaving: Packet) -> list[tuple[str, Packe
 
 def dropping_tunnels(
     own_address: IPAddress, others: Mapping[IPAddress, str], port: int, *, strict: bool = False
-) -> Iterator[tuple[IPAddress, Drop | Dropping]]:
+) -> Iterator[tuple[IPAddress, Decision]]:
     """Yield the address of each other host whose tunnel packets (UDP, to ``port``) this host drops, with the drop.
 
     The packets are those from and to the other host. ``others`` maps the address of each host to this host's interface
@@ -266,7 +264,7 @@ def of_legacy(place: Place, rule: Dropping, version: int, *, bridged: bool) -> C
     return of_chain(place, what, detail, listing(rule, place))
 
 
-def chain_of(decision: Drop | Dropping | Event | Changed) -> str:
+def chain_of(decision: Decision | Event | Changed) -> str:
     """Return the text "table TABLE chain CHAIN" for a drop or another decision."""
     program = f"{decision.program} " if isinstance(decision, Dropping) else ""
     return f"{program}table {decision.table} chain {decision.chain}"
@@ -278,7 +276,7 @@ def listing(rule: Dropping, place: Place) -> str:
     return f"look at it: {place.command(command)}"
 
 
-def _culprit(place: Place, drop: Drop | Dropping, packet: Packet, *, bridged: bool) -> Culprit:
+def _culprit(place: Place, packet: Packet, drop: Decision, *, bridged: bool = False) -> Culprit:
     if isinstance(drop, Dropping):
         return of_legacy(place, drop, packet.version, bridged=bridged)
     what = chain_of(drop)
@@ -295,7 +293,7 @@ def _culprit(place: Place, drop: Drop | Dropping, packet: Packet, *, bridged: bo
     return of_chain(place, what, detail, accepting(drop, packet.protocol, {server}, {port}, reply=reply))
 
 
-def rule_in(place: Place, decision: Drop | Dropping | Event | Changed) -> str:
+def rule_in(place: Place, decision: Decision | Event | Changed) -> str:
     """Return the text of the rule that made a decision, or "its policy" if the chain's policy made it.
 
     Returns "rule NUMBER" for a rule of iptables-legacy, and for a rule whose text cannot be read.
