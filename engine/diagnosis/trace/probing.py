@@ -76,7 +76,7 @@ class Watching:
     """
 
     def __init__(self, path: PacketPath, probe: Tuple, stack: ExitStack) -> None:
-        self._path, self._probe = path, probe
+        self._path = path
         self.seen = Observation()
         self._readers: dict[int, Callable[[], None]] = {}
         ends = (path.inner_address, path.source_address)
