@@ -39,7 +39,7 @@ class Checks:
         wrong port.
         """
         path, near, far = self._path, self._path.source_member, self._path.target_member
-        source_address = self._path.source_address
+        source_address = path.source_address
         if path.kind == REMOTE and near is not None and far is not None:
             yield from self._changed_mac(path.source, near)
             yield from self._compare_macs(path.source, near, far, path.inner_address)
@@ -270,14 +270,8 @@ class Checks:
         interface.
         """
         path, ends = self._path, list[tuple[int, str, Place]]()
-        for place, member in ((path.source, path.source_member), (path.target, path.target_member)):
-            if (
-                member is None
-                or place is None
-                or not place.netns_path
-                or path.kind == LOCAL
-                or member.network.driver != "bridge"
-            ):
+        for place, member in path.ends:
+            if not place.netns_path or path.kind == LOCAL or member.network.driver != "bridge":
                 continue
             interface, port = member.endpoint.interface, port_of(member)
             inner, outer = place.inside(partial(mtu_of, interface)), mtu_of(port)
@@ -345,7 +339,7 @@ class Checks:
         path = self._path
         if path.protocol != "udp" or path.target_member is None or path.inner_address.version != path.address.version:
             return
-        source_address = self._path.source_address
+        source_address = path.source_address
         for flow in conntrack.flows_to("udp", path.address, path.port):
             from_here = source_address is None or flow.source == source_address.packed
             if flow.answering != path.inner_address.packed and from_here:

@@ -57,10 +57,8 @@ class Obstacles:
             yield Culprit("interface-down", what, where, detail, fix)
         for parent in self._parents():
             if obstacles.is_down(parent):
-                what, detail = (
-                    f"interface {parent} of host",
-                    f"{parent} is down, the parent of the network's interfaces",
-                )
+                what = f"interface {parent} of host"
+                detail = f"{parent} is down, the parent of the network's interfaces"
                 yield Culprit("interface-down", what, "host", detail, f"bring it up: ip link set {parent} up")
         for place, interface, whose in self._interfaces():
             for obstacle in self._at(place, interface):

@@ -179,12 +179,8 @@ class _Tracer:
 
     def _describe_member(self, place: Place, member: JoinedEndpoint, *, to: bool = False, same: bool = False) -> None:
         endpoint, network = member.endpoint, member.network
-        interface = (
-            f"interface {endpoint.interface}",
-            str(place),
-            " ".join(filter(None, (endpoint.ipv4, endpoint.ipv6))),
-        )
-        hops = [interface]
+        held = " ".join(filter(None, (endpoint.ipv4, endpoint.ipv6)))
+        hops = [(f"interface {endpoint.interface}", str(place), held)]
         if network.driver == "bridge":
             hops.append((f"port {port_of(member)}", "host", f"the other end of {endpoint.interface}"))
             if not same:
