@@ -27,7 +27,7 @@ from drivers.sandbox import disables_ipv6
 from engine import names
 from engine.agent.client import ensure
 from engine.api import Created, Json
-from engine.cluster import encryption, local_networks, node_operations, peers, shared_networks, snapshot
+from engine.cluster import encryption, keys, local_networks, node_operations, peers, shared_networks, snapshot
 from engine.cluster import membership as memberships
 from engine.cluster.local_networks import NETWORKS_LOCK, SWARM, deactivate_if_unused
 from engine.cluster.membership import connected, managing
@@ -85,7 +85,7 @@ def wait_for_store(host: Host, timeout: float = 15.0) -> None:
     while time.monotonic() < deadline:
         try:
             with connected(host) as (client, _):
-                client.count("/hawse/shared/cluster")
+                client.count(keys.CLUSTER)
                 return
         except EngineError:
             time.sleep(0.2)

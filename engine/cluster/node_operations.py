@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from engine.cluster import keys, questions, record_checks, shared_endpoints
 from engine.cluster.etcd import Client, EtcdError, delete, none_since, present, put, unchanged
+from engine.cluster.etcd.http import Json
 from engine.cluster.model import MANAGER, WORKER, AdmittedHost, ClusterMembership, Node, SharedEndpoint
 from engine.cluster.shared_endpoints import REMOVED
 from engine.cluster.shared_networks import ATTEMPTS
@@ -24,9 +25,10 @@ from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound, Unavai
 from engine.model import NetworkRecord
 from engine.store.codec import decode, encode
 
-Json = dict[str, Any]
 PATH = "/hawse/"
 """URL prefix under which a manager's server offers the operations of this module."""
+AUTHORITY, JOIN, CERTIFICATE = PATH + "authority", PATH + "join", PATH + "certificate"
+"""The other requests to a manager's server: for the authority's certificate, to join, and for a new certificate."""
 LEASE_SECONDS = 30
 """Seconds for which a host's lease is valid; HAWSE_LEASE overrides this time.
 

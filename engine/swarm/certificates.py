@@ -84,7 +84,7 @@ def renew_worker(root: Path, client: Client) -> None:
     Raises EngineError if the manager's answer has no certificate.
     """
     key = pki.new_key()
-    answer = client.call(node_operations.PATH + "certificate", {"request": pki.request(key)})
+    answer = client.call(node_operations.CERTIFICATE, {"request": pki.request(key)})
     if "certificate" not in answer:
         raise EngineError("the manager did not answer with a certificate")
     memberships.write_private(memberships.directory(root) / memberships.NODE, str(answer["certificate"]) + key)

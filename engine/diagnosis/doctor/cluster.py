@@ -21,6 +21,7 @@ from engine.cluster.etcd.client import reason
 from engine.cluster.etcd.http import EtcdConnection
 from engine.cluster.keys import MANAGER_NAME
 from engine.cluster.model import MANAGER, ClusterMembership, Node
+from engine.cluster.node_operations import AUTHORITY
 from engine.cluster.snapshot import View
 from engine.diagnosis.doctor import certificates as certificate_checks
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
@@ -181,7 +182,7 @@ def _clock(host: Host, name: str, node: Node) -> Iterator[Check]:
     try:
         connection = EtcdConnection(url, lambda: memberships.node_context(host.root), ANSWER_SECONDS, MANAGER_NAME)
         try:
-            connection.post("/hawse/authority", {})
+            connection.post(AUTHORITY, {})
             theirs = parsedate_to_datetime(connection.date).timestamp() if connection.date else time.time()
         finally:
             connection.close()

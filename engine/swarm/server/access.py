@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.cluster import keys, node_operations
 from engine.cluster.etcd import Client
+from engine.cluster.etcd.http import Json
 from engine.cluster.keys import LAYOUT
 from engine.cluster.model import MANAGER, AdmittedHost
 from engine.cluster.shared_endpoints import REMOVED
@@ -18,8 +19,6 @@ from engine.errors import Forbidden, InvalidArgument, Unavailable
 from engine.store.codec import decode
 from engine.swarm.server import admission, store_calls
 
-Json = dict[str, Any]
-CERTIFICATE = node_operations.PATH + "certificate"
 STORE = "/v3/"
 MISSHAPEN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """The exceptions that can occur while a malformed request is read (`well_formed`)."""
@@ -86,7 +85,7 @@ def answer(root: Path, client: Client, member: AdmittedHost, path: str, body: Js
     with well_formed():
         if act is not None:
             return json.dumps(act(client, member, body)).encode()
-        if path == CERTIFICATE:
+        if path == node_operations.CERTIFICATE:
             return json.dumps(admission.renew(root, member, body)).encode()
         if path == store_calls.RANGE and member.role != MANAGER:
             return client.fetch(path, store_calls.checked_range(body))

@@ -11,13 +11,13 @@ from collections.abc import Collection
 from ipaddress import ip_address
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from msgspec.structs import replace
 
 from engine.cluster import keys, record_checks
 from engine.cluster import membership as memberships
 from engine.cluster.etcd import Client
+from engine.cluster.etcd.http import Json
 from engine.cluster.model import MANAGER, WORKER, AdmittedHost, ClusterMembership, Cursor, Tokens, new_id
 from engine.cluster.shared_networks import update
 from engine.errors import InvalidArgument
@@ -25,7 +25,6 @@ from engine.store.codec import decode, encode
 from engine.swarm import certificates, etcd_member
 from engine.swarm.enrollment import Manager
 
-Json = dict[str, Any]
 REFUSED = "rpc error: code = InvalidArgument desc = A valid join token is necessary to join this cluster"
 JOINING = 600
 """Seconds in which an admitted host must publish its node record; after that, the host's admission expires."""

@@ -9,22 +9,20 @@ import threading
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
 
 from engine.cluster import keys
 from engine.cluster import membership as memberships
 from engine.cluster.etcd import Client, EtcdError, EtcdUnavailable
 from engine.cluster.etcd.errors import kind_of
+from engine.cluster.etcd.http import Json
 from engine.cluster.model import MANAGER, AdmittedHost, ClusterMembership
-from engine.cluster.node_operations import PATH
+from engine.cluster.node_operations import AUTHORITY, JOIN, PATH
 from engine.errors import EngineError, Forbidden, InvalidArgument, Unavailable
 from engine.swarm import certificates
 from engine.swarm.server import access, admission, http, store_calls
 from engine.swarm.server.connections import IDLE_SECONDS, KNOWN_SECONDS, Visit, Visits
 from engine.swarm.server.rate_limit import ASKING, CHANGING, READING, Budgets
 
-Json = dict[str, Any]
-AUTHORITY, JOIN = PATH + "authority", PATH + "join"
 COSTLY = (PATH + "ask", PATH + "publish")
 """The requests that make other hosts work: a question to one host, and a node record, which all hosts read."""
 ADMITTED = "(joining)"
