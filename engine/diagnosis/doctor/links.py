@@ -145,7 +145,7 @@ def unfinished(reader: Reader) -> Iterator[Check]:
     """Yield a warning for each object on which a killed command has left unfinished work."""
     for intent in orphaned_intents(reader.intents()):
         what = f"a killed command left work undone: {intent.kind}"
-        yield warning(f"object {intent.object_id[:12]}", what, "the command was killed", "hawse doctor --fix")
+        yield warning(f"object {intent.object_id[:12]}", what, "the command was killed", REPAIR)
 
 
 def repair(examined: Examined) -> list[Check]:
