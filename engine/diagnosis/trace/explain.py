@@ -350,12 +350,10 @@ class Explanation:
         cause = cause or next(chain(self._state_faults(), self._routes.routes()), None) or forbidden
         if cause is not None:
             return cause
-        path, chain_name = self._path, chain_of(event)
-        detail = f"hawse's own rules drop this packet in {chain_name}: nothing allows it"
+        what = f"port {self._path.service} of {self._path.target_name} ({chain_of(event)})"
+        detail = f"hawse's own rules drop this packet in {chain_of(event)}: nothing allows it"
         fix = "publish the port (hawse publish), or connect both to one network"
-        return Culprit(
-            "not-published", f"port {path.service} of {path.target_name} ({chain_name})", "host", detail, fix
-        )
+        return Culprit("not-published", what, "host", detail, fix)
 
     def _of_remainder(self, seen: Observation, *, arrived: bool) -> Culprit | None:
         """Return the culprit of a lost or refused probe if no earlier check has proved a cause, or None.
@@ -366,11 +364,10 @@ class Explanation:
         if path.kind == EXTERNAL:
             return self._of_external(seen)
         if arrived and seen.result == "refused":
+            what = f"port {path.service} of {path.target_name}"
             detail = f"{path.target_name} refuses port {path.service}"
             fix = f"start the service in {path.target_name}"
-            return Culprit(
-                "port-not-listening", f"port {path.service} of {path.target_name}", str(path.target), detail, fix
-            )
+            return Culprit("port-not-listening", what, str(path.target), detail, fix)
         likely = next(self._obstacles.likely(seen), None)
         if likely is not None and likely.kind == "stale-neighbour":  # a rule that drops ARP or NDP may be the cause
             return rules.dropping(path) or likely
@@ -384,10 +381,8 @@ class Explanation:
             what = f"port {path.port}/{path.protocol} of {path.address}"
             return Culprit("port-not-listening", what, "outside", detail, f"start the service at {path.address}")
         if seen.result in NEVER_SENT and not path_lookup.route(path.address).kind:
-            what = f"route to {path.address} of the host"
-            return Culprit(
-                "no-route", what, "host", f"the host has no route to {path.address}", "add a route on the host"
-            )
+            what, detail = f"route to {path.address} of the host", f"the host has no route to {path.address}"
+            return Culprit("no-route", what, "host", detail, "add a route on the host")
         if path.protocol == "udp" and not seen.result:
             return None
         obstacle = next(chain(self._obstacles.likely(seen), self._obstacles.wrong_source(seen)), None)

@@ -350,13 +350,11 @@ class Names:
         for target, network in self._on_other_hosts(name):
             detail = f"{target} is on {network.name}, on which the host itself has no address"
             fix = f"ask from a container on {network.name}, or publish the port on that host, and use its address"
-            raise CulpritFound(
-                Culprit("not-same-network", f"container {target}", f"network {network.name}", detail, fix)
-            )
+            what, where = f"container {target}", f"network {network.name}"
+            raise CulpritFound(Culprit("not-same-network", what, where, detail, fix))
         detail = f"{name} is no container, and the host's resolver does not know it"
-        raise CulpritFound(
-            Culprit("name-unknown", f"name {name}", "host", detail, "check the spelling: hawse ps lists the names")
-        )
+        fix = "check the spelling: hawse ps lists the names"
+        raise CulpritFound(Culprit("name-unknown", f"name {name}", "host", detail, fix))
 
 
 def networks_of(members: Sequence[JoinedEndpoint]) -> list[NetworkRecord]:

@@ -70,11 +70,10 @@ class Overlay:
         where = place_of(node) if node is not None else BEYOND
         if path.target_member is None and not self._side.store_error:
             network = path.source_member.network.name if path.source_member else ""
-            fix = f"look at the addresses in use: hawse network inspect -v {network}"
+            what = f"address {path.address}"
             detail = f"no container of the cluster has {path.address} on network {network}"
-            raise CulpritFound(
-                Culprit("no-such-endpoint", f"address {path.address}", f"network {network}", detail, fix)
-            )
+            fix = f"look at the addresses in use: hawse network inspect -v {network}"
+            raise CulpritFound(Culprit("no-such-endpoint", what, f"network {network}", detail, fix))
         inquiry = self._inquiry(path, node)
         seen = probing.run(path) if not self._dry else Observation()
         narrow = next(outside.small_mtu(path, "network between the hosts"), None) if seen.result == "open" else None
@@ -224,12 +223,10 @@ class Overlay:
         if encryption.is_encrypted(member.network):
             detail = f"{shown} answers a ping, but nothing comes back through the WireGuard tunnel of network {network}"
             fix = f"hawse network verify {network} on both hosts; let UDP port {encryption.port(member.network)} pass"
-            return Culprit(
-                "encryption-down", f"tunnel of network {network} to {shown}", "between the hosts", detail, fix
-            )
-        detail = (
-            f"{shown} answers a ping, but nothing comes back through VXLAN (UDP 4789); nothing on this host drops it"
-        )
+            what = f"tunnel of network {network} to {shown}"
+            return Culprit("encryption-down", what, "between the hosts", detail, fix)
+        detail = f"{shown} answers a ping, but nothing comes back through VXLAN (UDP 4789)"
+        detail += "; nothing on this host drops it"
         fix = f"let UDP 4789 pass between the hosts, and run hawse trace and hawse network verify {network} on {shown}"
         return Culprit("vxlan-blocked", f"UDP 4789 to {shown}", "between the hosts", detail, fix)
 

@@ -105,9 +105,8 @@ class Routes:
         elif not route.kind:
             yield Culprit("no-route", what, str(place), f"{place} has no route to {target}", fix)
         elif route.kind not in ("unicast", "local"):
-            yield Culprit(
-                "wrong-route", what, str(place), f"a {route.kind} route matches {target}", "remove that route"
-            )
+            detail = f"a {route.kind} route matches {target}"
+            yield Culprit("wrong-route", what, str(place), detail, "remove that route")
 
     def _on_host(self, member: JoinedEndpoint, target: IPAddress) -> Iterator[Culprit]:
         """Yield a culprit if the host's route to an endpoint's address does not use the bridge of its network."""

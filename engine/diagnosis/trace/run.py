@@ -156,9 +156,8 @@ class _Tracer:
         if possible is not None:
             detail = f"{possible[1].detail}, unless hawse's rules come first; a trace without --dry can tell"
             return self._log.ended(None, replace(possible[1], detail=detail))
-        self._log.add(
-            f"{path.target_name} {path.service}", str(path.target or path.address), "by records and kernel state"
-        )
+        what, where = f"{path.target_name} {path.service}", str(path.target or path.address)
+        self._log.add(what, where, "by records and kernel state")
         return Trace(None if path.kind == EXTERNAL or parent_link.is_routed(path) else True, self._log.hops)
 
     def _describe(self, path: PacketPath) -> None:
