@@ -29,10 +29,7 @@ from engine.store.salvage import Salvaged
 
 
 def check(host: Host, store: Path) -> CheckReport:
-    """Return the faults of the store, and hawse's objects that have no record; changes nothing.
-
-    ``store`` is the path of the store's file (SQLite).
-    """
+    """Return the faults of the store, and hawse's objects that have no record; changes nothing."""
     problems = rescue.problems(store)
     if not problems:
         salvaged = salvage.read_file(store) if store.exists() else Salvaged()
@@ -44,10 +41,7 @@ def check(host: Host, store: Path) -> CheckReport:
 
 
 def repair(host: Host, store: Path) -> CheckReport:
-    """Repair the faults that `check` finds; idempotent. ``done`` of the result lists each step.
-
-    ``store`` is the path of the store's file (SQLite).
-    """
+    """Repair the faults that `check` finds; idempotent. ``done`` of the result lists each step."""
     problems = check(host, store).problems
     if not problems:
         return CheckReport([])

@@ -46,7 +46,7 @@ class OverlaySide:
     def learn_peers(self, place: Place) -> None:
         """Add the endpoints of other hosts on the source's overlay networks to the records of this trace.
 
-        ``place`` is the source. A source that is no container has no overlay networks.
+        A source that is no container has no overlay networks.
         """
         members = self._records.members(place.record) if place.record is not None else []
         self.learn([m.network for m in members if m.network.driver == "overlay"])

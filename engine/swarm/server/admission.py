@@ -1,7 +1,8 @@
 """Admit hosts to the cluster, and sign their certificates.
 
 The secret in a host's join token decides the host's role. The tokens are read from the etcd store for each request, so
-a new token is valid immediately.
+a new token is valid immediately. ``request`` is the JSON body of the host's request, and ``member`` the host's
+admission record.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ def role_of(tokens: Tokens, secret: str) -> str:
 def admitted_role(client: Client, request: Json) -> str:
     """Return the role ("worker" or "manager") that a joining host gets, or "" if the host must be refused.
 
-    ``request`` is the JSON body of the host's request; its token decides the role. A host is refused if the token is
-    invalid, or if the request asks for another role than the token gives.
+    The token in the request decides the role. A host is refused if the token is invalid, or if the request asks for
+    another role than the token gives.
     """
     entry = client.get(keys.TOKENS)
     role = role_of(decode(Tokens, entry.value), str(request.get("secret", ""))) if entry else ""
@@ -52,9 +53,8 @@ def admitted_role(client: Client, request: Json) -> str:
 def admit(root: Path, client: Client, membership: ClusterMembership, request: Json, role: str) -> Json:
     """Admit a host to the cluster with ``role``; return the cluster's settings and the host's certificates.
 
-    ``request`` is the JSON body of the host's request to join, ``membership`` this manager's membership. A new manager
-    is also announced to etcd as a member. If the etcd store is external, the new manager gets access to this store
-    instead.
+    ``membership`` is this manager's membership. A new manager is also announced to etcd as a member. If the etcd store
+    is external, the new manager gets access to this store instead.
     """
     address = str(ip_address(str(request.get("address", ""))))
     member = AdmittedHost(new_id(), role, _next_index(client))
@@ -71,11 +71,7 @@ def admit(root: Path, client: Client, membership: ClusterMembership, request: Js
 
 
 def _certificates(root: Path, request: Json, member: AdmittedHost, address: str) -> Json:
-    """Return the certificates for a joining host and, for a manager, the authority's private key.
-
-    ``request`` is the JSON body of the host's request to join, ``member`` its admission record, ``address`` its
-    address.
-    """
+    """Return the certificates for a joining host and, for a manager, the authority's private key."""
     answer: Json = {**renew(root, member, request), "authority": certificates.authority(root)}
     if member.role == MANAGER:
         answer["manager_certificate"] = certificates.of_manager(root, str(request["manager_request"]), address)
@@ -86,7 +82,7 @@ def _certificates(root: Path, request: Json, member: AdmittedHost, address: str)
 def renew(root: Path, member: AdmittedHost, request: Json) -> Json:
     """Sign the certificate request of the host ``member``; return the new certificate as ``{"certificate": PEM text}``.
 
-    ``request`` is a JSON body in which ``request`` is the certificate request (PEM).
+    The certificate request (PEM) is in the field ``request``.
     """
     return {"certificate": certificates.of_node(root, str(request["request"]), member.id)}
 

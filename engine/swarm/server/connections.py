@@ -115,10 +115,7 @@ class Visits:
         return min((v for v in self._visits if not v.node and v.client == crowded), key=lambda v: v.until)
 
     def know(self, visit: Visit, node: str, expires: float = float("inf")) -> bool:
-        """Record that a connection belongs to the host ``node``; return False if the host has too many connections.
-
-        ``expires`` is the time when the host's certificate expires, in seconds since 1970.
-        """
+        """Record that a connection belongs to the host ``node``; return False if the host has too many connections."""
         with self._lock:
             if sum(v.node == node for v in self._visits) >= CONNECTIONS_EACH:
                 return False

@@ -165,7 +165,7 @@ class ManagerServer:
     def _admit(self, visit: Visit, client: Client, request: Json, role: str) -> Json:
         """Admit a host with a valid token for ``role``; return the cluster's settings and the host's certificates.
 
-        ``request`` is the JSON body of the request to join. Raises Unavailable if too many hosts join at the same time.
+        Raises Unavailable if too many hosts join at the same time.
         """
         if not self.visits.know(visit, ADMITTED):
             raise Unavailable("too many hosts join at once")
