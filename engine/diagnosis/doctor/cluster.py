@@ -27,7 +27,7 @@ from engine.diagnosis.doctor import certificates as certificate_checks
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
 from engine.diagnosis.doctor.firewalls import described
 from engine.diagnosis.trace import rules
-from engine.diagnosis.trace.rules import Decision
+from engine.diagnosis.trace.chains import Decision
 from engine.errors import EngineError
 from engine.events import repair as repairs
 from engine.host import Host

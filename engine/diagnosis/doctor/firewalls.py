@@ -23,7 +23,7 @@ from engine.api import Check
 from engine.diagnosis.doctor import paths, translations
 from engine.diagnosis.doctor.checks import Examined, fault, warning
 from engine.diagnosis.doctor.paths import Joined
-from engine.diagnosis.trace.rules import Decision, in_shell
+from engine.diagnosis.trace.chains import Decision, in_shell
 from engine.events import repair as repairs
 from engine.host import network_spec
 

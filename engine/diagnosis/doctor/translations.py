@@ -19,7 +19,7 @@ from drivers.linux import path_lookup
 from engine.api import Check
 from engine.diagnosis.doctor.checks import fault, warning
 from engine.diagnosis.doctor.paths import Joined
-from engine.diagnosis.trace.rules import in_shell
+from engine.diagnosis.trace.chains import in_shell
 from engine.events import repair as repairs
 from engine.host import network_spec
 

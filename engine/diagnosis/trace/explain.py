@@ -29,7 +29,7 @@ from drivers.firewall.packet_trace import Event
 from drivers.linux import path_lookup
 from drivers.linux.obstacles import is_down
 from drivers.model import ISOLATED, MAC, Difference
-from engine.diagnosis.trace import outside, own_rules, parent_link, rules, source_ports, translation_rules
+from engine.diagnosis.trace import chains, outside, own_rules, parent_link, rules, source_ports, translation_rules
 from engine.diagnosis.trace.checks import Checks
 from engine.diagnosis.trace.direct_access import is_permitted, options_of
 from engine.diagnosis.trace.model import Culprit
@@ -39,7 +39,6 @@ from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE,
 from engine.diagnosis.trace.probing import Observation, neighbour_outside
 from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, Records, addresses
 from engine.diagnosis.trace.routes import Routes
-from engine.diagnosis.trace.rules import br_netfilter, chain_of, rule_in
 from engine.diagnosis.trace.state import Fault, State
 from engine.diagnosis.trace.target import Target
 from engine.endpoints.sandbox import JoinedEndpoint
@@ -259,7 +258,7 @@ class Explanation:
             moved = self._redirected(seen) if event.table in OURS and not event.reply else None
             return moved or self.of_drop(place, event)
         for place, rule in (pair for pair in seen.legacy if not isinstance(pair[1], Translating)):
-            return rules.of_legacy(place, rule, self._path.inner_address.version, bridged=self._path.kind == BRIDGED)
+            return chains.of_legacy(place, rule, self._path.inner_address.version, bridged=self._path.kind == BRIDGED)
         arrived = self._arrived(seen)
         redirected = None if arrived else self._redirected(seen)
         if redirected is not None:
@@ -320,26 +319,25 @@ class Explanation:
         """Return the culprit for a drop (``event``) that nftables reported in the namespace ``place``."""
         if event.table in OURS and not place.netns_path:
             return self._of_own_drop(event)
-        what = chain_of(event)
-        detail = f"it drops the {'answer' if event.reply else 'probe'} by {rule_in(place, event)}"
+        detail = f"it drops the {'answer' if event.reply else 'probe'} by {chains.rule_in(place, event)}"
         if place.netns_path:
-            return rules.of_chain(place, what, detail, rules.changing(place, event))
+            return chains.culprit(place, event, detail, chains.changing(place, event))
         if self._path.kind == BRIDGED and not event.table.startswith(("bridge", "netdev")) and not event.handle:
-            return br_netfilter(what, detail, self._path.inner_address.version)
+            return chains.br_netfilter(event, detail, self._path.inner_address.version)
         path = self._path
         addresses = {a for a in (path.address, path.inner_address) if a.version == path.address.version}
-        fix = rules.accepting(event, path.protocol, addresses, {path.port, path.inner_port}, reply=event.reply)
+        fix = chains.accepting(event, path.protocol, addresses, {path.port, path.inner_port}, reply=event.reply)
         if event.searches:
-            fix = rules.letting_search(event)
-        return rules.of_chain(place, what, detail, fix)
+            fix = chains.letting_search(event)
+        return chains.culprit(place, event, detail, fix)
 
     def _redirected(self, seen: Observation) -> Culprit | None:
         """Return the culprit if a rule of another program sent the probe to another destination, or None."""
         of_probe = ((place, event) for place, event in seen.events if not event.reply)
-        for place, event, rule in rules.passed(of_probe, REDIRECTING):
-            what = chain_of(event)
+        for place, event, rule in chains.passed(of_probe, REDIRECTING):
+            what = chains.text_of(event)
             detail = f"it sends the probe somewhere else by {rule}"
-            return Culprit("foreign-firewall", what, f"{place}, {what}", detail, rules.removing(place, event))
+            return Culprit("foreign-firewall", what, f"{place}, {what}", detail, chains.removing(place, event))
         legacy = translation_rules.of_legacy(self._path)
         return legacy[1] if legacy is not None and (HOST, legacy[0]) in seen.legacy else None
 
@@ -350,8 +348,8 @@ class Explanation:
         cause = cause or next(chain(self._state_faults(), self._routes.routes()), None) or forbidden
         if cause is not None:
             return cause
-        what = f"port {self._path.service} of {self._path.target_name} ({chain_of(event)})"
-        detail = f"hawse's own rules drop this packet in {chain_of(event)}: nothing allows it"
+        what = f"port {self._path.service} of {self._path.target_name} ({chains.text_of(event)})"
+        detail = f"hawse's own rules drop this packet in {chains.text_of(event)}: nothing allows it"
         fix = "publish the port (hawse publish), or connect both to one network"
         return Culprit("not-published", what, "host", detail, fix)
 

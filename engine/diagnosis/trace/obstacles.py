@@ -16,7 +16,7 @@ from drivers.linux import listeners, obstacles, path_lookup, sysctl
 from drivers.linux.host import interface_addresses
 from drivers.linux.obstacles import Obstacle
 from drivers.registry import facts
-from engine.diagnosis.trace import neighbour_search, outside, rules
+from engine.diagnosis.trace import chains, neighbour_search, outside, rules
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, PacketPath
 from engine.diagnosis.trace.probing import Observation
@@ -272,7 +272,7 @@ def _of_program(obstacle: Obstacle, place: Place, interface: str, whose: str) ->
 
 def _changing_rules(seen: Observation) -> Iterator[Culprit]:
     """Yield a culprit for each rule of another program that matched the probe or its answer and changed the packet."""
-    for place, event, rule in rules.passed(seen.events, CHANGING):
-        what = rules.chain_of(event)
-        detail = f"{what} changes the {'answer' if event.reply else 'probe'}, which is then lost: {rule}"
-        yield rules.of_chain(place, what, detail, rules.removing(place, event))
+    for place, event, rule in chains.passed(seen.events, CHANGING):
+        which = "answer" if event.reply else "probe"
+        detail = f"{chains.text_of(event)} changes the {which}, which is then lost: {rule}"
+        yield chains.culprit(place, event, detail, chains.removing(place, event))

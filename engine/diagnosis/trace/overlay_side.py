@@ -23,11 +23,11 @@ from drivers.overlay.vxlan import BRIDGE
 from engine.cluster import encryption, membership, peers, snapshot
 from engine.cluster.model import ClusterMembership, Node
 from engine.cluster.snapshot import View
-from engine.diagnosis.trace import rules
+from engine.diagnosis.trace import chains, rules
+from engine.diagnosis.trace.chains import Decision
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import PacketPath
 from engine.diagnosis.trace.records import HOST, Place, Records, addresses
-from engine.diagnosis.trace.rules import Decision, chain_of, rule_in
 from engine.diagnosis.trace.state import HARMLESS, port_of
 from engine.errors import EngineError, in_words
 from engine.host import Host, network_spec
@@ -241,7 +241,7 @@ def of_tunnel_drop(decision: Decision | Event, other: IPAddress, network: Networ
     """Return the culprit for a decision of this host to drop the network's packets to or from the host ``other``."""
     encrypted, port = encryption.is_encrypted(network), tunnel_port(network)
     kind, what = ("encryption-down", "WireGuard") if encrypted else ("vxlan-blocked", "VXLAN")
-    chain = chain_of(decision)
-    detail = f"{chain} drops the {what} packets (UDP {port}) to or from {other} by {rule_in(HOST, decision)}"
+    chain = chains.text_of(decision)
+    detail = f"{chain} drops the {what} packets (UDP {port}) to or from {other} by {chains.rule_in(HOST, decision)}"
     fix = f"let UDP {port} from and to {other} pass in {chain}"
     return Culprit(kind, f"UDP {port} to {other} ({chain})", f"host, {chain}", detail, fix)

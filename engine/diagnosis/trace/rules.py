@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache, partial
 from ipaddress import IPv4Address
 from itertools import chain
@@ -13,15 +11,14 @@ from msgspec.structs import replace
 
 from drivers.errors import DriverError
 from drivers.firewall import legacy_rules, resolver_redirect
-from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.legacy_tables import Dropping
-from drivers.firewall.packet_trace import Event, rule_text
 from drivers.firewall.packets import ARP, DISCOVERY, Packet
-from drivers.firewall.rule_reading import Changed, Drop, Tables, find_drops, read
+from drivers.firewall.rule_reading import Tables, find_drops, read
 from drivers.linux import path_lookup
 from drivers.linux.host import filters_bridged
 from drivers.model import IPAddress
-from engine.diagnosis.trace import neighbour_search
+from engine.diagnosis.trace import chains, neighbour_search
+from engine.diagnosis.trace.chains import Decision
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.neighbour_search import Step
 from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, PacketPath
@@ -30,8 +27,6 @@ from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, address_of
 from engine.diagnosis.trace.state import port_of
 
 IP, DEVICE = ("inet", "ip", "ip6"), ("netdev",)  # families of tables
-Decision = Drop | Dropping
-"""A rule or policy of nftables or of iptables-legacy that drops packets."""
 
 
 def dropping(path: PacketPath) -> Culprit | None:
@@ -96,9 +91,9 @@ def dropping_in_network(path: PacketPath, client: IPAddress, place: Place) -> Cu
         proven = place.inside(partial(_first, steps, family))
         if proven is not None:
             drop = proven[1]
-            what = chain_of(drop)
-            detail = f"{what} drops such packets by {rule_in(place, drop)} in the {place}"
-            fix = listing(drop, place) if isinstance(drop, Dropping) else changing(place, drop)
+            what = chains.text_of(drop)
+            detail = f"{what} drops such packets by {chains.rule_in(place, drop)} in the {place}"
+            fix = chains.listing(place, drop) if isinstance(drop, Dropping) else chains.changing(place, drop)
             return Culprit("foreign-firewall", f"{what} of the {place}", str(place), detail, fix)
     return None
 
@@ -245,133 +240,17 @@ def _out(path: PacketPath) -> str:
     return path.target_bridge or path_lookup.route(path.address).interface
 
 
-def of_chain(place: Place, what: str, detail: str, fix: str) -> Culprit:
-    """Return the culprit for a chain of another program in the namespace ``place``; ``what`` names the chain."""
-    if place.netns_path:
-        return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
-    return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
-
-
-def of_legacy(place: Place, rule: Dropping, version: int, *, bridged: bool) -> Culprit:
-    """Return the culprit for a rule of iptables-legacy that drops the probe.
-
-    ``bridged`` is True if the probe stays within a bridge. ``version`` is its IP version.
-    """
-    what = chain_of(rule)
-    detail = f"it drops the probe by {rule_in(place, rule)}"
-    if bridged and not rule.number and not place.netns_path:
-        return br_netfilter(what, detail, version)
-    return of_chain(place, what, detail, listing(rule, place))
-
-
-def chain_of(decision: Decision | Event | Changed) -> str:
-    """Return the text "table TABLE chain CHAIN" for a drop or another decision."""
-    program = f"{decision.program} " if isinstance(decision, Dropping) else ""
-    return f"{program}table {decision.table} chain {decision.chain}"
-
-
-def listing(rule: Dropping, place: Place) -> str:
-    """Return the remedy for a rule of iptables-legacy: the command that shows it."""
-    command = f"{rule.program} -t {rule.table} -L {shlex.quote(rule.chain)} -n -v --line-numbers"
-    return f"look at it: {place.command(command)}"
-
-
 def _culprit(place: Place, packet: Packet, drop: Decision, *, bridged: bool = False) -> Culprit:
     if isinstance(drop, Dropping):
-        return of_legacy(place, drop, packet.version, bridged=bridged)
-    what = chain_of(drop)
-    detail = f"it drops such packets by {rule_in(place, drop)}"
+        return chains.of_legacy(place, drop, packet.version, bridged=bridged)
+    detail = f"it drops such packets by {chains.rule_in(place, drop)}"
     if place.netns_path:
-        return of_chain(place, what, detail, changing(place, drop))
+        return chains.culprit(place, drop, detail, chains.changing(place, drop))
     if packet.protocol in (ARP, DISCOVERY):
-        return of_chain(place, what, detail, letting_search(drop))
+        return chains.culprit(place, drop, detail, chains.letting_search(drop))
     if bridged and not drop.handle:
-        return br_netfilter(what, detail, packet.version)
+        return chains.br_netfilter(drop, detail, packet.version)
     reply = bool(packet.source_port)
     port = packet.source_port if reply else packet.port
     server = packet.source if reply and packet.source is not None else packet.destination
-    return of_chain(place, what, detail, accepting(drop, packet.protocol, {server}, {port}, reply=reply))
-
-
-def rule_in(place: Place, decision: Decision | Event | Changed) -> str:
-    """Return the text of the rule that made a decision, or "its policy" if the chain's policy made it.
-
-    Returns "rule NUMBER" for a rule of iptables-legacy, and for a rule whose text cannot be read.
-    """
-    if isinstance(decision, Dropping):
-        return f"rule {decision.number}" if decision.number else "its policy"
-    if not decision.handle:
-        return "its policy"
-    text = place.inside(lambda: rule_text(decision.table, decision.chain, decision.handle))
-    return text or f"rule {decision.handle}"
-
-
-def passed(events: Iterable[tuple[Place, Event]], statements: re.Pattern[str]) -> Iterator[tuple[Place, Event, str]]:
-    """Yield the events in which a rule of another program matched the packet, and ``statements`` matches the rule.
-
-    ``statements`` is a regular expression for the rule's text. Events that dropped the packet are left out. Each result
-    also has the rule's text.
-    """
-    for place, event in events:
-        if event.handle and not event.dropped and event.table not in OURS:
-            rule = rule_in(place, event)
-            if statements.search(rule):
-                yield place, event, rule
-
-
-def removing(place: Place, event: Event | Changed) -> str:
-    """Return the remedy for a rule that changes or redirects packets, as text; ``place`` is the rule's namespace."""
-    command = place.command(f"nft delete rule {in_shell(event.table, event.chain)} handle {event.handle}")
-    return f"remove that rule: {command}"
-
-
-def changing(place: Place, decision: Drop | Event) -> str:
-    """Return the remedy for a chain that is not on the host: the command that lists its rules."""
-    command = place.command(f"nft -a list chain {in_shell(decision.table, decision.chain)}")
-    return f"change the rule or the policy: {command}"
-
-
-def accepting(decision: Drop | Event, protocol: str, addresses: set[IPAddress], ports: set[int], *, reply: bool) -> str:
-    """Return the remedy for a chain that drops packets: the command that adds a rule to accept them.
-
-    ``addresses`` and ``ports`` are the destinations of the packets; with ``reply``, they are the sources.
-    """
-    side = ("saddr", "sport") if reply else ("daddr", "dport")
-    version = next(iter(addresses)).version
-    held = _any_of(str(a) for a in sorted(addresses))
-    service = f"{protocol} {side[1]} {_any_of(str(p) for p in sorted(ports) if p)}"
-    if protocol == "icmp":
-        service = f"meta l4proto {'icmp' if version == 4 else 'ipv6-icmp'}"
-    match = f"{'ip' if version == 4 else 'ip6'} {side[0]} {held} {service}"
-    return f"let the packets pass there: nft insert rule {in_shell(decision.table, decision.chain)} {match} accept"
-
-
-def letting_search(decision: Drop | Event) -> str:
-    """Return the remedy for a chain that drops ARP packets or packets of IPv6 neighbour discovery."""
-    show = f"nft -a list chain {in_shell(decision.table, decision.chain)}"
-    return f"accept ARP (for IPv6: neighbour solicitations and advertisements) there: {show}"
-
-
-def _any_of(values: Iterable[str]) -> str:
-    """Return nftables' expression for one value or for a set of values. Example: 80 and 443 give "{ 80, 443 }"."""
-    known = list(values)
-    return known[0] if len(known) == 1 else f"{{ {', '.join(known)} }}"
-
-
-def in_shell(table: str, chain: str) -> str:
-    """Return the names of a table (with its family) and of a chain, quoted for a shell command.
-
-    The kernel allows any characters in these names. Example: "inet a" and "b;c" give "inet a 'b;c'".
-    """
-    return shlex.join([*table.split(" ", 1), chain])
-
-
-def br_netfilter(what: str, detail: str, version: int) -> Culprit:
-    """Return the culprit for a chain's policy that drops packets within a bridge.
-
-    The policy applies to these packets only because br_netfilter is on. ``what`` names the chain.
-    """
-    key = f"net.bridge.bridge-nf-call-{'ip6tables' if version == 6 else 'iptables'}"
-    said = f"{key}=1 sends packets within a bridge through the IP firewall: {what}: {detail}"
-    fix = f"sysctl -w {key}=0, or accept the packets in {what}"
-    return Culprit("br-netfilter", f"sysctl {key} ({what})", f"host, {what}", said, fix)
+    return chains.culprit(place, drop, detail, chains.accepting(drop, packet.protocol, {server}, {port}, reply=reply))

@@ -21,7 +21,7 @@ from drivers.firewall.rule_reading import (
     read,
 )
 from drivers.linux import path_lookup
-from engine.diagnosis.trace import rules
+from engine.diagnosis.trace import chains
 from engine.diagnosis.trace.direct_access import options_of
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import EXTERNAL, ROUTED, PacketPath
@@ -49,8 +49,8 @@ def changing(path: PacketPath) -> Culprit | None:
     for statements, effect in searched:
         for _, rule in find_statements(tables, steps, statements):
             if _precedes(rule, statements, is_published=path.binding is not None):
-                detail = f"it {effect} by {rules.rule_in(HOST, rule)}"
-                return rules.of_chain(HOST, rules.chain_of(rule), detail, rules.removing(HOST, rule))
+                detail = f"it {effect} by {chains.rule_in(HOST, rule)}"
+                return chains.culprit(HOST, rule, detail, chains.removing(HOST, rule))
     return None
 
 
@@ -68,8 +68,8 @@ def of_legacy(path: PacketPath) -> tuple[Translating, Culprit] | None:
     if proven is None:
         return None
     _, rule = proven
-    detail = f"it sends such packets somewhere else by {rules.rule_in(HOST, rule)}"
-    return rule, rules.of_chain(HOST, rules.chain_of(rule), detail, rules.listing(rule, HOST))
+    detail = f"it sends such packets somewhere else by {chains.rule_in(HOST, rule)}"
+    return rule, chains.culprit(HOST, rule, detail, chains.listing(HOST, rule))
 
 
 def _precedes(rule: Changed, statements: Sequence[str], *, is_published: bool) -> bool:
