@@ -61,7 +61,7 @@ class Names:
         recorded = self._recorded(name)
         listed = self._in_hosts_file(name)
         if recorded:
-            return self._check(name, recorded, listed)
+            return self._listed(name, recorded, listed) if listed else self._confirmed(name, recorded)
         if listed:
             self._log.add(f"name {name}", self._where, f"{_shown(listed)} by /etc/hosts")
             return listed
@@ -117,32 +117,34 @@ class Names:
         except (OSError, KeyError, EngineError):
             return ""
 
-    def _check(self, name: str, recorded: list[IPAddress], listed: list[IPAddress]) -> list[IPAddress]:
-        """Return the addresses to which the source resolves ``name``: a part of ``recorded``, or all of it.
+    def _listed(self, name: str, recorded: list[IPAddress], listed: list[IPAddress]) -> list[IPAddress]:
+        """Return the addresses that both the records and the source's /etc/hosts have for ``name``.
 
-        ``recorded`` are the name's addresses in the records. ``listed`` are the name's addresses in the source's
-        /etc/hosts.
+        The source uses only the addresses in /etc/hosts (``listed``). Raises `CulpritFound` if the records have none of
+        them.
+        """
+        used = [a for a in recorded if a in listed]
+        if not used:
+            detail = f"/etc/hosts of {self._source.name} says {name} is {_shown(listed)}; it is {_shown(recorded)}"
+            fix = f"remove or correct the line for {name} in /etc/hosts of the container (--add-host)"
+            raise CulpritFound(Culprit("name-stale", f"name {name}", self._where, detail, fix))
+        self._log.add(f"name {name}", self._where, _shown(used))
+        return used
 
-        If ``listed`` is not empty, the source uses only these addresses. Raises `CulpritFound` if the records have none
-        of them.
+    def _confirmed(self, name: str, recorded: list[IPAddress]) -> list[IPAddress]:
+        """Return those of the ``recorded`` addresses that the source's DNS resolver gives for ``name``.
 
-        If ``listed`` is empty, the source asks its DNS resolver, and this method sends the same query. Raises
-        `CulpritFound` if the resolver does not answer, answers with no recorded address, or also answers with an
+        Raises `CulpritFound` if the resolver does not answer, answers with no recorded address, or also answers with an
         address that no endpoint has. In two cases no query is sent, and all ``recorded`` addresses are returned:
 
         - The trace is a dry run. Raises `CulpritFound` if the resolver at 127.0.0.11 could not answer or is not used.
         - All recorded addresses belong to endpoints on hosts without a lease in the cluster.
         """
-        used = [a for a in recorded if a in listed] if listed else recorded
-        if not used:
-            detail = f"/etc/hosts of {self._source.name} says {name} is {_shown(listed)}; it is {_shown(recorded)}"
-            fix = f"remove or correct the line for {name} in /etc/hosts of the container (--add-host)"
-            raise CulpritFound(Culprit("name-stale", f"name {name}", self._where, detail, fix))
-        if self._dry and not listed:
+        if self._dry:
             self._require_resolver(name)
-        if listed or self._dry or set(recorded) <= self._records.expired_addresses:
-            self._log.add(f"name {name}", self._where, _shown(used))
-            return used
+        if self._dry or set(recorded) <= self._records.expired_addresses:
+            self._log.add(f"name {name}", self._where, _shown(recorded))
+            return recorded
         server = self._server()
         reply = self._ask(server, name)
         if reply.code == -1:
