@@ -291,22 +291,12 @@ class Explanation:
             yield culprit
 
     def _later(self, seen: Observation, *, arrived: bool) -> Culprit | None:
-        full = next(self._checks.conntrack_full(), None)
-        if full is None and not arrived:
-            full = source_ports.of_translation(self._path, seen)
-        if full is not None:
-            return full
-        if not arrived and self._path.kind in (ROUTED, EXTERNAL):
-            damage = self.own_damage()
-            if damage is not None:
-                return damage
-        forbidden = self.policy()
-        if forbidden is not None and not arrived:
-            return forbidden
-        listening = self.listening()
-        if listening is not None:
-            return listening
-        return self._of_remainder(seen, arrived=arrived)
+        cause = next(self._checks.conntrack_full(), None)
+        if not arrived:
+            cause = cause or source_ports.of_translation(self._path, seen)
+            cause = cause or (self.own_damage() if self._path.kind in (ROUTED, EXTERNAL) else None)
+            cause = cause or self.policy()
+        return cause or self.listening() or self._of_remainder(seen, arrived=arrived)
 
     def _arrived(self, seen: Observation) -> bool:
         path = self._path

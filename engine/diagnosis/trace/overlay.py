@@ -151,25 +151,12 @@ class Overlay:
         self, path: PacketPath, explanation: Explanation, seen: Observation, node: Node | None, report: Report | None
     ) -> Culprit | None:
         if seen.result == "refused":
-            where = place_of(node) if node else BEYOND
-            detail = f"{path.address} on {where} refuses port {path.port}/{path.protocol}"
-            what = f"port {path.port}/{path.protocol} of {path.address}"
-            fix = "start the service there, or let it listen at its address"
-            if report is None:
-                return Culprit("port-not-listening", what, where, detail, fix)
-            rule = f"{detail}, although a process listens: a rule in the target's network namespace rejects packets"
-            whose = f"firewall of {path.address}"
-            rejecting = Culprit("container-firewall", whose, where, rule, "look at its rules there")
-            return report.first(*REFUSING) or rejecting
+            return _refusing(path, place_of(node) if node else BEYOND, report)
         for place, event in seen.drops():
             return explanation.of_drop(place, event)
-        for culprit in explanation.faults():
-            return culprit
-        for culprit in self._side.devices(path):
-            return culprit
-        dropping = self._dropping(path)
-        if dropping is not None:
-            return dropping
+        cause = next(explanation.faults(), None) or next(self._side.devices(path), None) or self._dropping(path)
+        if cause is not None:
+            return cause
         for culprit in report.culprits if report is not None else ():
             # A port without a process refuses connections, so it cannot be the cause of a lost connection attempt.
             lost = path.protocol == "tcp" and not self._dry
@@ -255,3 +242,15 @@ class Overlay:
                     if event.dropped:
                         return of_tunnel_drop(event, other, network)
         return None
+
+
+def _refusing(path: PacketPath, where: str, report: Report | None) -> Culprit:
+    """Return the culprit for a refused connection to an endpoint on the host that ``where`` names."""
+    detail = f"{path.address} on {where} refuses port {path.port}/{path.protocol}"
+    if report is None:
+        what = f"port {path.port}/{path.protocol} of {path.address}"
+        fix = "start the service there, or let it listen at its address"
+        return Culprit("port-not-listening", what, where, detail, fix)
+    detail += ", although a process listens: a rule in the target's network namespace rejects packets"
+    rejecting = Culprit("container-firewall", f"firewall of {path.address}", where, detail, "look at its rules there")
+    return report.first(*REFUSING) or rejecting

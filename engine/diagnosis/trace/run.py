@@ -139,15 +139,9 @@ class _Tracer:
         return Trace(False, self._log.hops)
 
     def _without_probe(self, path: PacketPath, explanation: Explanation) -> Trace:
-        for culprit in explanation.faults():
-            return self._log.ended(False, culprit)
-        if path.source.kind == OUTSIDE and probing.neighbour_outside(path.source.interface, path.address)[0] is None:
-            return self._log.ended(False, _without_address(path))
-        if path.kind != LOCAL:
-            damage = explanation.own_damage()
-            if damage is not None:
-                return self._log.ended(False, damage)
-        cause = source_ports.of_sockets(path) or explanation.policy() or translation_rules.changing(path)
+        cause = next(explanation.faults(), None) or _without_address(path)
+        cause = cause or (explanation.own_damage() if path.kind != LOCAL else None)
+        cause = cause or source_ports.of_sockets(path) or explanation.policy() or translation_rules.changing(path)
         cause = cause or rules.dropping(path) or source_ports.of_ranges(path) or explanation.listening()
         cause = cause or next(explanation.soft_faults(sending=False), None)
         if cause is not None:
@@ -202,8 +196,11 @@ class _Tracer:
             self._log.add_passed(where, f"chain {chain}")
 
 
-def _without_address(path: PacketPath) -> Culprit:
+def _without_address(path: PacketPath) -> Culprit | None:
+    """Return the culprit if the packets come from outside, and the interface there has no address of their version."""
     interface, version = path.source.interface, path.address.version
+    if path.source.kind != OUTSIDE or probing.neighbour_outside(interface, path.address)[0] is not None:
+        return None
     fix = f"give it one: ip address add ADDRESS/LENGTH dev {interface}"
     detail = f"{interface} has no IPv{version} address, so no machine there reaches this host by IPv{version}"
     return Culprit("wrong-address", f"address of interface {interface} of host", "host", detail, fix)
