@@ -39,6 +39,11 @@ def fault(name: str, what: str, cause: str = "", fix: str = REPAIR) -> Check:
     return Check(FAULT, name, what, cause, fix)
 
 
+def not_compared(name: str, error: Exception) -> Check:
+    """Return the finding that the object ``name`` could not be compared with the records."""
+    return fault(name, f"cannot be compared with the records: {error}", fix="")
+
+
 class Examined(Struct, frozen=True, dict=True):
     """A host with its records at one moment.
 

@@ -24,7 +24,7 @@ from engine.cluster.model import MANAGER, ClusterMembership, Node
 from engine.cluster.node_operations import AUTHORITY
 from engine.cluster.snapshot import View
 from engine.diagnosis.doctor import certificates as certificate_checks
-from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
+from engine.diagnosis.doctor.checks import Examined, fault, not_compared, ok, warning
 from engine.diagnosis.doctor.firewalls import described
 from engine.diagnosis.trace import rules
 from engine.diagnosis.trace.chains import Decision
@@ -211,7 +211,7 @@ def _overlays(examined: Examined, membership: ClusterMembership, view: View) -> 
             with peers.programming(host.run):
                 lines = swarm_verify.compare(host, network, membership, view)
         except EngineError as error:
-            yield fault(name, f"cannot be compared with the records: {error}", fix="")
+            yield not_compared(name, error)
             continue
         yield from (fault(name, line, examined.cause(network)) for line in lines)
         if not lines:
