@@ -54,7 +54,7 @@ def sync_endpoints(host: Host, client: Client, membership: ClusterMembership) ->
             failures += _attempt(client, membership, "release", identity, arguments)
     for identity, endpoint in here.items():
         if identity not in there or published(there[identity]) != published_here(endpoint):
-            arguments = {"endpoint": encode(shared_endpoint(endpoint, membership))}
+            arguments = {"endpoint": encode(_shared_endpoint(endpoint, membership))}
             failures += _attempt(client, membership, "restore", identity, arguments)
     return failures
 
@@ -94,7 +94,7 @@ def published_here(endpoint: EndpointRecord) -> tuple[tuple[str, ...], bool]:
     return endpoint.names, endpoint.phase == FORMER
 
 
-def shared_endpoint(endpoint: EndpointRecord, membership: ClusterMembership) -> SharedEndpoint:
+def _shared_endpoint(endpoint: EndpointRecord, membership: ClusterMembership) -> SharedEndpoint:
     """Return this host's endpoint as the record that all hosts can read in the etcd store."""
     return SharedEndpoint(
         id=endpoint.id,

@@ -159,14 +159,14 @@ def import_network(host: Host, reference: str, *, attach: bool = True) -> None:
             f"Could not attach to network {reference}: rpc error: code = NotFound desc = network {reference} not found"
         )
     if attach:
-        check_attachable(networks[0])
+        _check_attachable(networks[0])
     with host.store.read() as reader:
         known = reader.network(networks[0].id) if networks else None
     if len(networks) == 1 and known is None:
         local_networks.import_network(host, networks[0], membership)
 
 
-def check_attachable(record: NetworkRecord) -> None:
+def _check_attachable(record: NetworkRecord) -> None:
     """Check that containers may join a network; raises Forbidden for a cluster network without ``--attachable``."""
     if record.scope == SWARM and not record.attachable:
         refusal = Forbidden(
@@ -267,7 +267,7 @@ def reserve_endpoints(
     try:
         with connected(host) as (client, membership):
             for network in shared:
-                check_attachable(network)
+                _check_attachable(network)
                 _shut(host, network)
                 made.append(_reserve(client, membership, container, network, former.get(network.id)))
         with locked(host.run, *NETWORKS_LOCK):

@@ -146,7 +146,7 @@ def open_client(root: Path, membership: ClusterMembership) -> Client:
             write_private(hint, url)
 
     if membership.external and membership.is_manager:
-        return Client(urls, lambda: store_context(root), membership.user, membership.password, switched)
+        return Client(urls, lambda: _store_context(root), membership.user, membership.password, switched)
     from engine.cluster.keys import MANAGER_NAME
 
     return Client(urls, lambda: node_context(root), switched=switched, name=MANAGER_NAME)
@@ -191,7 +191,7 @@ def node_context(root: Path) -> Any:
     return _context(directory(root) / AUTHORITY, directory(root) / NODE)
 
 
-def store_context(root: Path) -> Any:
+def _store_context(root: Path) -> Any:
     """Return the ssl.SSLContext for an external etcd store.
 
     The context verifies the store with ``store-ca.pem`` (or the system's CAs), and shows ``store.pem`` if that file

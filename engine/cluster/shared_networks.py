@@ -111,13 +111,13 @@ def allocate(
         subnet = next_subnet(cluster, cursor.subnet, [*reserved, *(p.subnet for n in others for p in n.pools)])
         cursor = replace(cursor, subnet=str(subnet))
         pools.insert(0, PoolRecord(subnet=str(subnet)))
-    record = replace(record, pools=tuple(with_gateway(p) for p in pools))
+    record = replace(record, pools=tuple(_with_gateway(p) for p in pools))
     if record.driver == "overlay":
         record, cursor = _with_vnis(record, cursor, others)
     return record, cursor
 
 
-def with_gateway(pool: PoolRecord) -> PoolRecord:
+def _with_gateway(pool: PoolRecord) -> PoolRecord:
     """Return the pool with its gateway address, and mark the gateway as visible in Docker's inspect.
 
     If the pool has no gateway, its first usable address becomes the gateway. As in Docker, this may be an auxiliary

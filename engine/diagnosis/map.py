@@ -92,7 +92,7 @@ def _member(network: NetworkRecord, endpoint: EndpointRecord, container: Contain
         "IPv4Address": endpoint.ipv4,
         "IPv6Address": endpoint.ipv6,
         "Names": _other_names(endpoint.names, name, container.id),
-        "Ports": [port_text(port) for port in endpoint.ports],
+        "Ports": [_port_text(port) for port in endpoint.ports],
     }
 
 
@@ -118,7 +118,7 @@ def _other_names(names: Iterable[str], shown: str, container_id: str) -> list[st
     return [name for name in dict.fromkeys(names) if name not in (shown, container_id[:SHORT_ID])]
 
 
-def port_text(port: PortRecord) -> str:
+def _port_text(port: PortRecord) -> str:
     """Return a published port or range as ``ps`` prints it, such as ``0.0.0.0:8080->80/tcp``.
 
     Without a host port (gateway mode "routed"), the text has only the container's port.

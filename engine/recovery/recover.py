@@ -103,7 +103,7 @@ def recover(host: Host) -> None:
     booted = known != linux_host.boot_identity()
     if booted:
         after_boot.begin(host)
-        come_back(host, STORE_PATIENCE_SECONDS)
+        _come_back(host, STORE_PATIENCE_SECONDS)
     cause = "the boot" if booted else "a killed command" if abandoned else ""
     repair(host, None if booted or abandoned else drivers, whole=not abandoned, cause=cause)
     resolve_intents(host, restarts)  # restarts come last, because a start needs a repaired host
@@ -248,10 +248,10 @@ def boot(host: Host, timeout: float) -> BootReport:
     shutdown.cancel(host)
     after_boot.begin(host, again=True)
     recover(host)
-    return come_back(host, timeout)
+    return _come_back(host, timeout)
 
 
-def come_back(host: Host, timeout: float) -> BootReport:
+def _come_back(host: Host, timeout: float) -> BootReport:
     """Create the recorded networks in the kernel, start the waiting containers, and connect adopted namespaces again.
 
     Each step restores its objects in parallel. A failure does not stop the other steps; the report names each failure.
