@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from ipaddress import IPv4Network, ip_network
 from itertools import chain
-from typing import NamedTuple
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from drivers.options import VNIS
@@ -27,7 +27,7 @@ ATTEMPTS = 50  # maximum number of transactions; a transaction fails if another 
 EXHAUSTED = "rpc error: code = InvalidArgument desc = could not find an available, non-overlapping IPv4 address pool"
 
 
-class Ledger(NamedTuple):
+class Ledger(Struct, frozen=True):
     """The state from which a new network is allocated: the cluster's settings, and the existing networks.
 
     ``cursor`` has the last allocated values, and ``revision`` is the revision at which it was written.
