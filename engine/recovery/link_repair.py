@@ -195,8 +195,8 @@ class LinkRepair:
         members = [JoinedEndpoint(network, endpoint) for network, endpoint in pairs if network is not None]
         differences: list[Difference] = []
         failures: list[Exception] = []
-        for found, failed in self._compare_parts(container, members, repairing=repairing):
-            differences += found
+        for part_differences, failed in self._compare_parts(container, members, repairing=repairing):
+            differences += part_differences
             failures += failed
         return Comparison(f"container {container.name}", differences, failures=failures)
 
