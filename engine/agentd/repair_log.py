@@ -1,7 +1,7 @@
 """Writes lines about repairs, and about the causes of repairs, to the agent's log.
 
 ``name`` is the repaired object or state. ``by`` is the program that caused the repair, or "" if it is unknown.
-``seconds`` is the repair's duration.
+``seconds`` is the repair's duration, except in `say_resting`.
 """
 
 from __future__ import annotations

@@ -22,17 +22,20 @@ NAMES_LIMIT = 3  # maximum number of differences of one kind that a text names
 
 
 def add(tx: Transaction, kind: str, identity: str, by: str, differences: Sequence[Difference]) -> None:
-    """Add the event that ``differences`` of an object were repaired."""
+    """Add a "repair" event: ``differences`` of an object were repaired."""
     _add(tx, "repair", kind, identity, by, described(differences))
 
 
 def add_alone(store: Store, kind: str, identity: str, by: str, differences: Sequence[Difference]) -> None:
-    """Add the event that ``differences`` were repaired, in a transaction of its own (`events.record.alone`)."""
+    """Add a "repair" event in a transaction of its own (`events.record.alone`)."""
     events.alone(store, lambda tx: add(tx, kind, identity, by, differences))
 
 
 def add_delay(store: Store, kind: str, identity: str, by: str, seconds: float) -> None:
-    """Add the event that the next repair waits ``seconds``, because the program ``by`` repeatedly undoes the repair."""
+    """Add a "drift" event in a transaction of its own (`events.record.alone`): the next repair waits ``seconds``.
+
+    The repair waits because the program ``by`` repeatedly undoes it.
+    """
     events.alone(store, lambda tx: _add(tx, "drift", kind, identity, by, f"wait {seconds:g} s"))
 
 

@@ -251,7 +251,8 @@ class Client:
     def fetch(self, path: str, body: Json) -> bytes:
         """Post the call ``path`` (such as /v3/kv/range) to any ready member, and return the answer as unparsed bytes.
 
-        The caller forwards these bytes to another host.
+        The caller forwards these bytes to another host. If the token has expired, the client gets a new token and
+        repeats the call.
         """
         return self._answered(lambda connection: connection.fetch(path, body))
 

@@ -226,8 +226,8 @@ class Names:
     def _explain_other(self, name: str) -> None:
         """Check whether the records show why the source cannot resolve ``name``; raises `CulpritFound` if they do.
 
-        A container with this name may be stopped, have no network in common
-        with the source, or be only on the default bridge.
+        A container with this name may be stopped, have no network in common with the source, or be only on the default
+        bridge.
         """
         for container in self._records.containers.values():
             joined = self._records.members(container)
@@ -282,8 +282,8 @@ class Names:
     def _asked(self, name: str) -> list[IPAddress]:
         """Query the source's resolver for a name that no record has; return the addresses of the name.
 
-        Only an upstream server can know such a name. Raises `CulpritFound` if
-        the name has no address. In a dry run, sends no query and always raises `CulpritFound`.
+        Only an upstream server can know such a name. Raises `CulpritFound` if the name has no address. In a dry run,
+        sends no query and always raises `CulpritFound`.
         """
         fix = "check the spelling: hawse ps lists the names; containers on one network see each other's names"
         unknown = Culprit("name-unknown", f"name {name}", self._where, f"no container and no server knows {name}", fix)

@@ -50,8 +50,7 @@ def _between(
     - The searching container is in ``place``, with the endpoint ``near`` and the address ``source``.
     - The other container is in ``other``, with the endpoint ``far`` and the address ``target``.
 
-    Yields nothing if the searching container has a neighbour entry for
-    ``target``.
+    Yields nothing if the searching container has a neighbour entry for ``target``.
     """
     if _has_entry(place, near.endpoint.interface, target):
         return
