@@ -27,7 +27,7 @@ def document(host: Host, references: Sequence[str]) -> Json:
     Each network lists its containers on this host. A cluster network also lists its containers on other hosts. Raises
     NotFound for an unknown reference, and InvalidArgument for an ambiguous one.
     """
-    view, membership = hooks.current_view(host)
+    view, membership = _cluster(host)
     with host.store.read() as reader:
         records = (
             [pick_network(reader.find_networks(reference), reference) for reference in references]
@@ -38,6 +38,11 @@ def document(host: Host, references: Sequence[str]) -> Json:
         networks = [_network(reader, record, view, membership) for record in chosen.values()]
     shown = [n for n in networks if references or n["Containers"] or not n["Predefined"]]
     return {"Host": os.uname().nodename, "Networks": sorted(shown, key=lambda n: natural_key(n["Name"]))}
+
+
+def _cluster(host: Host) -> tuple[View | None, ClusterMembership | None]:
+    # Because a user may read the store and not the cluster's files, `current_view` could raise PermissionError.
+    return hooks.current_view(host) if host.is_clustered else (None, None)
 
 
 def _all(reader: Reader) -> list[NetworkRecord]:

@@ -270,7 +270,7 @@ class Names:
 
         Each item has two values: a text that names the container and its host, and the record of the overlay network.
         """
-        view, membership = current_view(self._host)
+        view, membership = current_view(self._host) if self._host.is_clustered else (None, None)
         if view is None or membership is None:
             return
         for network in view.networks.values():
