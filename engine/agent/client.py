@@ -223,11 +223,7 @@ def _start(run_dir: Path, root: Path, ready_fd: int) -> bool:
 
 
 def _become_agent(run_dir: Path, root: Path, ready_fd: int, lock: int) -> None:
-    """Detach the forked child from the caller's session and file descriptors, then execute the agent; never returns.
-
-    ``ready_fd`` is the file descriptor to which the agent writes a byte when it listens, or -1 for none. ``lock`` is
-    the file descriptor of the locked lock file.
-    """
+    """Detach the forked child from the caller's session and file descriptors, then execute the agent; never returns."""
     try:
         os.setsid()
         if os.fork():

@@ -75,7 +75,7 @@ def main() -> int:
         return 1
     make_private_directory(run_dir)
     unit = Unit()
-    inherited = inherited_descriptor("HAWSE_AGENT_LOCK")
+    inherited = _inherited_descriptor("HAWSE_AGENT_LOCK")
     lock = inherited if inherited >= 0 else unit.take_lock(run_dir)
     if lock is None:
         return 0
@@ -112,13 +112,13 @@ def _run(root: Path, run_dir: Path, lock: int, claimed: socket, unit: Unit) -> A
     agent = serving(root, run_dir, store, residence, claimed, unit)
     # Report readiness before `run`. With many sandboxes, the first update of the services in `run` takes longer than a
     # command waits.
-    tell_ready()
-    collect_rarely()
+    _tell_ready()
+    _collect_rarely()
     agent.run()
     return agent
 
 
-def collect_rarely() -> None:
+def _collect_rarely() -> None:
     """Reduce the time that Python spends on garbage collection of this process.
 
     All present objects are excluded from collection. From now on, collections are less frequent.
@@ -127,7 +127,7 @@ def collect_rarely() -> None:
     gc.set_threshold(GC_OBJECTS)
 
 
-def share_heap() -> None:
+def _share_heap() -> None:
     """Let all threads of this process share one heap of the C library; does nothing if the library is not glibc.
 
     By default, glibc gives up to eight threads for each processor a heap of their own. Each heap then keeps memory for
@@ -146,7 +146,7 @@ def serving(
     address. The agent keeps it open, because it prevents the start of a second agent. ``unit`` is the systemd unit of
     this process.
     """
-    share_heap()
+    _share_heap()
     home()
     libnftables.reserve_fds()  # reserve low descriptor numbers for libnftables before the agent opens many sockets
     budget = DescriptorBudget(raise_descriptor_limit())
@@ -199,7 +199,7 @@ def execute(argv: list[str], environment: dict[str, str]) -> None:
         os.waitpid(os.posix_spawn(shell[0], shell, environment, file_actions=null, setsid=True), 0)
 
 
-def inherited_descriptor(variable: str) -> int:
+def _inherited_descriptor(variable: str) -> int:
     """Return the file descriptor number in the environment variable ``variable``, and remove the variable.
 
     Returns -1 if the variable is unset or is no number. Child processes do not inherit the descriptor.
@@ -211,9 +211,9 @@ def inherited_descriptor(variable: str) -> int:
     return int(number)
 
 
-def tell_ready() -> None:
+def _tell_ready() -> None:
     """Report to the starting process that the agent listens; does nothing if HAWSE_AGENT_READY is not set."""
-    ready_fd = inherited_descriptor("HAWSE_AGENT_READY")
+    ready_fd = _inherited_descriptor("HAWSE_AGENT_READY")
     if ready_fd >= 0:
         with suppress(OSError):  # ignore the error: the starting process may have stopped waiting
             os.write(ready_fd, b"!")

@@ -34,7 +34,7 @@ class Agent:
     - ``later``: services that no command needs; they are updated last, after waiting commands have got their answer
     - ``idle``: twice the number of seconds between two checks
     - ``stays``: the agent ends only after a signal or a call of `leave`
-    - ``guarded`` is notified when the guard (a process that restarts a killed agent) connects or ends
+    - ``guarded`` is notified when the guard (`engine.runtime.guard`) connects or ends
     - ``extend`` adds the endpoints of other hosts to a snapshot
     - ``warnings`` returns the warnings about other programs
     - ``signalled`` is True after a signal, and ``superseded`` after a call of `leave`

@@ -37,7 +37,7 @@ class Control:
 
     - ``changed`` updates the services.
     - ``status`` returns the agent's status line.
-    - ``guarded`` is notified when the guard (a process that restarts a killed agent) connects or ends.
+    - ``guarded`` is notified when the guard (`engine.runtime.guard`) connects or ends.
     """
 
     def __init__(
@@ -102,10 +102,7 @@ class Control:
             self._close(connection, self._status() if line == b"status" else "")
 
     def _answer_guard(self, connection: socket.socket) -> None:
-        """Answer a line of the guard; if the guard's connection has ended, call ``guarded.left`` with the guard's pid.
-
-        The guard is the process that restarts a killed agent.
-        """
+        """Answer a line of the guard; if its connection has ended, call ``guarded.left`` with the guard's pid."""
         try:
             data = connection.recv(LINE)
         except BlockingIOError:

@@ -137,8 +137,7 @@ def _known_sandbox(
 class LinkService:
     """The service that keeps the links of all networks as the records require.
 
-    ``repair`` compares and repairs one network or container. ``heal`` returns whether daemon.json lets the agent
-    repair.
+    ``repair`` compares and repairs one network or container.
     """
 
     name = "links"

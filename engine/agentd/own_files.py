@@ -81,15 +81,12 @@ class OwnFiles:
 
 
 def _is_log_deleted(run: str) -> bool:
-    """Return whether this process writes stderr to the agent's log, and the log file was deleted.
-
-    ``run`` is the path of the directory HAWSE_RUN, which has the log.
-    """
+    """Return whether this process writes stderr to the agent's log, and the log file was deleted."""
     return os.readlink("/proc/self/fd/2") == os.path.join(run, LOG) + DELETED
 
 
 def _reopen_log(run: str) -> None:
-    """Make stdout and stderr of this process write to a new log file in ``run``, the directory HAWSE_RUN."""
+    """Make stdout and stderr of this process write to a new log file."""
     fd = open_private(os.path.join(run, LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(fd, 1)
     os.dup2(fd, 2)

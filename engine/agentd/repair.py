@@ -23,8 +23,6 @@ class RepairService:
     """The repair service: runs a repair thread for each driver with active networks.
 
     - ``relay`` returns the ports at which the agent's port proxy listens, by protocol ("tcp" or "udp").
-    - ``run`` is the directory HAWSE_RUN.
-    - ``heal`` returns whether daemon.json lets the agent repair.
     - ``changed`` (set by the agent's main program) makes the agent read the local store again.
     - ``leave`` (set by the agent's main program) makes the agent end.
     """

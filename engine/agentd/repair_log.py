@@ -1,4 +1,8 @@
-"""Writes lines about repairs, and about the causes of repairs, to the agent's log."""
+"""Writes lines about repairs, and about the causes of repairs, to the agent's log.
+
+``name`` is the repaired object or state. ``by`` is the program that caused the repair, or "" if it is unknown.
+``seconds`` is the repair's duration, except in `say_resting`.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +36,7 @@ def say(text: str) -> None:
 def say_repaired(name: str, by: str, differences: Sequence[Difference], seconds: float) -> None:
     """Log which program caused a repair, and which differences from the required state were repaired.
 
-    ``name`` names the repaired state. ``by`` is the program, or "" if it is unknown. ``seconds`` is the repair's
-    duration. Logs nothing if nothing was damaged.
+    Logs nothing if nothing was damaged.
     """
     damage = described([difference for difference in differences if difference.is_damage])
     if damage:
@@ -42,11 +45,7 @@ def say_repaired(name: str, by: str, differences: Sequence[Difference], seconds:
 
 
 def say_restored(name: str, by: str, differences: Sequence[Difference], seconds: float) -> None:
-    """Log the repair of a network or container (``name``), and which program had damaged it.
-
-    ``by`` is the program, or "" if it is unknown. ``differences`` are what the repair has changed. ``seconds`` is the
-    repair's duration.
-    """
+    """Log the repair of a network or container, and which program had damaged it."""
     cause = f"{by or 'another program'} made a change"
     say(f"{name}: {cause}: {described(differences)}; repaired in {seconds * 1000:.0f} ms")
 

@@ -187,8 +187,7 @@ class RepairThread:
             self._attempt(watch.unblock)
         if differences and self._schedule.rest > rested:
             repair_log.say_resting(self._name, self._by, self._schedule.rest)
-            values = repairs.resting(self._by, self._schedule.rest)
-            repairs.add_alone(self._store, "driver", self._name, repairs.DRIFT, values)
+            repairs.add_delay(self._store, "driver", self._name, self._by, self._schedule.rest)
             self.fight = f"{self._by or 'another program'} keeps changing the firewall of hawse's {self._name} networks"
         elif not differences and not self._schedule.rest:
             self.fight = ""
@@ -231,8 +230,7 @@ class RepairThread:
                 repaired = self._repair(tx, certain)
                 damage = [difference for difference in repaired if difference.is_damage]
                 if damage and self._schedule.rest < LONGEST_REST_SECONDS:
-                    values = repairs.attributes(self._by if self._foreign else "", damage)
-                    repairs.add(tx, "driver", self._name, repairs.REPAIR, values)
+                    repairs.add(tx, "driver", self._name, self._by if self._foreign else "", damage)
                 return repaired
         except Unavailable:
             with self._store.read() as reader:  # the store is locked: repair only what lets forbidden packets pass

@@ -3,4 +3,6 @@
 Commands on a manager write to etcd directly. Commands on a worker ask a manager's server to write. The agent watches
 etcd. It writes the endpoints of other hosts to this host's forwarding tables, and supplies their names to DNS. On a
 host in no cluster, this code only checks whether a membership record exists.
+
+In this package and in `engine.swarm`, ``root`` is HAWSE_ROOT, and ``run`` is HAWSE_RUN.
 """

@@ -28,8 +28,8 @@ def own_endpoints(host: Host) -> dict[str, EndpointRecord]:
 def differences(host: Host, view: View, network: NetworkRecord, membership: ClusterMembership) -> list[str]:
     """Return a line of text for each endpoint of ``network`` that only this host or only the etcd store has.
 
-    ``view`` is a snapshot of the etcd store, and ``membership`` is that of this host. Endpoints of other hosts are not
-    compared. An endpoint that only the etcd store has is ignored while the process that created it still runs.
+    Endpoints of other hosts are not compared. An endpoint that only the etcd store has is ignored while the process
+    that created it still runs.
     """
     here = {i: e for i, e in own_endpoints(host).items() if e.network_id == network.id}
     there = {e.id: e for e in view.all_endpoints(network.id) if e.node == membership.node_id}
@@ -54,7 +54,7 @@ def sync_endpoints(host: Host, client: Client, membership: ClusterMembership) ->
             failures += _attempt(client, membership, "release", identity, arguments)
     for identity, endpoint in here.items():
         if identity not in there or published(there[identity]) != published_here(endpoint):
-            arguments = {"endpoint": encode(shared_endpoint(endpoint, membership))}
+            arguments = {"endpoint": encode(_shared_endpoint(endpoint, membership))}
             failures += _attempt(client, membership, "restore", identity, arguments)
     return failures
 
@@ -84,8 +84,7 @@ def _attempt(
 def published(endpoint: SharedEndpoint) -> tuple[tuple[str, ...], bool]:
     """Return the values in an endpoint's etcd record that may change after the endpoint's reservation.
 
-    They are the endpoint's names, and whether the endpoint is former. A former endpoint is in no sandbox, and only
-    keeps its addresses.
+    They are the endpoint's names, and whether the endpoint is former.
     """
     return endpoint.names, endpoint.former
 
@@ -95,7 +94,7 @@ def published_here(endpoint: EndpointRecord) -> tuple[tuple[str, ...], bool]:
     return endpoint.names, endpoint.phase == FORMER
 
 
-def shared_endpoint(endpoint: EndpointRecord, membership: ClusterMembership) -> SharedEndpoint:
+def _shared_endpoint(endpoint: EndpointRecord, membership: ClusterMembership) -> SharedEndpoint:
     """Return this host's endpoint as the record that all hosts can read in the etcd store."""
     return SharedEndpoint(
         id=endpoint.id,

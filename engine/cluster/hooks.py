@@ -27,7 +27,7 @@ from drivers.sandbox import disables_ipv6
 from engine import names
 from engine.agent.client import ensure
 from engine.api import Created, Json
-from engine.cluster import encryption, local_networks, node_operations, peers, shared_networks, snapshot
+from engine.cluster import encryption, keys, local_networks, node_operations, peers, shared_networks, snapshot
 from engine.cluster import membership as memberships
 from engine.cluster.local_networks import NETWORKS_LOCK, SWARM, deactivate_if_unused
 from engine.cluster.membership import connected, managing
@@ -85,7 +85,7 @@ def wait_for_store(host: Host, timeout: float = 15.0) -> None:
     while time.monotonic() < deadline:
         try:
             with connected(host) as (client, _):
-                client.count("/hawse/shared/cluster")
+                client.count(keys.CLUSTER)
                 return
         except EngineError:
             time.sleep(0.2)
@@ -159,14 +159,14 @@ def import_network(host: Host, reference: str, *, attach: bool = True) -> None:
             f"Could not attach to network {reference}: rpc error: code = NotFound desc = network {reference} not found"
         )
     if attach:
-        check_attachable(networks[0])
+        _check_attachable(networks[0])
     with host.store.read() as reader:
         known = reader.network(networks[0].id) if networks else None
     if len(networks) == 1 and known is None:
         local_networks.import_network(host, networks[0], membership)
 
 
-def check_attachable(record: NetworkRecord) -> None:
+def _check_attachable(record: NetworkRecord) -> None:
     """Check that containers may join a network; raises Forbidden for a cluster network without ``--attachable``."""
     if record.scope == SWARM and not record.attachable:
         refusal = Forbidden(
@@ -267,7 +267,7 @@ def reserve_endpoints(
     try:
         with connected(host) as (client, membership):
             for network in shared:
-                check_attachable(network)
+                _check_attachable(network)
                 _shut(host, network)
                 made.append(_reserve(client, membership, container, network, former.get(network.id)))
         with locked(host.run, *NETWORKS_LOCK):
@@ -355,10 +355,7 @@ def _reserve(
 
 
 def attachment(container: ContainerRecord, network: NetworkRecord) -> NetworkAttachment:
-    """Return the container's settings for a network.
-
-    The container's record names the network by id or by name.
-    """
+    """Return the container's settings for a network, which its record names by id or by name."""
     return next(
         a for a in container.attachments if network.id == a.network_id or a.network in (network.name, network.id)
     )
@@ -379,24 +376,17 @@ def release_endpoint(host: Host, network: NetworkRecord, endpoint: EndpointRecor
 
 
 def is_gateway(network: NetworkRecord) -> bool:
-    """Return whether a network is the gateway bridge (docker_gwbridge)."""
+    """Return whether a network is the gateway bridge."""
     return network.name == GATEWAY_BRIDGE and network.driver == "bridge"
 
 
 def concerns_gateway(joined: Iterable[NetworkRecord]) -> bool:
-    """Return whether a sandbox may have to join or leave the gateway bridge, docker_gwbridge.
-
-    ``joined`` are the networks of the sandbox.
-    """
+    """Return whether a sandbox on the networks ``joined`` may have to join or leave the gateway bridge."""
     return any(n.driver == "overlay" or is_gateway(n) for n in joined)
 
 
 def needs_gateway(joined: Sequence[NetworkRecord]) -> bool:
-    """Return whether a sandbox on the networks ``joined`` needs the gateway bridge (docker_gwbridge).
-
-    The bridge is needed if the sandbox has a non-internal overlay network, and no other non-internal network with a
-    gateway.
-    """
+    """Return whether a sandbox on the networks ``joined`` needs the gateway bridge."""
     outward = [n for n in joined if not n.internal and not is_gateway(n)]
     return any(n.driver == "overlay" for n in outward) and not any(facts(n.driver).offers_gateway for n in outward)
 
@@ -404,7 +394,6 @@ def needs_gateway(joined: Sequence[NetworkRecord]) -> bool:
 def shown_name(network: NetworkRecord, container: ContainerRecord) -> str:
     """Return the endpoint name that the command inspect shows for a container on ``network``.
 
-    On the gateway bridge (docker_gwbridge), the name is built from the sandbox id. On other networks, it is the
-    container's name.
+    On the gateway bridge, the name is built from the sandbox id. On other networks, it is the container's name.
     """
     return f"gateway_{names.short_id(container.sandbox_id)}" if is_gateway(network) else container.name

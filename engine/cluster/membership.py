@@ -42,12 +42,12 @@ OTHER_LAYOUT = (
 
 
 def directory(root: Path) -> Path:
-    """Return the directory of a host's cluster files (mode 0700); ``root`` is HAWSE_ROOT."""
+    """Return the directory of a host's cluster files (mode 0700)."""
     return root / CLUSTER_DIRECTORY
 
 
 def load(root: Path) -> ClusterMembership | None:
-    """Return this host's membership, or None if the host is in no cluster; ``root`` is HAWSE_ROOT.
+    """Return this host's membership, or None if the host is in no cluster.
 
     Raises `Unavailable` if another version of hawse wrote the record in another format.
     """
@@ -75,7 +75,7 @@ def save(where: Path, membership: ClusterMembership) -> None:
 def update(root: Path, change: Callable[[ClusterMembership], ClusterMembership]) -> ClusterMembership | None:
     """Apply ``change`` to this host's membership record; return the new record, or None if there is no record.
 
-    ``root`` is HAWSE_ROOT. The lock of the cluster directory is held during the change.
+    The lock of the cluster directory is held during the change.
     """
     with suppress(FileNotFoundError, NotADirectoryError), locked(root):
         known = load(root)
@@ -92,8 +92,8 @@ def update(root: Path, change: Callable[[ClusterMembership], ClusterMembership])
 def locked(root: Path) -> Iterator[None]:
     """Hold the lock of the cluster directory in the ``with`` block; raises FileNotFoundError without this directory.
 
-    ``root`` is HAWSE_ROOT. The lock serialises changes by the agent's threads and by commands. Without the lock, the
-    agent could write the membership record again after ``swarm leave`` has deleted it.
+    The lock serialises changes by the agent's threads and by commands. Without the lock, the agent could write the
+    membership record again after ``swarm leave`` has deleted it.
     """
     opened = os.open(directory(root), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -131,9 +131,9 @@ def write_files(where: Path, files: Mapping[str, str]) -> None:
 def open_client(root: Path, membership: ClusterMembership) -> Client:
     """Return a client through which this host reaches the etcd store; it connects at the first call.
 
-    ``root`` is HAWSE_ROOT. On a manager, the client uses this host's etcd member or the external store. On a worker, it
-    uses the managers' servers. `_urls` has the order. The URL that answered last is tried first, so that an unreachable
-    member delays only one command.
+    On a manager, the client uses this host's etcd member or the external store. On a worker, it uses the managers'
+    servers. `_urls` has the order. The URL that answered last is tried first, so that an unreachable member delays only
+    one command.
     """
     from engine.cluster.etcd import Client
 
@@ -146,7 +146,7 @@ def open_client(root: Path, membership: ClusterMembership) -> Client:
             write_private(hint, url)
 
     if membership.external and membership.is_manager:
-        return Client(urls, lambda: store_context(root), membership.user, membership.password, switched)
+        return Client(urls, lambda: _store_context(root), membership.user, membership.password, switched)
     from engine.cluster.keys import MANAGER_NAME
 
     return Client(urls, lambda: node_context(root), switched=switched, name=MANAGER_NAME)
@@ -154,8 +154,6 @@ def open_client(root: Path, membership: ClusterMembership) -> Client:
 
 def _urls(root: Path, membership: ClusterMembership) -> list[str]:
     """Return the URLs through which this host reaches the etcd store, in the order in which they are tried.
-
-    ``root`` is HAWSE_ROOT.
 
     - A manager: its own etcd member, then the servers of the other managers.
     - A manager, if the user runs the etcd store: the URLs of this external store.
@@ -168,7 +166,7 @@ def _urls(root: Path, membership: ClusterMembership) -> list[str]:
 
 
 def socket_url(root: Path) -> str:
-    """Return the URL of this host's own etcd member, which is a Unix socket; ``root`` is HAWSE_ROOT."""
+    """Return the URL of this host's own etcd member, which is a Unix socket."""
     return f"unix:{directory(root) / SOCKET}"
 
 
@@ -188,17 +186,16 @@ def preferred_url(hint: Path, membership: ClusterMembership) -> str:
 def node_context(root: Path) -> Any:
     """Return the ssl.SSLContext with which this host connects to the other hosts of the cluster.
 
-    ``root`` is HAWSE_ROOT. The other host must show a certificate of the cluster's authority. This host shows its node
-    certificate.
+    The other host must show a certificate of the cluster's authority. This host shows its node certificate.
     """
     return _context(directory(root) / AUTHORITY, directory(root) / NODE)
 
 
-def store_context(root: Path) -> Any:
+def _store_context(root: Path) -> Any:
     """Return the ssl.SSLContext for an external etcd store.
 
-    ``root`` is HAWSE_ROOT. The context verifies the store with ``store-ca.pem`` (or the system's CAs), and shows
-    ``store.pem`` if that file exists.
+    The context verifies the store with ``store-ca.pem`` (or the system's CAs), and shows ``store.pem`` if that file
+    exists.
     """
     authority, certificate, key = (directory(root) / name for name in STORE_FILES)
     return _context(authority if authority.exists() else None, certificate if certificate.exists() else None, key)

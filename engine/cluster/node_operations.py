@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from engine.cluster import keys, questions, record_checks, shared_endpoints
 from engine.cluster.etcd import Client, EtcdError, delete, none_since, present, put, unchanged
+from engine.cluster.etcd.http import Json
 from engine.cluster.model import MANAGER, WORKER, AdmittedHost, ClusterMembership, Node, SharedEndpoint
 from engine.cluster.shared_endpoints import REMOVED
 from engine.cluster.shared_networks import ATTEMPTS
@@ -24,9 +25,10 @@ from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound, Unavai
 from engine.model import NetworkRecord
 from engine.store.codec import decode, encode
 
-Json = dict[str, Any]
 PATH = "/hawse/"
 """URL prefix under which a manager's server offers the operations of this module."""
+AUTHORITY, JOIN, CERTIFICATE = PATH + "authority", PATH + "join", PATH + "certificate"
+"""The other requests to a manager's server: for the authority's certificate, to join, and for a new certificate."""
 LEASE_SECONDS = 30
 """Seconds for which a host's lease is valid; HAWSE_LEASE overrides this time.
 
@@ -76,9 +78,7 @@ def _reserve(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
     The argument ``endpoint`` is the record without addresses, as text. ``ipv4`` and ``ipv6`` are the requested
     addresses, or "" for the next free ones. If ``without_ipv6`` is true, the endpoint gets no IPv6 address.
     """
-    endpoint = _endpoint(member, arguments)
-    network = _usable(client, member, endpoint.network_id)
-    _check_number(client, member, network, endpoint)
+    endpoint, network = _writable(client, member, arguments)
     if arguments.get("without_ipv6"):
         network = replace(network, pools=tuple(pool for pool in network.pools if ":" not in pool.subnet))
     ipv4, ipv6 = (str(ip_address(arguments[f])) if arguments.get(f) else "" for f in ("ipv4", "ipv6"))
@@ -101,9 +101,7 @@ def _restore(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
     Also used to change an endpoint's names. The argument ``endpoint`` is the endpoint's record as text. Returns
     ``{"done": True}``, or ``{"done": False}`` if the endpoint could not be written.
     """
-    endpoint = _endpoint(member, arguments)
-    network = _usable(client, member, endpoint.network_id)
-    _check_number(client, member, network, endpoint)
+    endpoint, network = _writable(client, member, arguments)
     return {"done": shared_endpoints.restore(client, network, endpoint)}
 
 
@@ -116,12 +114,19 @@ def _balancer(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]
     return {"address": shared_endpoints.reserve_balancer(client, network, member.id)}
 
 
-def _endpoint(member: AdmittedHost, arguments: Mapping[str, Any]) -> SharedEndpoint:
-    """Return the endpoint in the argument ``endpoint``, a record as text; raises ValueError for an invalid record.
+def _writable(
+    client: Client, member: AdmittedHost, arguments: Mapping[str, Any]
+) -> tuple[SharedEndpoint, NetworkRecord]:
+    """Return the endpoint in the argument ``endpoint`` and its network, if the host ``member`` may write the endpoint.
 
-    The endpoint's host is set to ``member``, the host that makes the request.
+    The endpoint's host is set to ``member``. Raises ValueError for an invalid record, and the errors of `_usable` and
+    `_check_number`.
     """
-    return record_checks.check_endpoint(replace(decode(SharedEndpoint, str(arguments["endpoint"])), node=member.id))
+    record = replace(decode(SharedEndpoint, str(arguments["endpoint"])), node=member.id)
+    endpoint = record_checks.check_endpoint(record)
+    network = _usable(client, member, endpoint.network_id)
+    _check_number(client, member, network, endpoint)
+    return endpoint, network
 
 
 def _usable(client: Client, member: AdmittedHost, network_id: str) -> NetworkRecord:

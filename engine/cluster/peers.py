@@ -16,8 +16,8 @@ from engine.store.locks import locked
 def programming(run: Path) -> AbstractContextManager[None]:
     """Return a context manager that holds the lock of this host's peer tables (FDB and neighbour tables).
 
-    ``run`` is HAWSE_RUN. A command must hold the lock while it reads the etcd store and writes the tables. Otherwise it
-    could overwrite newer table entries of the agent.
+    A command must hold the lock while it reads the etcd store and writes the tables. Otherwise it could overwrite newer
+    table entries of the agent.
     """
     return locked(run, "cluster", "tables")
 
@@ -31,7 +31,7 @@ def of(view: View, network_id: str, node: str) -> list[Peer]:
     - Hosts with the same underlay address (``data_address``) as ``node``. Frames to them would come back to ``node``.
     - Hosts with an underlay address of another IP version, because a VXLAN device sends with one IP version only.
 
-    Endpoints that are in no sandbox (``former``) are left out too.
+    Former endpoints are left out too.
     """
     nodes = view.nodes
     own = nodes.get(node)

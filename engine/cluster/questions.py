@@ -15,11 +15,11 @@ from msgspec.structs import replace
 
 from engine.cluster import keys, record_checks
 from engine.cluster.etcd import Client, EtcdUnavailable, present, put
+from engine.cluster.etcd.http import Json
 from engine.cluster.model import AdmittedHost, Question, new_id
 from engine.errors import EngineError, Forbidden, InvalidArgument, NotFound, Unavailable
 from engine.store.codec import decode, encode
 
-Json = dict[str, Any]
 WAIT_SECONDS = 3.0
 """Seconds for which a manager waits for an answer on behalf of the asking host."""
 LEASE_SECONDS = 5

@@ -116,30 +116,21 @@ def _require(truth: object, what: str) -> None:
 
 
 def read_node(key: str, value: str) -> Node:
-    """Return a node's record from an etcd key and its value; raises ValueError if the record is invalid.
-
-    A record that does not match its key is invalid too.
-    """
+    """Return a node's record from an etcd key and its value; raises ValueError if the record is invalid."""
     node = check_node(decode(Node, value))
     _require(key == keys.node(node.id), "key")
     return node
 
 
 def read_endpoint(key: str, value: str) -> SharedEndpoint:
-    """Return an endpoint's record from an etcd key and its value; raises ValueError if the record is invalid.
-
-    A record that does not match its key is invalid too.
-    """
+    """Return an endpoint's record from an etcd key and its value; raises ValueError if the record is invalid."""
     endpoint = check_endpoint(decode(SharedEndpoint, value))
     _require(key == keys.endpoint(endpoint.network_id, endpoint.node, endpoint.id), "key")
     return endpoint
 
 
 def read_question(key: str, value: str) -> Question:
-    """Return the `Question` in an etcd key and its value; raises ValueError if the question is invalid.
-
-    A question that does not match its key is invalid too.
-    """
+    """Return the `Question` in an etcd key and its value; raises ValueError if the question is invalid."""
     question = check_question(decode(Question, value))
     _require(key == keys.question(question.asker, question.node, question.id), "key")
     return question
@@ -148,7 +139,7 @@ def read_question(key: str, value: str) -> Question:
 def read_network(key: str, value: str) -> NetworkRecord:
     """Return a network's record from an etcd key and its value; raises ValueError if the record is invalid.
 
-    A record is also invalid if it does not match its key, or if its subnets or VXLAN ids cannot be parsed.
+    A record is also invalid if its subnets or VXLAN ids cannot be parsed.
     """
     network = decode(NetworkRecord, value)
     _require(key == keys.network(network.id), "key")
@@ -172,7 +163,7 @@ def readable(
 ) -> dict[str, T]:
     """Return the valid records by etcd key; for each invalid record, call ``refused`` with the key and the reason.
 
-    ``values`` are pairs of key and value. ``read`` makes a record of a key and a value, or raises ValueError.
+    ``values`` are pairs of key and value. ``read`` is one of the functions above.
     """
     records = {}
     for key, value in values:
@@ -186,7 +177,6 @@ def readable(
 def all_readable(pairs: Iterable[KeyValue], read: Callable[[str, str], T]) -> list[T]:
     """Return the valid records among the keys and values that an etcd client has read.
 
-    ``read`` makes a record of a key and a value, or raises ValueError. Invalid records are left out without a message,
-    because the agent logs them.
+    ``read`` is one of the functions above. Invalid records are left out without a message, because the agent logs them.
     """
     return list(readable(((kv.key, kv.value) for kv in pairs), read).values())

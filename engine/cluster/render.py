@@ -16,9 +16,9 @@ from engine.names import mac_from_ipv4
 def completed(document: Json, record: NetworkRecord, view: View | None, membership: ClusterMembership | None) -> Json:
     """Return a network's inspect document with the fields of a cluster network.
 
-    ``view`` is a snapshot of the etcd store. ``Containers`` is None if no container on this host uses the network.
-    Ingress always counts as used. For a used network, ``Containers`` also has this host's own address, and ``Peers``
-    lists the hosts that use the network. The address and the list are missing if ``view`` or ``membership`` is None.
+    ``Containers`` is None if no container on this host uses the network. Ingress always counts as used. For a used
+    network, ``Containers`` also has this host's own address, and ``Peers`` lists the hosts that use the network. The
+    address and the list are missing if ``view`` or ``membership`` is None.
     """
     used = bool(document["Containers"]) or record.ingress
     if not used:

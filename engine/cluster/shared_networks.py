@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from ipaddress import IPv4Network, ip_network
 from itertools import chain
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from drivers.options import VNIS
@@ -25,10 +26,17 @@ from engine.store.codec import decode, encode
 ATTEMPTS = 50  # maximum number of transactions; a transaction fails if another host has changed a key meanwhile
 EXHAUSTED = "rpc error: code = InvalidArgument desc = could not find an available, non-overlapping IPv4 address pool"
 
-Ledger = tuple[Cluster, Cursor, int, list[NetworkRecord]]
-"""Input for allocating a new network: the cluster's settings, the last allocated values (the cursor), the revision at
-which the cursor was written, and the existing networks.
-"""
+
+class Ledger(Struct, frozen=True):
+    """The state from which a new network is allocated: the cluster's settings, and the existing networks.
+
+    ``cursor`` has the last allocated values, and ``revision`` is the revision at which it was written.
+    """
+
+    cluster: Cluster
+    cursor: Cursor
+    revision: int
+    networks: Sequence[NetworkRecord]
 
 
 def all_networks(client: Client) -> list[NetworkRecord]:
@@ -56,10 +64,10 @@ def create(client: Client, record: NetworkRecord) -> NetworkRecord:
     """
     for _ in range(ATTEMPTS):
         ledger = _read_ledger(client)
-        if any(n.name == record.name for n in ledger[3]):
+        if any(n.name == record.name for n in ledger.networks):
             break
-        made, cursor = allocate(record, *ledger)
-        conditions = [absent(keys.name(record.name)), unchanged(keys.CURSOR, ledger[2])]
+        made, cursor = allocate(record, ledger.cluster, ledger.cursor, ledger.networks)
+        conditions = [absent(keys.name(record.name)), unchanged(keys.CURSOR, ledger.revision)]
         changes = [
             put(keys.network(made.id), encode(made)),
             put(keys.name(made.name), made.id),
@@ -78,18 +86,18 @@ def _read_ledger(client: Client) -> Ledger:
         raise Unavailable("the cluster's store holds no cluster")
     cursor = answer[1][0] if answer[1] else KeyValue(keys.CURSOR, encode(Cursor()))
     networks = record_checks.all_readable(answer[2], record_checks.read_network)
-    return decode(Cluster, answer[0][0].value), decode(Cursor, cursor.value), cursor.revision, networks
+    return Ledger(decode(Cluster, answer[0][0].value), decode(Cursor, cursor.value), cursor.revision, networks)
 
 
 def allocate(
-    record: NetworkRecord, cluster: Cluster, cursor: Cursor, _revision: int, others: Sequence[NetworkRecord]
+    record: NetworkRecord, cluster: Cluster, cursor: Cursor, others: Sequence[NetworkRecord]
 ) -> tuple[NetworkRecord, Cursor]:
     """Return the record with subnets, gateways and VXLAN ids, and the new cursor (the last allocated values).
 
-    ``others`` are the existing networks. ``_revision`` is not used. The function has no side effects. Raises Forbidden
-    if no subnet or no VXLAN id is free, and EngineError if a subnet has no address for a gateway. Raises
-    InvalidArgument if a subnet of an encrypted network overlaps the addresses inside the WireGuard tunnels
-    (`encryption.TUNNELS`). Raises Conflict if another encrypted network has the same UDP port.
+    ``others`` are the existing networks. The function has no side effects. Raises Forbidden if no subnet or no VXLAN id
+    is free, and EngineError if a subnet has no address for a gateway. Raises InvalidArgument if a subnet of an
+    encrypted network overlaps the addresses inside the WireGuard tunnels (`encryption.TUNNELS`). Raises Conflict if
+    another encrypted network has the same UDP port.
     """
     pools = list(record.pools)
     reserved = [str(encryption.TUNNELS)] if encryption.is_encrypted(record) else []
@@ -103,13 +111,13 @@ def allocate(
         subnet = next_subnet(cluster, cursor.subnet, [*reserved, *(p.subnet for n in others for p in n.pools)])
         cursor = replace(cursor, subnet=str(subnet))
         pools.insert(0, PoolRecord(subnet=str(subnet)))
-    record = replace(record, pools=tuple(with_gateway(p) for p in pools))
+    record = replace(record, pools=tuple(_with_gateway(p) for p in pools))
     if record.driver == "overlay":
         record, cursor = _with_vnis(record, cursor, others)
     return record, cursor
 
 
-def with_gateway(pool: PoolRecord) -> PoolRecord:
+def _with_gateway(pool: PoolRecord) -> PoolRecord:
     """Return the pool with its gateway address, and mark the gateway as visible in Docker's inspect.
 
     If the pool has no gateway, its first usable address becomes the gateway. As in Docker, this may be an auxiliary

@@ -34,13 +34,13 @@ PARSED = (
 """The properties of `View` that parse records, with the prefix of the records' etcd keys."""
 T = TypeVar("T")
 Values = Mapping[str, str]
+"""The values of the etcd store, by key."""
 
 
 class View(Struct, frozen=True, dict=True):
     """A snapshot of the records in the etcd store: all values under ``shared/`` at ``revision``.
 
-    ``values`` maps etcd keys to values. An endpoint record that is unreadable is left out; ``refused`` maps its key to
-    the reason.
+    An endpoint record that is unreadable is left out; ``refused`` maps its key to the reason.
     """
 
     revision: int
@@ -117,21 +117,20 @@ class View(Struct, frozen=True, dict=True):
     def endpoints_on_other_hosts(self, network_id: str, node: str) -> list[SharedEndpoint]:
         """Return a network's endpoints on all hosts except the host ``node`` (a node id).
 
-        Two kinds of endpoints are left out: those on hosts without a lease in etcd (`alive`), and those that are in no
-        sandbox and only keep their addresses (``former``).
+        Endpoints on hosts without a lease (`alive`) and former endpoints are left out.
         """
         return [e for e in self.endpoints(network_id) if e.node != node and not e.former]
 
 
 class Saved(Struct, frozen=True):
-    """A snapshot as the file `FILE` (view.json) holds it; ``values`` maps etcd keys to values."""
+    """A snapshot as the file `FILE` (view.json) holds it."""
 
     revision: int
     values: dict[str, str]
 
 
 def make(revision: int, values: Values) -> View:
-    """Return a snapshot of the etcd store's records at ``revision``; ``values`` maps etcd keys to values."""
+    """Return a snapshot of the etcd store's records at ``revision``."""
     endpoints: dict[str, dict[str, SharedEndpoint]] = {}
     refused: dict[str, str] = {}
     stored = ((k, v) for k, v in values.items() if k.startswith(keys.ENDPOINTS))
@@ -187,18 +186,15 @@ def _share(view: View, changed: View, touched: set[str]) -> None:
 def save(root: Path, view: View) -> None:
     """Save the snapshot to disk, so that the next agent can load it.
 
-    ``root`` is HAWSE_ROOT. The records are encoded one after another. ``json.dumps`` would stop the other threads of
-    the agent until it has encoded all records.
+    The records are encoded one after another. ``json.dumps`` would stop the other threads of the agent until it has
+    encoded all records.
     """
     text = "".join(json.JSONEncoder().iterencode({"revision": view.revision, "values": dict(view.values)}))
     membership.write_private(membership.directory(root) / FILE, text)
 
 
 def saved(root: Path) -> View | None:
-    """Return the snapshot that was saved to disk, or None if no readable snapshot is saved.
-
-    ``root`` is HAWSE_ROOT.
-    """
+    """Return the snapshot that was saved to disk, or None if no readable snapshot is saved."""
     try:
         document = decode(Saved, (membership.directory(root) / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -41,6 +41,7 @@ def document(host: Host, references: Sequence[str]) -> Json:
 
 
 def _cluster(host: Host) -> tuple[View | None, ClusterMembership | None]:
+    # Because a user may read the store and not the cluster's files, `current_view` could raise PermissionError.
     return hooks.current_view(host) if host.is_clustered else (None, None)
 
 
@@ -96,15 +97,12 @@ def _member(network: NetworkRecord, endpoint: EndpointRecord, container: Contain
         "IPv4Address": endpoint.ipv4,
         "IPv6Address": endpoint.ipv6,
         "Names": _other_names(endpoint.names, name, container.id),
-        "Ports": [port_text(port) for port in endpoint.ports],
+        "Ports": [_port_text(port) for port in endpoint.ports],
     }
 
 
 def _remote(endpoint: SharedEndpoint, view: View) -> Json:
-    """Return the JSON object for a container on another host; interface and ports are unknown, so they are empty.
-
-    ``endpoint`` is the container's endpoint. ``view`` has the cluster's records, such as the hosts.
-    """
+    """Return the JSON object for a container on another host; interface and ports are unknown, so they are empty."""
     name = endpoint.names[0] if endpoint.names else endpoint.container_id[:SHORT_ID]
     return {
         "Name": name,
@@ -125,7 +123,7 @@ def _other_names(names: Iterable[str], shown: str, container_id: str) -> list[st
     return [name for name in dict.fromkeys(names) if name not in (shown, container_id[:SHORT_ID])]
 
 
-def port_text(port: PortRecord) -> str:
+def _port_text(port: PortRecord) -> str:
     """Return a published port or range as ``ps`` prints it, such as ``0.0.0.0:8080->80/tcp``.
 
     Without a host port (gateway mode "routed"), the text has only the container's port.

@@ -27,16 +27,9 @@ class DiagnosisVerbs:
         return diagnose(self.host, self._changing, fix=fix)
 
     def verify(self, reference: str, *, fix: bool = False) -> Strings:
-        """Compare the kernel objects of one network with the records; return one line for each difference.
-
-        ``reference`` is the network's name or id. With ``fix``, the differences are repaired.
-        """
+        """Compare the kernel objects of one network with the records; return one line for each difference."""
         return verify(self.host, self._changing, reference, fix=fix)
 
     def map(self, references: Sequence[str]) -> Json:
-        """Return a JSON document about the networks, with their containers, addresses, names and ports.
-
-        ``references`` are names or ids of networks. Without references, the document has the networks that are in use
-        or that the user created.
-        """
+        """Return a JSON document about the networks, with their containers, addresses, names and ports."""
         return network_map.document(self._reading(), references)

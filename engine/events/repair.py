@@ -1,7 +1,10 @@
 """Add events of repairs to the store.
 
 A repair removes differences between the kernel and hawse's records. The event's attribute ``action`` names the repaired
-differences. The attribute ``cause`` names the program that made them.
+differences. The attribute ``cause`` names the program that made them (``by``), or "another program" if ``by`` is "".
+
+``kind`` is "network", "container" or "driver" (all networks of a driver). ``identity`` is the object's id, or the
+driver's type. A network or container that does not exist gets no event.
 
 The agent's log and ``hawse doctor`` describe differences with the same texts.
 """
@@ -9,53 +12,41 @@ The agent's log and ``hawse doctor`` describe differences with the same texts.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from drivers.model import Difference
 from engine.events import record as events
 from engine.store.api import Store, Transaction
 
 NAMES_LIMIT = 3  # maximum number of differences of one kind that a text names
-REPAIR, DRIFT = "repair", "drift"
-"""The actions of the events: a repair was made; a repair is delayed, because another program repeatedly undoes it."""
 
 
-def attributes(by: str, differences: Sequence[Difference]) -> dict[str, str]:
-    """Return the attributes of a "repair" event, which reports the repair of ``differences``.
+def add(tx: Transaction, kind: str, identity: str, by: str, differences: Sequence[Difference]) -> None:
+    """Add a "repair" event: ``differences`` of an object were repaired."""
+    _add(tx, "repair", kind, identity, by, described(differences))
 
-    ``by`` names the program that made the differences, or is "" if it is unknown.
+
+def add_alone(store: Store, kind: str, identity: str, by: str, differences: Sequence[Difference]) -> None:
+    """Add a "repair" event in a transaction of its own (`events.record.alone`)."""
+    events.alone(store, lambda tx: add(tx, kind, identity, by, differences))
+
+
+def add_delay(store: Store, kind: str, identity: str, by: str, seconds: float) -> None:
+    """Add a "drift" event in a transaction of its own (`events.record.alone`): the next repair waits ``seconds``.
+
+    The repair waits because the program ``by`` repeatedly undoes it.
     """
-    return {"cause": by or "another program", "action": described(differences)}
+    events.alone(store, lambda tx: _add(tx, "drift", kind, identity, by, f"wait {seconds:g} s"))
 
 
-def resting(by: str, seconds: float) -> dict[str, str]:
-    """Return the attributes of a "drift" event: a repair is delayed, because another program repeatedly undoes it.
-
-    ``by`` names this program, or is "" if it is unknown. ``seconds`` is the time from now to the next repair.
-    """
-    return {"cause": by or "another program", "action": f"wait {seconds:g} s"}
-
-
-def add(tx: Transaction, kind: str, identity: str, action: str, values: Mapping[str, str]) -> None:
-    """Add a "repair" or "drift" event (``action``) of a network, of a container, or of all networks of a driver.
-
-    ``kind`` is "network", "container" or "driver". ``identity`` is the object's id, or the driver's type. ``values``
-    are the event's attributes. Does nothing if the network or container does not exist.
-    """
+def _add(tx: Transaction, action: str, kind: str, identity: str, by: str, text: str) -> None:
+    values = {"cause": by or "another program", "action": text}
     if kind == "network" and (network := tx.network(identity)) is not None:
         events.network(tx, network, action, values)
     elif kind == "container" and (container := tx.container(identity)) is not None:
         events.container(tx, container, action, values)
     elif kind == "driver":
         events.daemon(tx, action, {"driver": identity, **values})
-
-
-def add_alone(store: Store, kind: str, identity: str, action: str, values: Mapping[str, str]) -> None:
-    """Add a "repair" or "drift" event in a transaction of its own; no effect if the store cannot be written.
-
-    `add` explains the other parameters.
-    """
-    events.alone(store, lambda tx: add(tx, kind, identity, action, values))
 
 
 def described(differences: Sequence[Difference]) -> str:

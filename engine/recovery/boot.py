@@ -52,10 +52,10 @@ def begin(host: Host, *, again: bool = False) -> None:
 
 
 def _begin_container(tx: Transaction, record: ContainerRecord, *, booted: bool) -> None:
-    """Record the end of a container's run, and an intent (unfinished work) for its next start or its removal.
+    """Record the end of a container's run, and an intent for its next start or its removal.
 
     After a reboot (``booted``), some addresses and ports stay reserved. A container that starts again keeps them until
-    its start. A namespace that hawse did not create keeps them until it is connected again.
+    its start. An adopted namespace keeps them until it is connected again.
     """
     ended = booted and record.status == "running"
     if ended:
@@ -89,8 +89,8 @@ def _is_waited_for(reader: Reader, record: ContainerRecord) -> bool:
 class Plan(Struct, frozen=True):
     """The objects to restore: networks that are not in the kernel yet, and containers.
 
-    Namespaces that hawse did not create count as containers. A container is in ``late`` if its start needs the
-    cluster's store, directly or because it needs another such container. All other containers are in ``soon``.
+    Adopted namespaces count as containers. A container is in ``late`` if its start needs the cluster's store, directly
+    or because it needs another such container. All other containers are in ``soon``.
     """
 
     networks: Sequence[NetworkRecord]
@@ -158,8 +158,8 @@ def _needed(reader: Reader, record: ContainerRecord) -> list[str]:
 def jobs(host: Host, records: Sequence[ContainerRecord]) -> list[Job]:
     """Return one job (for `engine.recovery.parallel.run`) for each record: the job starts the container again.
 
-    For a namespace that hawse did not create, the job instead connects the namespace to its networks again. Each job
-    names the jobs that must end before it starts.
+    For an adopted namespace, the job instead connects the namespace to its networks again. Each job names the jobs that
+    must end before it starts.
     """
     with host.store.read() as reader:
         return [Job(r.id, partial(_bring_back, host, r), _needed(reader, r)) for r in records]

@@ -30,10 +30,7 @@ from engine.store.sqlite_errors import translated
 
 
 def check(host: Host, store: Path) -> CheckReport:
-    """Return the faults of the store, and hawse's objects that have no record; changes nothing.
-
-    ``store`` is the path of the store's file (SQLite).
-    """
+    """Return the faults of the store, and hawse's objects that have no record; changes nothing."""
     with translated(store), translate_driver_errors():
         problems = rescue.problems(store)
         if not problems:
@@ -45,10 +42,7 @@ def check(host: Host, store: Path) -> CheckReport:
 
 
 def repair(host: Host, store: Path) -> CheckReport:
-    """Repair the faults that `check` finds; idempotent. ``done`` of the result lists each step.
-
-    ``store`` is the path of the store's file (SQLite).
-    """
+    """Repair the faults that `check` finds; idempotent. ``done`` of the result lists each step."""
     problems = check(host, store).problems
     if not problems:
         return CheckReport([])
@@ -108,7 +102,7 @@ def _settled(network: NetworkRecord, marked: set[str], begun: set[str]) -> Netwo
     """Return the network's record, with the phase "planned" if the network is not complete in the kernel.
 
     hawse creates a planned network in the kernel at its next use. A config-only network is returned unchanged. A
-    network with an intent (a record of unfinished work) is also unchanged, because the next command finishes the work.
+    network with an intent is also unchanged, because the next command finishes the work.
 
     - ``marked``: the ids of the networks with links in the kernel
     - ``begun``: the ids of the objects with an intent

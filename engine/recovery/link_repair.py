@@ -70,6 +70,8 @@ class Comparison(Struct, frozen=True):
 NOTHING, BUSY = Comparison(), Comparison(busy=True)
 Verify: TypeAlias = Callable[[str], Sequence[Difference]]
 """A function that repairs the tables of one cluster network, and returns the differences."""
+Compared: TypeAlias = tuple[Sequence[Difference], Sequence[Exception]]
+"""The differences of one part of a container, and the errors of its comparison or repair."""
 
 
 def heals(record: NetworkRecord | ContainerRecord) -> bool:
@@ -84,7 +86,6 @@ def heals(record: NetworkRecord | ContainerRecord) -> bool:
 class LinkRepair:
     """Compares and repairs single networks and containers; except `driver`, all calls come from one thread.
 
-    - ``run`` is the directory HAWSE_RUN.
     - ``verify`` gets the id of a cluster network, repairs the tables of this network and returns the differences.
     - ``resolver_port`` gets the id of a sandbox. It returns the port to which the DNS queries (port 53) of this sandbox
       must be redirected, or 0 for none.
@@ -116,8 +117,7 @@ class LinkRepair:
         if compared.has_peers:
             differences = [replace(difference, place="overlay") for difference in self._verify(subject.id)]
             if differences:
-                values = repairs.attributes(by, differences)
-                repairs.add_alone(self._store, *subject, repairs.REPAIR, values)
+                repairs.add_alone(self._store, *subject, by, differences)
             return replace(compared, differences=differences)
         if not compared.differences:
             return compared
@@ -127,14 +127,11 @@ class LinkRepair:
         with self._store.write() as tx:
             compared = self.compare(tx, subject, tx)
             if compared.differences:
-                values = repairs.attributes(by, compared.differences)
-                repairs.add(tx, *subject, repairs.REPAIR, values)
+                repairs.add(tx, *subject, by, compared.differences)
             return compared
 
     def _repair_container(self, subject: Subject, by: str) -> Comparison:
         """Compare and repair a container, and return the result; return `BUSY` if a command holds the container lock.
-
-        An event reports the repair, and names ``by``: the program that damaged the container, or "" if it is unknown.
 
         The comparison may take seconds, because the container's root user can add very many addresses or routes.
         Therefore this function holds only the container lock. A write transaction would make all other commands wait.
@@ -145,17 +142,12 @@ class LinkRepair:
         except Unavailable:
             return BUSY
         if compared.differences:
-            values = repairs.attributes(by, compared.differences)
-            repairs.add_alone(self._store, *subject, repairs.REPAIR, values)
+            repairs.add_alone(self._store, *subject, by, compared.differences)
         return compared
 
     def tell_resting(self, subject: Subject, by: str, seconds: float) -> None:
-        """Add a "drift" event: the program ``by`` repeatedly undoes a repair, so the next repair waits ``seconds``.
-
-        ``subject`` is the network or container. ``by`` is "" if the program is unknown.
-        """
-        values = repairs.resting(by, seconds)
-        repairs.add_alone(self._store, *subject, repairs.DRIFT, values)
+        """Add the event that the program ``by`` repeatedly undoes a repair, so the next repair waits ``seconds``."""
+        repairs.add_delay(self._store, *subject, by, seconds)
 
     def compare(
         self, reader: Reader, subject: Subject, tx: Transaction | None = None, *, repairing: bool = False
@@ -202,14 +194,14 @@ class LinkRepair:
         members = [JoinedEndpoint(network, endpoint) for network, endpoint in pairs if network is not None]
         differences: list[Difference] = []
         failures: list[Exception] = []
-        for member_differences, failed in self._compare_members(container, members, repairing=repairing):
-            differences += member_differences
+        for part_differences, failed in self._compare_parts(container, members, repairing=repairing):
+            differences += part_differences
             failures += failed
         return Comparison(f"container {container.name}", differences, failures=failures)
 
-    def _compare_members(
+    def _compare_parts(
         self, container: ContainerRecord, members: Sequence[JoinedEndpoint], *, repairing: bool
-    ) -> Iterator[tuple[Sequence[Difference], Sequence[Exception]]]:
+    ) -> Iterator[Compared]:
         place = sandbox.sandbox_of(container)
         for member in members:
             driver = self.driver(member.network)
@@ -233,11 +225,11 @@ class LinkRepair:
 
     def _compare_routes(
         self, container: ContainerRecord, members: Sequence[JoinedEndpoint], *, repairing: bool
-    ) -> tuple[Sequence[Difference], Sequence[Exception]]:
+    ) -> Compared:
         """Compare the default routes of the container's sandbox with those that its endpoints need.
 
         ``members`` are the container's live endpoints with their networks. With ``repairing``, lost routes are set
-        again. Returns the differences and the errors. Raises `Missing` if the sandbox no longer exists.
+        again. Raises `Missing` if the sandbox no longer exists.
         """
         if any(self.driver(m.network) is None for m in members):
             return (), ()
@@ -254,12 +246,10 @@ class LinkRepair:
             return (), [error]
         return lost, ()
 
-    def _compare_redirection(
-        self, container: ContainerRecord, *, repairing: bool
-    ) -> tuple[Sequence[Difference], Sequence[Exception]]:
+    def _compare_redirection(self, container: ContainerRecord, *, repairing: bool) -> Compared:
         """Compare the redirection of port 53 in the container's sandbox with the port of the agent's resolver.
 
-        With ``repairing``, a missing or changed redirection is made again. Returns the differences and the errors.
+        With ``repairing``, a missing or changed redirection is made again.
         """
         port = self._resolver_port(container.sandbox_id or container.id)
         if not port:

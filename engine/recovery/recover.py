@@ -3,7 +3,8 @@
 The function `recover` runs before every command that changes something. On a host in a consistent state, it only makes
 fast checks: for abandoned intents, a reboot, a missing agent, damaged kernel state that networks share, and unrecorded
 ends of containers. An intent is the record of work that a command has begun. The intent is abandoned if the process of
-the command no longer runs.
+the command no longer runs. An adopted namespace is a network namespace that hawse connects to networks but did not
+create.
 
 The module also works after a command: `finish_in_background` deletes the kernel objects of many removed networks, and
 `schedule_cleanup` removes the kernel state that an unused host does not need.
@@ -103,7 +104,7 @@ def recover(host: Host) -> None:
     booted = known != linux_host.boot_identity()
     if booted:
         after_boot.begin(host)
-        come_back(host, STORE_PATIENCE_SECONDS)
+        _come_back(host, STORE_PATIENCE_SECONDS)
     cause = "the boot" if booted else "a killed command" if abandoned else ""
     repair(host, None if booted or abandoned else drivers, whole=not abandoned, cause=cause)
     resolve_intents(host, restarts)  # restarts come last, because a start needs a repaired host
@@ -161,15 +162,15 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
                 driver.repair(desired, differences)
                 damage = [difference for difference in differences if difference.is_damage]
                 if damage:
-                    repairs.add(tx, "driver", driver.type, repairs.REPAIR, repairs.attributes(cause, damage))
+                    repairs.add(tx, "driver", driver.type, cause, damage)
             announce(host)
 
 
 def resolve_intents(host: Host, abandoned: Sequence[Intent]) -> None:
     """Finish or undo the work of processes that no longer run.
 
-    ``abandoned`` are the intents (records of unfinished work) of these processes. An intent that cannot be resolved
-    stays in the store for the next command.
+    ``abandoned`` are the intents of these processes. An intent that cannot be resolved stays in the store for the next
+    command.
     """
     for intent in (intent for intent in abandoned if intent.kind in RESOLVERS):
         with contextlib.suppress(EngineError), translate_failures(()), _locks(host, intent):
@@ -195,7 +196,7 @@ def resolve_intents(host: Host, abandoned: Sequence[Intent]) -> None:
 def _finish(
     host: Host, removals: Sequence[Intent], finish: Callable[[Host, Sequence[str]], Mapping[str, EngineError]]
 ) -> None:
-    """Finish the removals of killed commands, and delete their intents (records of unfinished work) from the store.
+    """Finish the removals of killed commands, and delete their intents from the store.
 
     ``removals`` are these intents. ``finish`` gets the ids of the objects to remove, and returns the errors by object
     id. An intent that the store no longer has is skipped, because another process has finished the work. After an
@@ -216,11 +217,11 @@ def _finish(
 
 @contextlib.contextmanager
 def _locks(host: Host, intent: Intent) -> Iterator[None]:
-    """Hold the locks under which an intent (a record of unfinished work) is resolved.
+    """Hold the locks under which an intent is resolved.
 
     The kinds in `UNDER_LOCK`, and changes of an endpoint, need the lock of their container. For all other kinds, no
-    lock is taken here, because the function that resolves the intent takes the locks. If hawse did not create the
-    container's network namespace, the lock of this namespace is taken before the container lock.
+    lock is taken here, because the function that resolves the intent takes the locks. For an adopted namespace, the
+    lock of this namespace is taken before the container lock.
     """
     with contextlib.ExitStack() as held:
         container_id = intent.object_id if intent.kind in UNDER_LOCK else ""
@@ -239,7 +240,7 @@ def _locks(host: Host, intent: Intent) -> Iterator[None]:
 def boot(host: Host, timeout: float) -> BootReport:
     """Restore networks and containers after a reboot of the host: ``hawse system boot``.
 
-    - Also connects the namespaces that hawse did not create to their networks again.
+    - Also connects the adopted namespaces to their networks again.
     - The objects that need the cluster's store come last; waits up to ``timeout`` seconds for this store.
     - After a cancelled shutdown of the host, starts the containers that the shutdown ended.
     - A later call without another reboot continues the work of a killed process, and starts the containers that must
@@ -248,15 +249,14 @@ def boot(host: Host, timeout: float) -> BootReport:
     shutdown.cancel(host)
     after_boot.begin(host, again=True)
     recover(host)
-    return come_back(host, timeout)
+    return _come_back(host, timeout)
 
 
-def come_back(host: Host, timeout: float) -> BootReport:
+def _come_back(host: Host, timeout: float) -> BootReport:
     """Create the recorded networks in the kernel, start the waiting containers, and connect adopted namespaces again.
 
-    An adopted namespace is one that hawse did not create. Each step restores its objects in parallel. A failure does
-    not stop the other steps; the report names each failure. Waits up to ``timeout`` seconds for the cluster's store if
-    a container needs it.
+    Each step restores its objects in parallel. A failure does not stop the other steps; the report names each failure.
+    Waits up to ``timeout`` seconds for the cluster's store if a container needs it.
     """
     with host.store.read() as reader:
         ended = [i for i in reader.intents() if i.owner == process.identity() and i.kind in ENDINGS]
@@ -298,13 +298,17 @@ The state is removed only if the host has no custom networks and no containers.
 _held: dict[Path, int] = {}
 
 
+def _host_lock(host: Host) -> Path:
+    return host.run / "locks" / "host"
+
+
 def hold_shared_lock(host: Host) -> None:
     """Hold the host lock (a file in HAWSE_RUN) in shared mode until this process ends; idempotent.
 
     Every command that changes the host holds this lock. Meanwhile, `remove_idle_state` waits, because it needs the lock
     in exclusive mode.
     """
-    path = host.run / "locks" / "host"
+    path = _host_lock(host)
     if path not in _held:
         make_private_directory(path.parent)
         descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
@@ -321,7 +325,7 @@ def finish_in_background(host: Host, removed: int) -> None:
 
     ``removed`` is the number of these networks. Does nothing below `BACKGROUND_REMOVAL_LIMIT` networks, because then no
     kernel objects are left. Does nothing in a dry run either. The new process becomes the owner of the networks'
-    intents (records of unfinished work). If it is killed, the next command deletes what remains.
+    intents. If it is killed, the next command deletes what remains.
     """
     if removed < activate.BACKGROUND_REMOVAL_LIMIT or recording.is_dry_run():
         return
@@ -355,8 +359,8 @@ def finish_in_background(host: Host, removed: int) -> None:
 def schedule_cleanup(host: Host) -> None:
     """Start a process that runs `remove_idle_state` after `IDLE_DELAY_SECONDS` seconds, if the host is unused.
 
-    A host is unused if it has no custom networks, no containers and no unfinished work (intents). In a dry run, does
-    nothing. If a later command starts another such process during the delay, the first process removes nothing.
+    A host is unused if it has no custom networks, no containers and no intents. In a dry run, does nothing. If a later
+    command starts another such process during the delay, the first process removes nothing.
     """
     if recording.is_dry_run():
         return
@@ -366,7 +370,7 @@ def schedule_cleanup(host: Host) -> None:
     if os.fork() == 0:
         _detach()
         with contextlib.suppress(Exception):
-            stamp, path = time.time_ns(), host.run / "locks" / "host"
+            stamp, path = time.time_ns(), _host_lock(host)
             os.utime(path, ns=(stamp, stamp))
             time.sleep(IDLE_DELAY_SECONDS)
             if path.stat().st_mtime_ns == stamp:
@@ -393,12 +397,12 @@ def remove_idle_state(host: Host) -> None:
     """Remove the default bridge and the firewall table, and disable IP forwarding if hawse enabled it.
 
     Waits until no other command holds the host lock; raises Unavailable after `LOCK_TIMEOUT_SECONDS`. Does nothing if
-    the host has custom networks, containers or unfinished work (intents), before or after this wait.
+    the host has custom networks, containers or intents, before or after this wait.
     """
     with host.store.read() as reader:
         if not _is_unused(reader):
             return
-    descriptor = open_private(host.run / "locks" / "host", os.O_RDWR)
+    descriptor = open_private(_host_lock(host), os.O_RDWR)
     try:
         lock_open_file(descriptor, "the host")
         with host.store.write() as tx:

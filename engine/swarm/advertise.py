@@ -19,11 +19,11 @@ BAD_DATA_PATH = "data path address must be a non-zero IP address or network inte
 def advertise_address(text: str) -> tuple[str, int]:
     """Return the IP address and the port of ``IP|INTERFACE[:PORT]``; the default port is `DEFAULT_PORT`.
 
-    If the text has only a port or is empty, the address is the one that `sole_address` returns. Raises InvalidArgument
+    If the text has only a port or is empty, the address is the one that `_sole_address` returns. Raises InvalidArgument
     if the text is malformed, or if no address is found.
     """
     host, port = split(text)
-    return _resolved(host, BAD_ADVERTISED) if host else sole_address(), port
+    return _resolved(host, BAD_ADVERTISED) if host else _sole_address(), port
 
 
 def data_path(text: str) -> str:
@@ -73,7 +73,7 @@ def of_interface(name: str, refusal: str) -> str:
     return str(min(addresses, key=lambda a: a.version))
 
 
-def sole_address() -> str:
+def _sole_address() -> str:
     """Return the only address at which other hosts can reach this host.
 
     Loopback addresses, link-local addresses and the addresses of hawse's own interfaces are ignored. If an IPv4 address

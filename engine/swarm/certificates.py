@@ -21,37 +21,34 @@ LOCALHOST = "127.0.0.1"
 
 
 def authority(root: Path) -> str:
-    """Return the certificate of the cluster's certificate authority (PEM); ``root`` is HAWSE_ROOT."""
+    """Return the certificate of the cluster's certificate authority (PEM)."""
     return (memberships.directory(root) / memberships.AUTHORITY).read_text()
 
 
 def of_node(root: Path, request: str, node: str) -> str:
-    """Sign the certificate request of the host with the node id ``node``; return the certificate (both in PEM).
-
-    ``root`` is HAWSE_ROOT. The certificate is signed with the key of the cluster's certificate authority, which every
-    manager has.
-    """
-    return pki.issue(authority(root), _authority_key(root), request, node)
+    """Sign the certificate request of the host with the node id ``node``; return the certificate (both in PEM)."""
+    return pki.issue(authority(root), authority_key(root), request, node)
 
 
 def of_manager(root: Path, request: str, address: str) -> str:
     """Sign another manager's request for a manager certificate; return the certificate (both in PEM).
 
-    ``root`` is HAWSE_ROOT. The certificate is valid for ``address``, the other manager's address, and for 127.0.0.1.
-    The other manager uses it for its server and for its etcd member.
+    The certificate is valid for ``address``, the other manager's address, and for 127.0.0.1. The other manager uses it
+    for its server and for its etcd member.
     """
-    return pki.issue(authority(root), _authority_key(root), request, MANAGER_NAME, [address, LOCALHOST])
+    return pki.issue(authority(root), authority_key(root), request, MANAGER_NAME, [address, LOCALHOST])
 
 
-def _authority_key(root: Path) -> str:
+def authority_key(root: Path) -> str:
+    """Return the private key of the cluster's certificate authority, which every manager has (PEM)."""
     return (memberships.directory(root) / memberships.AUTHORITY_KEY).read_text()
 
 
 def is_due(root: Path) -> bool:
     """Return whether this host's certificates must be renewed, because half of their lifetime is over.
 
-    ``root`` is HAWSE_ROOT. Certificates that are not valid yet must be renewed too: a manager has issued them while its
-    clock was wrong. Returns False if the certificate cannot be read.
+    Certificates that are not valid yet must be renewed too: a manager has issued them while its clock was wrong.
+    Returns False if the certificate cannot be read.
     """
     with suppress(OSError, ValueError):
         certificate = (memberships.directory(root) / memberships.NODE).read_text()
@@ -76,21 +73,18 @@ def issue_own(authority: str, authority_key: str, node: str, address: str) -> di
 
 
 def renew_manager(root: Path, membership: ClusterMembership) -> None:
-    """Renew a manager's certificates with the key of the cluster's certificate authority, which every manager has.
-
-    ``root`` is HAWSE_ROOT.
-    """
-    files = issue_own(authority(root), _authority_key(root), membership.node_id, membership.address)
+    """Renew a manager's certificates with the key of the cluster's certificate authority."""
+    files = issue_own(authority(root), authority_key(root), membership.node_id, membership.address)
     memberships.write_files(memberships.directory(root), files)
 
 
 def renew_worker(root: Path, client: Client) -> None:
     """Get a new certificate for a new private key from a manager, and save certificate and key.
 
-    ``root`` is HAWSE_ROOT. Raises EngineError if the manager's answer has no certificate.
+    Raises EngineError if the manager's answer has no certificate.
     """
     key = pki.new_key()
-    answer = client.call(node_operations.PATH + "certificate", {"request": pki.request(key)})
+    answer = client.call(node_operations.CERTIFICATE, {"request": pki.request(key)})
     if "certificate" not in answer:
         raise EngineError("the manager did not answer with a certificate")
     memberships.write_private(memberships.directory(root) / memberships.NODE, str(answer["certificate"]) + key)

@@ -1,4 +1,4 @@
-"""Starts and stops processes that outlive the agent: the etcd member and the manager's server.
+"""Starts and stops processes that outlive the agent: the etcd member ("etcd") and the manager's server ("server").
 
 For each process, a file in HAWSE_RUN/cluster records the pid and the start time. After an agent was killed, the next
 agent finds the processes by these files. The start time shows whether a pid has been reused.
@@ -33,7 +33,7 @@ If its standard input ends earlier, the script ends without executing the progra
 def run_directory(run: Path) -> Path:
     """Return the directory with the pid files and logs of etcd and the manager's server; create it if it is missing.
 
-    ``run`` is HAWSE_RUN. The directory has mode 0700.
+    The directory has mode 0700.
     """
     path = run / "cluster"
     make_private_directory(path)
@@ -41,22 +41,22 @@ def run_directory(run: Path) -> Path:
 
 
 def is_running(run: Path, name: str) -> bool:
-    """Return whether the process ``name`` ("etcd" or "server") is running; ``run`` is HAWSE_RUN."""
+    """Return whether the process ``name`` is running."""
     return is_owner_running(_note(run, name))
 
 
 def pid_of(run: Path, name: str) -> int:
-    """Return the pid of the process ``name`` ("etcd" or "server"), or 0 if it does not run; ``run`` is HAWSE_RUN."""
+    """Return the pid of the process ``name``, or 0 if it does not run."""
     note = _note(run, name)
     return int(note.partition(":")[0]) if is_owner_running(note) else 0
 
 
 def ensure(run: Path, name: str, argv: Sequence[str], directory: Path = Path("/")) -> bool:
-    """Start the process ``name`` ("etcd" or "server") if it does not run; return whether it was started.
+    """Start the process ``name`` if it does not run; return whether it was started.
 
-    The process gets its own session. ``run`` is HAWSE_RUN. ``argv`` is the command line of the process, ``directory``
-    its working directory. A lock prevents two callers from starting the process twice. The process executes the program
-    of ``argv`` only after its pid file is written. Therefore a killed caller cannot leave a process without a pid file.
+    The process gets its own session. ``argv`` is the command line of the process, ``directory`` its working directory.
+    A lock prevents two callers from starting the process twice. The process executes the program of ``argv`` only after
+    its pid file is written. Therefore a killed caller cannot leave a process without a pid file.
     """
     with locked(run, "process", name):
         if is_running(run, name):
@@ -81,8 +81,7 @@ def ensure(run: Path, name: str, argv: Sequence[str], directory: Path = Path("/"
 def reap(run: Path, name: str) -> None:
     """Collect the exit status of the child process ``name`` if it has ended, so that it does not remain a zombie.
 
-    ``name`` is "etcd" or "server", and ``run`` is HAWSE_RUN. Does nothing if the process is not a child of this
-    process.
+    Does nothing if the process is not a child of this process.
     """
     pid = _note(run, name).partition(":")[0]
     if pid.isdigit():
@@ -93,8 +92,7 @@ def reap(run: Path, name: str) -> None:
 def stop(run: Path, name: str, timeout: float = STOP_TIMEOUT_SECONDS) -> None:
     """End the process ``name`` with SIGTERM, wait until it has ended, and delete its pid file; idempotent.
 
-    ``name`` is "etcd" or "server", and ``run`` is HAWSE_RUN. If the process still runs after ``timeout`` seconds, the
-    process gets SIGKILL.
+    If the process still runs after ``timeout`` seconds, the process gets SIGKILL.
     """
     note = _note(run, name)
     deadline = time.monotonic() + timeout
@@ -113,10 +111,10 @@ def stop(run: Path, name: str, timeout: float = STOP_TIMEOUT_SECONDS) -> None:
 
 
 def last_log_line(run: Path, name: str) -> str:
-    """Return the last line of the log of the process ``name`` ("etcd" or "server"), or "" without a log.
+    """Return the last line of the log of the process ``name``, or "" without a log.
 
-    ``run`` is HAWSE_RUN. The error for a failed start shows this line. Of a JSON line, only the error or the message is
-    returned. The result has at most 500 characters.
+    The error for a failed start shows this line. Of a JSON line, only the error or the message is returned. The result
+    has at most 500 characters.
     """
     with suppress(OSError):
         lines = (run_directory(run) / f"{name}.log").read_text(errors="replace").strip().splitlines()
@@ -136,7 +134,7 @@ def _plain(line: str) -> str:
 def trim_logs(run: Path) -> None:
     """Empty each process log that is longer than `LONG_LOG` bytes.
 
-    The logs are in HAWSE_RUN (``run``), which is in main memory (tmpfs) on most systems.
+    The logs are in HAWSE_RUN, which is in main memory (tmpfs) on most systems.
     """
     for log in run_directory(run).glob("*.log"):
         with open(open_private(log, os.O_WRONLY), "ab") as file:

@@ -19,6 +19,7 @@ from msgspec import Struct
 from drivers.socket_text import socket_text
 from engine.cluster.etcd.http import EtcdConnection
 from engine.cluster.keys import MANAGER_NAME
+from engine.cluster.node_operations import AUTHORITY, JOIN
 from engine.errors import EngineError, InvalidArgument, Unavailable, reason_of
 from engine.swarm.advertise import DEFAULT_PORT, split
 from engine.swarm.token import JoinToken, digest_of
@@ -59,11 +60,11 @@ def enroll(manager: Manager, token: JoinToken, request: Mapping[str, Any]) -> di
     the manager refuses the token.
     """
     unverified = ssl._create_unverified_context()
-    authority = str(_ask(manager, unverified, "/hawse/authority", {}).get("authority", ""))
+    authority = str(_ask(manager, unverified, AUTHORITY, {}).get("authority", ""))
     if digest_of(authority) != token.digest:
         raise EngineError(f"remote CA does not match fingerprint. Expected: {token.digest}")
     verified = ssl.create_default_context(cadata=authority)
-    answer = _ask(manager, verified, "/hawse/join", {"secret": token.secret, **request})
+    answer = _ask(manager, verified, JOIN, {"secret": token.secret, **request})
     return {**answer, "authority": authority}
 
 

@@ -1,4 +1,4 @@
-"""Adds, starts, restarts and removes this host's own etcd member.
+"""Adds, starts, restarts and removes this host's own etcd member; ``where`` is the directory of the cluster's files.
 
 Clients reach the member only through a Unix socket in a directory that only root can enter. Other hosts reach the
 member through the manager's server, which checks the caller's certificate. Only the port for the etcd members of other
@@ -65,9 +65,9 @@ def url(address: str, port: int) -> str:
 
 
 def arguments(where: Path, member: EtcdMember) -> list[str]:
-    """Return the command line that starts the etcd member; ``where`` is the directory of the cluster's files.
+    """Return the command line that starts the etcd member.
 
-    The caller starts etcd with this directory as its working directory. Members of other hosts must show a manager's
+    The caller starts etcd with ``where`` as its working directory. Members of other hosts must show a manager's
     certificate. Raises Unavailable if etcd is not installed.
     """
     program = shutil.which("etcd")
@@ -88,10 +88,7 @@ def arguments(where: Path, member: EtcdMember) -> list[str]:
 
 
 def start(run: Path, where: Path, member: EtcdMember) -> None:
-    """Start the etcd member unless it runs, and save the command line for later starts.
-
-    ``run`` is HAWSE_RUN, and ``where`` is the directory of the cluster's files.
-    """
+    """Start the etcd member unless it runs, and save the command line for later starts."""
     command = arguments(where, member)
     membership.write_private(where / "etcd.argv", "\0".join(command))
     daemons.ensure(run, NAME, command, directory=where)
@@ -100,8 +97,8 @@ def start(run: Path, where: Path, member: EtcdMember) -> None:
 def keep_running(run: Path, root: Path) -> None:
     """Restart the etcd member if the member has ended and this host is still in its cluster.
 
-    ``run`` is HAWSE_RUN, and ``root`` is HAWSE_ROOT. The command that leaves a cluster also stops the member, so the
-    member is not restarted after that command. Raises Unavailable if the member's data is lost.
+    The command that leaves a cluster also stops the member, so the member is not restarted after that command. Raises
+    Unavailable if the member's data is lost.
     """
     daemons.reap(run, NAME)
     if not daemons.is_running(run, NAME) and is_clustered(root):
@@ -113,8 +110,7 @@ def keep_running(run: Path, root: Path) -> None:
 def restart(run: Path, where: Path) -> None:
     """Start the etcd member again with the command line that `start` saved, unless the member is running.
 
-    ``run`` is HAWSE_RUN, and ``where`` is the directory of the cluster's files. Raises Unavailable if the member's data
-    is lost, because etcd would start without records.
+    Raises Unavailable if the member's data is lost, because etcd would start without records.
     """
     if not any((where / "etcd" / "member" / "wal").glob("*.wal")):
         raise Unavailable(LOST.format(where / "etcd"))
@@ -124,7 +120,7 @@ def restart(run: Path, where: Path) -> None:
 def wait_until_ready(run: Path, client: Client, timeout: float = READY_TIMEOUT_SECONDS) -> None:
     """Wait up to ``timeout`` seconds until this host's etcd member answers; after this time, raises the last error.
 
-    ``run`` is HAWSE_RUN. If the member's process has ended, raises Unavailable with the last line of its log.
+    If the member's process has ended, raises Unavailable with the last line of its log.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -177,9 +173,8 @@ def _add_learner(client: Client, peer: str) -> dict[str, Any]:
 def promote(run: Path, client: Client, name: str) -> None:
     """Make this host's etcd member a voting member as soon as it has all data of the other members.
 
-    ``run`` is HAWSE_RUN. ``name`` is this host's node id, which is also the member's name. Tries for up to
-    `READY_TIMEOUT_SECONDS`, then raises the last error or Unavailable. Raises Unavailable at once if the member's
-    process has ended.
+    ``name`` is this host's node id, which is also the member's name. Tries for up to `READY_TIMEOUT_SECONDS`, then
+    raises the last error or Unavailable. Raises Unavailable at once if the member's process has ended.
     """
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
     while True:

@@ -58,14 +58,14 @@ def _documents(host: Host, client: Client, membership: ClusterMembership) -> Doc
     managers = [n.id for n in nodes if n.role == MANAGER]
     leader = managers[0] if membership.external and managers else etcd_member.leader(client, managers)
     authority = certificates.authority(host.root)
-    return [node_document(n, authority, alive=n.id in alive, leader=n.id == leader) for n in nodes]
+    return [_node_document(n, authority, alive=n.id in alive, leader=n.id == leader) for n in nodes]
 
 
 def _nodes(client: Client) -> list[Node]:
     return record_checks.all_readable(client.range(keys.NODES)[0], record_checks.read_node)
 
 
-def node_document(node: Node, authority: str, *, alive: bool, leader: bool) -> Json:
+def _node_document(node: Node, authority: str, *, alive: bool, leader: bool) -> Json:
     """Return Docker's JSON document of a node.
 
     ``authority`` is the certificate of the cluster's authority (PEM). ``alive`` says whether the node has a lease, and
@@ -107,10 +107,10 @@ def inspect(host: Host, reference: str) -> Json:
     ``reference`` is an id, the word ``self`` (this host), a host name or the start of an id.
     """
     with managing(host) as (client, membership):
-        return pick(_documents(host, client, membership), membership.node_id if reference == "self" else reference)
+        return _pick(_documents(host, client, membership), membership.node_id if reference == "self" else reference)
 
 
-def pick(documents: Documents, reference: str) -> Json:
+def _pick(documents: Documents, reference: str) -> Json:
     """Return the one node document that matches ``reference``, an id, a host name or the start of an id.
 
     Raises NotFound if no node matches and Conflict if several match, with Docker's messages.
@@ -136,7 +136,7 @@ def remove(host: Host, reference: str, *, force: bool) -> None:
     As the first step, managers stop accepting the node's certificate.
     """
     with managing(host) as (client, membership):
-        document = pick(_documents(host, client, membership), reference)
+        document = _pick(_documents(host, client, membership), reference)
         identity = document["ID"]
         if document["Spec"]["Role"] == MANAGER and (not force or document["Status"]["State"] == "ready"):
             raise hinted(
@@ -183,11 +183,11 @@ def summary(host: Host) -> Json:
         {"NodeID": n.id, "Addr": str(Manager(n.address, n.enrollment_port))} for n in managers
     ]
     if membership.is_manager:
-        document |= {"Nodes": len(nodes), "Managers": len(managers), "Cluster": cluster_document(cluster)}
+        document |= {"Nodes": len(nodes), "Managers": len(managers), "Cluster": _cluster_document(cluster)}
     return document
 
 
-def cluster_document(cluster: Cluster) -> Json:
+def _cluster_document(cluster: Cluster) -> Json:
     """Return the object ``Cluster`` of Docker's /info document, which describes the cluster."""
     return {
         "ID": cluster.id,

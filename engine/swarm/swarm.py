@@ -152,18 +152,19 @@ def _with_store(host: Host, where: Path, membership: ClusterMembership, cluster:
     ``where`` is the new directory of the cluster's files, which is first renamed to `membership.directory`. Returns the
     membership with this host's WireGuard key. Raises InvalidArgument if an external store already has a cluster.
     """
-    os.rename(where, memberships.directory(host.root))
+    directory = memberships.directory(host.root)
+    os.rename(where, directory)
     if not membership.external:
         peer = etcd_member.url(membership.address, etcd_member.PEER_PORT)
         member = etcd_member.EtcdMember(membership.node_id, membership.address, [f"{membership.node_id}={peer}"])
-        etcd_member.start(host.run, memberships.directory(host.root), member)
+        etcd_member.start(host.run, directory, member)
     with closing(memberships.open_client(host.root, membership)) as client:
         if not membership.external:
             etcd_member.wait_until_ready(host.run, client)
         elif client.get(keys.CLUSTER) is not None:
             raise InvalidArgument(HELD)
         else:  # from now on, the store may have records that a failed init must delete
-            memberships.write_private(memberships.directory(host.root) / CREATING, encode(membership))
+            memberships.write_private(directory / CREATING, encode(membership))
         return _write_first_records(client, cluster, membership)
 
 
@@ -173,13 +174,12 @@ def _write_first_records(client: Client, cluster: Cluster, membership: ClusterMe
     Raises InvalidArgument if an external etcd store already has a cluster.
     """
     membership, public = _with_tunnel_key(membership)
+    member = AdmittedHost(membership.node_id, membership.role, membership.index)
     changes = [
         put(keys.CLUSTER, encode(cluster)),
         put(keys.TOKENS, encode(Tokens(new_secret(), new_secret()))),
         put(keys.CURSOR, encode(Cursor(node=1))),
-        put(
-            keys.member(membership.node_id), encode(AdmittedHost(membership.node_id, membership.role, membership.index))
-        ),
+        put(keys.member(membership.node_id), encode(member)),
         put(keys.node(membership.node_id), encode(describe_host(membership, public))),
     ]
     if not client.transact([absent(keys.CLUSTER)], changes).succeeded:
@@ -252,11 +252,12 @@ def _take_place(
       etcd member before it writes the record. None for a worker, or with an external etcd store.
     """
     membership, public = _with_tunnel_key(membership)
-    os.rename(where, memberships.directory(host.root))
+    directory = memberships.directory(host.root)
+    os.rename(where, directory)
     if members is not None:
         member = etcd_member.EtcdMember(membership.node_id, membership.address, members, existing=True)
-        etcd_member.start(host.run, memberships.directory(host.root), member)
-    memberships.write_private(memberships.directory(host.root) / JOINING, encode(membership))
+        etcd_member.start(host.run, directory, member)
+    memberships.write_private(directory / JOINING, encode(membership))
     with closing(memberships.open_client(host.root, membership)) as client:
         if members is not None:
             etcd_member.promote(host.run, client, membership.node_id)
@@ -347,7 +348,7 @@ def leave(host: Host, *, force: bool) -> None:
         gateway_bridge.release_ingress_address(host)
         _abandon(host)
         local_networks.delete_all_copies(host)  # delete again what the agent has copied since the first deletion
-        _tell_agent(host)
+        notify(host.run, host.root)
 
 
 def _leaving(host: Host, *, force: bool) -> ClusterMembership | None:
@@ -472,7 +473,7 @@ def _workplace(host: Host) -> Iterator[Path]:
                 _abandon(host)
             local_networks.delete_all_copies(host)
             gateway_bridge.release_ingress_address(host)
-            _tell_agent(host)
+            notify(host.run, host.root)
             raise
 
 
@@ -496,7 +497,7 @@ def _enter(host: Host, membership: ClusterMembership) -> None:
             if network.ingress:
                 node_operations.perform(client, membership, "balancer", network=network.id)
         node_operations.perform(client, membership, "beat", seconds=node_operations.lease_seconds())
-    _tell_agent(host)
+    notify(host.run, host.root)
     if membership.is_manager:
         wait_until_open(Manager(membership.address, membership.port))
 
@@ -524,7 +525,3 @@ def _end_membership(host: Host) -> None:
         (memberships.directory(host.root) / MEMBERSHIP_FILE).unlink()
     for name in ("server", etcd_member.NAME):
         daemons.stop(host.run, name)
-
-
-def _tell_agent(host: Host) -> None:
-    notify(host.run, host.root)

@@ -34,10 +34,7 @@ class SwarmVerbs:
         swarm.leave(self._prepare(), force=force)
 
     def join_token(self, role: str, *, rotate: bool = False) -> tuple[str, str]:
-        """Return the join token of a role ("worker" or "manager"), and this manager's address as ``HOST:PORT``.
-
-        With ``rotate``, the role's token is first replaced by a new token.
-        """
+        """Return the join token of a role, and this manager's address (`swarm.join_token`)."""
         return swarm.join_token(self.host, role, rotate=rotate)
 
     def nodes(self, filters: Filters) -> Documents:
@@ -45,18 +42,11 @@ class SwarmVerbs:
         return filter_nodes(nodes.list_documents(self.host), filters)
 
     def inspect_node(self, reference: str) -> Json:
-        """Return Docker's JSON document of one node.
-
-        ``reference`` is an id, the word ``self`` (this host), a host name or the start of an id.
-        """
+        """Return Docker's JSON document of one node (`nodes.inspect`)."""
         return nodes.inspect(self.host, reference)
 
     def remove_node(self, reference: str, *, force: bool = False) -> None:
-        """Remove a node from the cluster; raises Forbidden if the node may not be removed.
-
-        Without ``force``, only a worker that is down may be removed. With ``force``, any worker may be removed, and a
-        manager that is down.
-        """
+        """Remove a node from the cluster (`nodes.remove`)."""
         nodes.remove(self.host, reference, force=force)
 
     def node_id(self) -> str:

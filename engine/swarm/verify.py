@@ -69,10 +69,10 @@ def compare(
 ) -> list[str]:
     """Return a line of text for each difference between a network on this host and ``view``.
 
-    ``view`` is a snapshot of the etcd store. This host's endpoints are compared. If the network has kernel objects on
-    this host (phase "live"), its peer tables (FDB and neighbour tables) are compared too. With a ``client``, the
-    differences are also repaired, and each endpoint that could not be repaired gives another line. The caller holds the
-    lock `peers.programming`, and for a repair also `NETWORKS_LOCK`.
+    This host's endpoints are compared. If the network has kernel objects on this host (phase "live"), its peer tables
+    (FDB and neighbour tables) are compared too. With a ``client``, the differences are also repaired, and each endpoint
+    that could not be repaired gives another line. The caller holds the lock `peers.programming`, and for a repair also
+    `NETWORKS_LOCK`.
     """
     driver = host.driver(record.driver)
     assert isinstance(driver, PeerProgrammer)

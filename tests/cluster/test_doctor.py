@@ -22,7 +22,7 @@ from pathlib import Path
 os.environ["HAWSE_CERTIFICATE_LIFETIME"] = "43200"
 from engine.swarm import certificates
 root = Path(sys.argv[1])
-authority, key = certificates.authority(root), certificates._authority_key(root)
+authority, key = certificates.authority(root), certificates.authority_key(root)
 for name, text in certificates.issue_own(authority, key, "node", "192.168.99.11").items():
     (root / "cluster" / name).write_text(text)
 """

@@ -34,7 +34,7 @@ def fail(*_):
 
 swarm.shared_networks.create = fail
 """
-WITHOUT_AGENT = "from engine.swarm import swarm\nswarm._tell_agent = lambda _: None"
+WITHOUT_AGENT = "from engine.swarm import swarm\nswarm.notify = lambda *_: None"
 UNCHECKED = "from drivers.overlay import OverlayDriver\nOverlayDriver.check_network = lambda *_: None"
 """Program for a command that creates overlay networks without the driver's checks, as earlier versions did."""
 WORKER = "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state."

@@ -40,10 +40,7 @@ REPAIR_LOCK_SECONDS = 0.2
 
 
 class ClusterNode:
-    """The cluster threads of this host. They call ``notify_agent`` to make the agent update its services.
-
-    ``heal`` returns whether daemon.json lets the agent repair.
-    """
+    """The cluster threads of this host. They call ``notify_agent`` to make the agent update its services."""
 
     def __init__(
         self,
@@ -175,8 +172,7 @@ class ClusterNode:
         The lease thread writes an endpoint to etcd again in two cases:
 
         - The endpoint's DNS names have changed.
-        - The endpoint has become former, or is former no longer. A former endpoint is in no sandbox, and only keeps its
-          addresses.
+        - The endpoint has become former, or is former no longer.
 
         Runs in the thread of the agent's loop, and does not wait for etcd.
         """

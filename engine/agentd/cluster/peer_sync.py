@@ -34,11 +34,12 @@ class PeerSync:
     - ``driver``: the overlay driver
     - ``node``: this host's node id
     - ``run``: the directory HAWSE_RUN, which has the lock file of the peer tables
-    - ``heal``: returns whether daemon.json lets the agent repair
     """
 
     def __init__(self, driver: Driver, node: str, run: Path, heal: Callable[[], bool]) -> None:
-        self._driver, self._node, self._run_directory, self._heal = driver, node, run, heal
+        assert isinstance(driver, PeerProgrammer)
+        self._driver: PeerProgrammer = driver
+        self._node, self._run_directory, self._heal = node, run, heal
         self._condition = threading.Condition()
         self._view: View | None = None
         self._networks: Mapping[str, NetworkSpec] = {}
@@ -77,7 +78,6 @@ class PeerSync:
             view, spec = self._view, self._networks.get(identity)
         if view is None or spec is None:
             return ()
-        assert isinstance(self._driver, PeerProgrammer)
         with peers.programming(self._run_directory):
             return self._driver.verify(spec, peers.of(view, identity, self._node), fix=True, tunnels=False)
 
@@ -123,7 +123,6 @@ class PeerSync:
         return good
 
     def _program(self, identity: str, spec: NetworkSpec, expected: dict[str, Peer]) -> None:
-        assert isinstance(self._driver, PeerProgrammer)
         known, present = self._done.get(identity, (None, {}))
         gone: Sequence[Peer] = [p for i, p in present.items() if expected.get(i) != p]
         new = [p for i, p in expected.items() if present.get(i) != p]

@@ -30,10 +30,7 @@ CHECK_INTERVAL_SECONDS = 1.0
 
 
 class ClusterService:
-    """The cluster service. The function ``changed`` is called to make the agent read the local store again.
-
-    ``heal`` returns whether daemon.json lets the agent repair.
-    """
+    """The cluster service. The function ``changed`` is called to make the agent read the local store again."""
 
     name = "cluster"
 

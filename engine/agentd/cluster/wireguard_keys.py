@@ -38,8 +38,8 @@ def rotated(
 ) -> ClusterMembership:
     """Return this host's membership record, with a new WireGuard key if one is due and could be published.
 
-    ``root`` is the directory HAWSE_ROOT, in which the new key is saved. No key is due if no active network (``live``)
-    is encrypted, or if etcd has no record of this host. Otherwise, a new key is due in three cases:
+    No key is due if no active network (``live``) is encrypted, or if etcd has no record of this host. Otherwise, a new
+    key is due in three cases:
 
     - the published key is `lifetime` seconds old or older
     - the publication time is `lifetime` seconds or more in the future, because the clock was set back

@@ -338,8 +338,6 @@ class Client:
 def _seen_revision(result: Json, events: Sequence[KeyValue], start: int) -> int:
     """Return the revision up to which a watch has delivered all events, after a message of the watch.
 
-    ``result`` is the message, ``events`` are the events in it. ``start`` is the first watched revision.
-
     - A message with events: the highest revision of these events. The revision in the message's header may be higher.
       It is not used, because a later message may have events of revisions between the two.
     - The first message of the watch: the revision before ``start``.

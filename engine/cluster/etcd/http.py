@@ -200,8 +200,7 @@ class EtcdConnection:
 def _connected(parts: SplitResult, timeout: float) -> socket.socket:
     """Return a TCP socket connected to the host and port of a URL; raises ConnectionError if the URL is not https.
 
-    ``parts`` is the parsed URL. The socket has no TLS yet. ``timeout`` limits the connecting and each later wait, in
-    seconds.
+    The socket has no TLS yet. ``timeout`` limits the connecting and each later wait, in seconds.
     """
     if parts.scheme != "https":
         raise ConnectionError(f"{parts.scheme}:// is not protected by TLS")

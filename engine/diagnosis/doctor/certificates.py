@@ -11,7 +11,7 @@ from cryptography import x509
 from engine.api import OK, Check
 from engine.cluster import membership as memberships
 from engine.cluster.model import ClusterMembership
-from engine.diagnosis.doctor.checks import fault, ok, warning
+from engine.diagnosis.doctor.checks import REPAIR, fault, ok, warning
 from engine.errors import in_words
 
 RENEWED_SHARE = 0.25
@@ -29,7 +29,7 @@ FILES = {
 def check(root: Path, membership: ClusterMembership) -> Iterator[Check]:
     """Yield a result for each certificate of this host: whether it can be read, is valid, and was renewed in time.
 
-    ``root`` is the directory HAWSE_ROOT. The additional certificate of a manager is checked only on managers.
+    The additional certificate of a manager is checked only on managers.
     """
     directory = memberships.directory(root)
     for file, name in FILES.items():
@@ -40,7 +40,7 @@ def check(root: Path, membership: ClusterMembership) -> Iterator[Check]:
 def are_stale(root: Path, membership: ClusterMembership) -> bool:
     """Return whether a certificate of this host is unreadable, not valid, or late for its renewal.
 
-    `check` reports each of these as a warning or a fault. ``root`` is the directory HAWSE_ROOT.
+    `check` reports each of these as a warning or a fault.
     """
     return any(result.status != OK for result in check(root, membership))
 
@@ -55,13 +55,10 @@ def _check(path: Path, name: str) -> Check:
         return fault(name, f"is not valid before {first:%F %T} UTC", "this host's clock is slow", "set the clock")
     if now > last:
         cause = "the agent did not renew it: the host was off, or its clock was wrong"
-        return fault(
-            name, f"has expired at {last:%F %T} UTC", cause, "hawse doctor --fix, or leave the swarm and join again"
-        )
+        fix = f"{REPAIR}, or leave the swarm and join again"
+        return fault(name, f"has expired at {last:%F %T} UTC", cause, fix)
     if last - now < (last - first) * RENEWED_SHARE and path.name != memberships.AUTHORITY:
-        return warning(
-            name, f"expires at {last:%F %T} UTC", "the agent has not renewed it in time", "hawse doctor --fix"
-        )
+        return warning(name, f"expires at {last:%F %T} UTC", "the agent has not renewed it in time", REPAIR)
     days = (last - now).days
     valid = f"is valid for {days} days" if days else f"is valid until {last:%T} UTC"
     return ok(name, valid if path.name == memberships.AUTHORITY else f"{valid}; the agent renews it")

@@ -1,4 +1,7 @@
-"""The results of checks, and the data that all checks share: the host, its records and the agent's state."""
+"""The results of checks, and the data that all checks share: the host, its records and the agent's state.
+
+In this package, ``name`` is the text that names the examined object (`Check.object`), such as "container web".
+"""
 
 from __future__ import annotations
 
@@ -22,29 +25,23 @@ REPAIR = "hawse doctor --fix"
 
 
 def ok(name: str, what: str) -> Check:
-    """Return the result of a check that found nothing wrong with the object ``name``.
-
-    ``what`` is the text about its good state, such as "is valid for 40 days".
-    """
+    """Return the result for a sound object ``name``; ``what`` is its state, such as "is valid for 40 days"."""
     return Check(OK, name, what)
 
 
 def warning(name: str, what: str, cause: str = "", fix: str = "") -> Check:
-    """Return a finding about a problem that does not interrupt hawse's networks, or that may be intended.
-
-    ``name`` is the examined object, ``what`` the problem, ``cause`` the problem's reason, and ``fix`` the remedy. An
-    unknown cause or remedy is "".
-    """
+    """Return a finding about a problem that does not interrupt hawse's networks, or that may be intended."""
     return Check(WARNING, name, what, cause, fix)
 
 
 def fault(name: str, what: str, cause: str = "", fix: str = REPAIR) -> Check:
-    """Return a finding about a problem that stops traffic, name resolution or commands.
-
-    ``name`` is the examined object, ``what`` the problem, ``cause`` the problem's reason, and ``fix`` the remedy. An
-    unknown cause or remedy is "". The default remedy is a repair by hawse (`REPAIR`).
-    """
+    """Return a finding about a problem that stops traffic, name resolution or commands."""
     return Check(FAULT, name, what, cause, fix)
+
+
+def not_compared(name: str, error: Exception) -> Check:
+    """Return the finding that the object ``name`` could not be compared with the records."""
+    return fault(name, f"cannot be compared with the records: {error}", fix="")
 
 
 class Examined(Struct, frozen=True, dict=True):
@@ -113,8 +110,8 @@ class Examined(Struct, frozen=True, dict=True):
 def of_differences(name: str, differences: Iterable[Difference], cause: str) -> Iterator[Check]:
     """Yield one fault for each group of ``differences``, such as all missing addresses ("missing address").
 
-    The differences of a group have the same kind ("missing") and the same place ("address"). ``name`` is the examined
-    object. ``cause`` is the reason why the damage exists. Routine updates are left out, because they are not damage.
+    The differences of a group have the same kind ("missing") and the same place ("address"). Routine updates are left
+    out, because they are not damage.
     """
     damage = [difference for difference in differences if difference.is_damage]
     for group, whats in repairs.grouped(damage).items():

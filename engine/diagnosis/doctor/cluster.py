@@ -10,8 +10,6 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 
-from drivers.firewall.legacy_tables import Dropping
-from drivers.firewall.rule_reading import Drop
 from drivers.linux import echo, path_lookup, process
 from drivers.linux.host import interface_addresses
 from drivers.linux.link import VXLAN_PORT
@@ -23,11 +21,13 @@ from engine.cluster.etcd.client import reason
 from engine.cluster.etcd.http import EtcdConnection
 from engine.cluster.keys import MANAGER_NAME
 from engine.cluster.model import MANAGER, ClusterMembership, Node
+from engine.cluster.node_operations import AUTHORITY
 from engine.cluster.snapshot import View
 from engine.diagnosis.doctor import certificates as certificate_checks
-from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
+from engine.diagnosis.doctor.checks import Examined, fault, not_compared, ok, warning
 from engine.diagnosis.doctor.firewalls import described
 from engine.diagnosis.trace import rules
+from engine.diagnosis.trace.chains import Decision
 from engine.errors import EngineError
 from engine.events import repair as repairs
 from engine.host import Host
@@ -176,14 +176,13 @@ def _version(name: str, node: Node) -> Iterator[Check]:
 def _clock(host: Host, name: str, node: Node) -> Iterator[Check]:
     """Yield a finding if a manager's clock differs from this host's clock, or if the manager's server does not answer.
 
-    ``name`` is the text that names the manager in a finding. The manager's time is the HTTP header Date of an answer,
-    which has whole seconds.
+    The manager's time is the HTTP header Date of an answer, which has whole seconds.
     """
     url = etcd_member.url(node.address, node.enrollment_port)
     try:
         connection = EtcdConnection(url, lambda: memberships.node_context(host.root), ANSWER_SECONDS, MANAGER_NAME)
         try:
-            connection.post("/hawse/authority", {})
+            connection.post(AUTHORITY, {})
             theirs = parsedate_to_datetime(connection.date).timestamp() if connection.date else time.time()
         finally:
             connection.close()
@@ -212,7 +211,7 @@ def _overlays(examined: Examined, membership: ClusterMembership, view: View) -> 
             with peers.programming(host.run):
                 lines = swarm_verify.compare(host, network, membership, view)
         except EngineError as error:
-            yield fault(name, f"cannot be compared with the records: {error}", fix="")
+            yield not_compared(name, error)
             continue
         yield from (fault(name, line, examined.cause(network)) for line in lines)
         if not lines:
@@ -233,14 +232,14 @@ def _tunnel_ports(examined: Examined, membership: ClusterMembership, view: View)
     names = {ip_address(node.data_address): node.hostname for node in _other_nodes(membership, view)}
     others = {address: path_lookup.route(address).interface for address in names} if ports else {}
     for port in sorted(ports):
-        dropped: dict[Drop | Dropping, list[str]] = {}
+        dropped: dict[Decision, list[str]] = {}
         for other, drop in rules.dropping_tunnels(own_address, others, port, strict=True):
             dropped.setdefault(drop, []).append(names[other])
         for drop, hosts in dropped.items():
             yield _tunnel_finding(drop, port, sorted(hosts))
 
 
-def _tunnel_finding(drop: Drop | Dropping, port: int, hosts: Sequence[str]) -> Check:
+def _tunnel_finding(drop: Decision, port: int, hosts: Sequence[str]) -> Check:
     chain, by_rule = described(drop)
     make, verb = (fault, "drops") if by_rule else (warning, "may drop")
     what = f"the chain '{chain}' {verb} tunnel packets of {repairs.brief(hosts)} (UDP port {port})"

@@ -58,8 +58,7 @@ def diagnose(host: Host, prepare: Callable[[], object], *, fix: bool) -> Diagnos
 def repaired(before: Iterable[Check], after: Iterable[Check]) -> list[str]:
     """Return a line of text for each repaired fault: a finding in ``before`` that is not in ``after``.
 
-    ``before`` and ``after`` have the results of the examinations before and after the repair. Only findings about
-    hawse's own objects count.
+    Only findings about hawse's own objects count.
     """
     left = {(check.object, check.what) for check in after}
     gone = [c for c in before if c.status != OK and c.fix.startswith(REPAIRING) and (c.object, c.what) not in left]
@@ -93,7 +92,7 @@ def examine(host: Host) -> list[Check]:
         examined, compared = _compared(host)
     except FAILURES as error:
         return [*of_store, fault("store", f"cannot be read: {in_words(error)}", fix="")]
-    return [*compared, *_each(areas(host), examined), *of_store]
+    return [*compared, *_each(_areas(host), examined), *of_store]
 
 
 def _compared(host: Host) -> tuple[Examined, list[Check]]:
@@ -119,11 +118,8 @@ def _compared(host: Host) -> tuple[Examined, list[Check]]:
     return examined, results
 
 
-def areas(host: Host) -> list[Area]:
-    """Return the checks that `examine` makes after the comparison with the records, each with its name, such as "mtu".
-
-    The check "cluster" is included only on a host of a cluster.
-    """
+def _areas(host: Host) -> list[Area]:
+    """Return the checks that `examine` makes after the comparison with the records."""
     checked: list[Area] = [
         ("mtu", mtu.check),
         ("host", host_checks.check),

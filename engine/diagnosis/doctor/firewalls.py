@@ -15,7 +15,7 @@ from drivers.firewall import legacy_rules
 from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packets import ARP as ARP_PACKET
 from drivers.firewall.packets import Packet
-from drivers.firewall.rule_reading import IP_FAMILIES, Drop, Tables, find_drops, read
+from drivers.firewall.rule_reading import IP_FAMILIES, Tables, find_drops, read
 from drivers.linux import features, path_lookup
 from drivers.linux.host import filters_bridged
 from drivers.model import IPAddress
@@ -23,7 +23,7 @@ from engine.api import Check
 from engine.diagnosis.doctor import paths, translations
 from engine.diagnosis.doctor.checks import Examined, fault, warning
 from engine.diagnosis.doctor.paths import Joined
-from engine.diagnosis.trace.rules import in_shell
+from engine.diagnosis.trace.chains import Decision, in_shell
 from engine.events import repair as repairs
 from engine.host import network_spec
 
@@ -39,21 +39,21 @@ INSIDE, OUTWARD, INWARD, ASKING, FROM_HOST = (
     "this host's own packets to",
 )  # fmt: skip
 Step = tuple[tuple[str, ...], str, Packet, str]
-"""The families of tables, the hook, the packet, and its kind of traffic (such as `INSIDE`)."""
+"""The fields of a `Probe` without the network."""
 
 
 class Probe(NamedTuple):
     """A packet to examine at a netfilter hook, and the table families that see it there.
 
-    ``network`` is the network's name. ``traffic`` describes the packet in the text of a finding, such as "packets
-    within". In this text, the network's name follows ``traffic``.
+    ``traffic`` describes the packet in the text of a finding, such as "packets within" (`INSIDE`). In this text, the
+    name of the network (``network``) follows ``traffic``.
     """
 
     families: tuple[str, ...]
     hook: str
     packet: Packet
-    network: str
     traffic: str
+    network: str
 
 
 def check(examined: Examined, known: Sequence[Check]) -> Iterator[Check]:
@@ -68,7 +68,7 @@ def check(examined: Examined, known: Sequence[Check]) -> Iterator[Check]:
     if not networks:
         return
     probes, ip_tables = [p for members in networks for p in _probes(members, ports)], read()
-    by_decision: dict[Drop | Dropping, list[Probe]] = {}
+    by_decision: dict[Decision, list[Probe]] = {}
     for families in (IP_FAMILIES, ARP, BRIDGE, DEVICE):
         chosen = [p for p in probes if p.families == families]
         if not chosen:
@@ -82,9 +82,7 @@ def check(examined: Examined, known: Sequence[Check]) -> Iterator[Check]:
     yield from translations.check(networks, ip_tables)
 
 
-def _dropped(
-    probes: Sequence[Probe], tables: Tables, families: tuple[str, ...]
-) -> Iterator[tuple[Drop | Dropping, Probe]]:
+def _dropped(probes: Sequence[Probe], tables: Tables, families: tuple[str, ...]) -> Iterator[tuple[Decision, Probe]]:
     by_packet = {probe.packet: probe for probe in reversed(probes)}
     steps = [(probe.hook, probe.packet) for probe in probes]
     for packet, drop in find_drops(tables, steps, strict=True):
@@ -94,7 +92,7 @@ def _dropped(
             yield dropping, by_packet[packet]
 
 
-def described(decision: Drop | Dropping) -> tuple[str, bool]:
+def described(decision: Decision) -> tuple[str, bool]:
     """Return the text of the chain that drops packets, and whether a rule of the chain drops them, not its policy.
 
     The text has family, table and name of the chain; for iptables-legacy, it has program, table and name.
@@ -104,7 +102,7 @@ def described(decision: Drop | Dropping) -> tuple[str, bool]:
     return f"{decision.table} {decision.chain}", bool(decision.handle)
 
 
-def _finding(decision: Drop | Dropping, dropped: Sequence[Probe]) -> Check:
+def _finding(decision: Decision, dropped: Sequence[Probe]) -> Check:
     networks = repairs.brief(list(dict.fromkeys(probe.network for probe in dropped)))
     kinds = {probe.traffic for probe in dropped}
     if INSIDE in kinds:
@@ -135,14 +133,13 @@ def _probes(members: Sequence[Joined], ports: Mapping[str, str]) -> Iterator[Pro
         step_groups: list[Iterable[Step]] = []
         if target != address and bridge_options.parse(network_spec(network)).icc:
             packet = Packet("tcp", address, target, 0)
-            step_groups.append(
-                _inside(first, packet, ports.get(first.endpoint.id, ""), ports.get(other.endpoint.id, ""))
-            )
+            near, far = (ports.get(member.endpoint.id, "") for member in (first, other))
+            step_groups.append(_inside(first, packet, near, far))
         if address in first.addresses_on_bridge:
             step_groups.append(_beside(first, address))
         if not network.internal:
             step_groups.append(_outside(members, address))
-        yield from (Probe(*step[:3], network.name, step[3]) for steps in step_groups for step in steps)
+        yield from (Probe(*step, network.name) for steps in step_groups for step in steps)
 
 
 def _bridge(member: Joined) -> str:
@@ -154,8 +151,7 @@ def _inside(member: Joined, packet: Packet, near: str, far: str) -> Iterator[Ste
     """Yield the netfilter hooks that ``packet`` passes from one container to another container of the same network.
 
     ``member`` is the sender's endpoint. ``near`` is the sender's bridge port, and ``far`` the receiver's. For IPv4, the
-    hooks of the ARP request come first. Each item has four values: the table families that see the packet, the hook,
-    the packet at this hook, and the kind of traffic (`INSIDE`, or `ASKING` for the ARP request).
+    hooks of the ARP request come first.
     """
     if packet.version == 4:
         request = Packet(ARP_PACKET, packet.source, packet.destination, 0)
@@ -173,8 +169,7 @@ def _beside(member: Joined, address: IPAddress) -> Iterator[Step]:
     """Yield the netfilter hooks that packets from this host to a container pass.
 
     For IPv4, also yields the hooks of the ARP packets between this host and the container. ``member`` is the
-    container's endpoint, and ``address`` one of its addresses. Each item has the table families that see the packet,
-    the hook, the packet at this hook, and the kind of traffic (such as "ARP requests of").
+    container's endpoint, and ``address`` one of its addresses.
     """
     bridge = _bridge(member)
     if address.version == 4:
@@ -191,8 +186,7 @@ def _outside(members: Sequence[Joined], address: IPAddress) -> Iterator[Step]:
     """Yield the netfilter hooks that packets pass between the containers of a network and other machines.
 
     ``members`` are the network's endpoints. ``address`` is the address of one of them, and chooses the IP version.
-    Each item has the table families that see the packet, the hook, the packet at this hook, and the kind of traffic
-    (such as "packets to the outside of"). Yields nothing if the host has no route to other machines.
+    Yields nothing if the host has no route to other machines.
     """
     outside, bridge = OUTSIDE[address.version], _bridge(members[0])
     route = path_lookup.route(outside)

@@ -195,11 +195,7 @@ def _rules(examined: Examined) -> Iterator[Check]:
 
 
 def _is_routed(options: BridgeOptions) -> bool:
-    """Return whether hawse's firewall lets other machines send packets to the containers' own addresses.
-
-    The result is True if the firewall permits this for IPv4, for IPv6 or for both. ``options`` are the network's
-    options.
-    """
+    """Return whether hawse's firewall lets other machines reach the containers' own addresses, by IPv4 or IPv6."""
     return any(options.mode(version) in ("routed", "nat-unprotected") for version in (4, 6))
 
 

@@ -12,7 +12,7 @@ from drivers.linux import netns
 from drivers.model import Difference
 from engine.api import Check
 from engine.containers.lookup import is_alive
-from engine.diagnosis.doctor.checks import REPAIR, Examined, fault, of_differences, ok, warning
+from engine.diagnosis.doctor.checks import REPAIR, Examined, fault, not_compared, of_differences, ok, warning
 from engine.dns.resolver import ADDRESS
 from engine.endpoints import shared_state
 from engine.errors import EngineError, in_words
@@ -83,7 +83,7 @@ def _shared(examined: Examined, reader: Reader) -> Iterator[Check]:
         try:
             differences = list(driver.compare(shared_state.of(reader, name)))
         except DriverError as error:
-            yield fault("firewall", f"cannot be compared with the records: {error}", fix="")
+            yield not_compared("firewall", error)
             continue
         faults = list(of_differences("firewall", differences, examined.cause()))
         yield from faults or [ok("firewall", f"rules and elements of the {name} networks are as recorded")]
@@ -96,7 +96,7 @@ def _network(
     try:
         compared = compare.compare(reader, Subject(NETWORK, network.id))
     except DriverError as error:
-        yield fault(name, f"cannot be compared with the records: {error}", fix="")
+        yield not_compared(name, error)
         return
     if compared.busy:
         yield ok(name, "a command is changing it now")
@@ -122,7 +122,7 @@ def _container(examined: Examined, reader: Reader, compare: LinkRepair, containe
         yield warning(name, "has ended during this check")
         return
     except DriverError as error:
-        yield fault(name, f"cannot be compared with the records: {error}", fix="")
+        yield not_compared(name, error)
         return
     if compared.busy:
         yield ok(name, "a command is changing it now")
@@ -145,7 +145,7 @@ def unfinished(reader: Reader) -> Iterator[Check]:
     """Yield a warning for each object on which a killed command has left unfinished work."""
     for intent in orphaned_intents(reader.intents()):
         what = f"a killed command left work undone: {intent.kind}"
-        yield warning(f"object {intent.object_id[:12]}", what, "the command was killed", "hawse doctor --fix")
+        yield warning(f"object {intent.object_id[:12]}", what, "the command was killed", REPAIR)
 
 
 def repair(examined: Examined) -> list[Check]:

@@ -18,7 +18,7 @@ FRAGMENTS = "large packets are split or lost on the way out"
 
 
 def check(examined: Examined) -> Iterator[Check]:
-    """Yield a finding for each network with an MTU too large for the host interface that sends the packets on.
+    """Yield a finding for each network whose MTU is too large.
 
     - A bridge network sends by the interface of the default route. The finding is a warning, because the kernel can
       fragment some of the large packets.

@@ -1,4 +1,7 @@
-"""Report what may drop packets at interfaces of endpoints: flags, sysctls, queues, XDP programs, routing rules."""
+"""Report what may drop packets at interfaces of endpoints: flags, sysctls, queues, XDP programs, routing rules.
+
+The checks examine the namespace of the calling thread; ``place`` describes it.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +25,12 @@ BY_OTHERS = "another program changed it"
 def at(name: str, interface: str, obstacles_here: Iterable[Obstacle], place: Place = HOST) -> Iterator[Check]:
     """Yield a finding for each obstacle at one interface, such as ARP off, no carrier or an XDP program.
 
-    ``name`` is the examined object, and ``place`` has the interface. The flags of bridge ports are omitted, because the
-    comparison with the records reports them.
+    The flags of bridge ports are omitted, because the comparison with the records reports them.
     """
     for obstacle in obstacles_here:
         if obstacle.kind == obstacles.NO_CARRIER:
-            yield fault(
-                name, f"{interface} is up, but has no carrier", "its other end is down", "bring the other end up"
-            )
+            what = f"{interface} is up, but has no carrier"
+            yield fault(name, what, "its other end is down", "bring the other end up")
         elif obstacle.kind == obstacles.NO_ARP:
             what = f"{interface} has ARP off, so it neither asks for MACs nor tells its own"
             yield fault(name, what, BY_OTHERS, place.command(f"ip link set {interface} arp on"))
@@ -41,16 +42,12 @@ def at(name: str, interface: str, obstacles_here: Iterable[Obstacle], place: Pla
             yield warning(name, f"{interface} has traffic control filters, which may drop packets", BY_OTHERS, fix)
         elif obstacle.kind == obstacles.DISCIPLINE:
             fix = place.command(f"tc qdisc del dev {interface} root")
-            yield warning(
-                name, f"the queueing discipline of {interface} drops packets: {obstacle.name}", BY_OTHERS, fix
-            )
+            what = f"the queueing discipline of {interface} drops packets: {obstacle.name}"
+            yield warning(name, what, BY_OTHERS, fix)
 
 
 def silence_on_arp(name: str, interface: str, place: Place = HOST) -> Iterator[Check]:
-    """Yield a fault for each sysctl of the calling thread's namespace that forbids an interface to answer ARP requests.
-
-    ``name`` is the examined object, and ``place`` is the namespace.
-    """
+    """Yield a fault for each sysctl that forbids an interface to answer ARP requests."""
     for key in obstacles.silencing_sysctls(interface):
         fix = place.command(f"sysctl -w {key}=0")
         yield fault(name, f"{key} lets {interface} answer no ARP request", BY_OTHERS, fix)
@@ -59,8 +56,8 @@ def silence_on_arp(name: str, interface: str, place: Place = HOST) -> Iterator[C
 def routing_rules(name: str, bridge: str, sender: IPAddress) -> Iterator[Check]:
     """Yield a fault if routing rules drop packets from a bridge's containers to other networks.
 
-    ``name`` is the examined object. ``sender`` is the address of a container at the bridge. Yields nothing if
-    forwarding is off, because another check reports this.
+    ``sender`` is the address of a container at the bridge. Yields nothing if forwarding is off, because another check
+    reports this.
     """
     outside = path_lookup.anywhere(sender.version)
     family = f"ipv{sender.version}"
@@ -91,29 +88,24 @@ def towards_outside(hindered: Mapping[str, Sequence[Obstacle]], versions: Iterab
             what = "it has no IPv4 default route, so containers reach no machine outside of its own networks"
             fix = f"ip link set {down} up && ip route add default via ROUTER"
             yield warning("host", what, f"{down} is down", fix)
-    if Obstacle(obstacles.NO_CARRIER) in hindered.get(uplink, ()):
+    hindering = hindered.get(uplink, ())
+    if Obstacle(obstacles.NO_CARRIER) in hindering:
         what = f"{uplink}, the way out, has no carrier"
         yield fault("host", what, "the wire, or the machine at its other end, is down", "check the wire")
-    if Obstacle(obstacles.NO_ARP) in hindered.get(uplink, ()):
+    if Obstacle(obstacles.NO_ARP) in hindering:
         what = f"{uplink}, the way out, has ARP off, so it neither asks for MACs nor tells its own"
         yield fault("host", what, BY_OTHERS, f"ip link set {uplink} arp on")
 
 
 def loopback(name: str, place: Place = HOST) -> Iterator[Check]:
-    """Yield a fault if lo is down in the calling thread's namespace.
-
-    ``name`` is the examined object, and ``place`` is the namespace.
-    """
+    """Yield a fault if lo is down."""
     if obstacles.is_down("lo"):
         what = f"lo is down: {'its' if place is HOST else 'its resolver and its'} own addresses do not answer"
         yield fault(name, what, BY_OTHERS, place.command("ip link set lo up"))
 
 
 def blocking_policies(name: str, pairs: Iterable[tuple[IPAddress, IPAddress]], place: Place = HOST) -> Iterator[Check]:
-    """Yield a fault if an IPsec policy of the calling thread's namespace blocks TCP between the addresses of a pair.
-
-    Both directions of each of ``pairs`` are checked. ``name`` is the examined object, and ``place`` is the namespace.
-    """
+    """Yield a fault if an IPsec policy blocks TCP between the addresses of a pair, in one direction or the other."""
     directions = (direction for source, target in pairs for direction in ((source, target), (target, source)))
     policy = ipsec_policies.blocking(Packet("tcp", *direction, 0) for direction in directions)
     if policy:

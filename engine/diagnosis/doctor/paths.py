@@ -68,6 +68,10 @@ class Joined(Struct, frozen=True):
         return [address for address in self.addresses if any(address in subnet for subnet in subnets)]
 
 
+Holders = Mapping[tuple[str, IPAddress], Joined]
+"""The endpoint that has an address, by the network's id and the address."""
+
+
 def check(examined: Examined) -> Iterator[Check]:
     """Yield a finding for each obstacle on the way to a container, or one result `OK` if there is no obstacle.
 
@@ -76,7 +80,7 @@ def check(examined: Examined) -> Iterator[Check]:
     """
     interfaces = features.interfaces()
     joined = list(joined_endpoints(examined, interfaces))
-    holders = {(j.network.id, address): j for j in joined for address in j.addresses}
+    holders: Holders = {(j.network.id, address): j for j in joined for address in j.addresses}
     ports = {interface.endpoint_id: interface for interface in interfaces.values() if interface.endpoint_id}
     hindered = linux_obstacles.everywhere() if joined else {}
     routed = [member for member in joined if member.bridge is not None and not member.network.internal]
@@ -122,7 +126,6 @@ def _on_host(bridge: str, members: Sequence[Joined]) -> Iterator[Check]:
     """Check the host's routes, neighbour entries and IPsec policies for the containers of one bridge.
 
     Also checks whether the bridge answers ARP requests, and whether routing rules drop packets from the containers.
-    ``members`` are the endpoints of these containers.
     """
     known = {neighbour.address: neighbour for neighbour in path_lookup.neighbours(bridge)}
     for member in members:
@@ -181,11 +184,10 @@ def _stale(name: str, what: str, entry: Neighbour, fix: str) -> Check:
     return fault(name, f"{what} {entry.mac}, which is another MAC than its own", cause, fix)
 
 
-def _inside(member: Joined, holders: Mapping[tuple[str, IPAddress], Joined], port: Interface | None) -> Iterator[Check]:
+def _inside(member: Joined, holders: Holders, port: Interface | None) -> Iterator[Check]:
     """Check, in the sandbox, the endpoint's interface, routes, neighbour entries, lo and IPsec policies.
 
-    ``holders`` maps a network's id and an address to the endpoint that has this address. ``port`` is the host's end of
-    the endpoint's veth pair, or None if there is none.
+    ``port`` is the host's end of the endpoint's veth pair, or None if there is none.
     """
     interface, place = member.endpoint.interface, member.place
 
@@ -211,12 +213,9 @@ def _inside(member: Joined, holders: Mapping[tuple[str, IPAddress], Joined], por
     yield from _mtu(member, present, port)
 
 
-def _mac_and_addresses(
-    member: Joined, present: Interface, holders: Mapping[tuple[str, IPAddress], Joined]
-) -> Iterator[Check]:
-    """Check that the endpoint's interface has the recorded MAC, and no address of another endpoint.
+def _mac_and_addresses(member: Joined, present: Interface, holders: Holders) -> Iterator[Check]:
+    """Check that the endpoint's interface (``present``) has the recorded MAC, and no address of another endpoint.
 
-    ``present`` is this interface. ``holders`` maps a network's id and an address to the endpoint that has this address.
     The MAC is not checked if the comparison with the records covers MACs, or if the driver's endpoints share one MAC.
     """
     interface = member.endpoint.interface
@@ -257,9 +256,7 @@ def _routes_inside(member: Joined) -> Iterator[Check]:
             yield warning(member.name, what, cause, see)
 
 
-def _neighbours(
-    member: Joined, neighbours: Sequence[Neighbour], holders: Mapping[tuple[str, IPAddress], Joined]
-) -> Iterator[Check]:
+def _neighbours(member: Joined, neighbours: Sequence[Neighbour], holders: Holders) -> Iterator[Check]:
     gateways = member.gateways
     for entry in neighbours:
         holder = holders.get((member.network.id, entry.address))

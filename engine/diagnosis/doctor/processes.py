@@ -72,7 +72,7 @@ def _is_locked(host: Host, name: str) -> bool:
 
 def check(examined: Examined) -> Iterator[Check]:
     """Yield the results for the agent, the supervisor, their guard and the warm server."""
-    host, needs_agent, needs_supervisor = examined.host, agent_is_needed(examined), supervisor_is_needed(examined)
+    host, needs_agent, needs_supervisor = examined.host, _agent_is_needed(examined), _supervisor_is_needed(examined)
     agent = resident.holder(str(host.run), client.LOCK)
     if examined.agent == RUNNING:
         yield ok("agent", f"answers (pid {agent})")
@@ -90,12 +90,11 @@ def check(examined: Examined) -> Iterator[Check]:
 _FIGHT = "let the other program leave hawse's objects alone, or switch repairs off (-o hawse.heal=false)"
 
 
-def agent_is_needed(examined: Examined) -> bool:
+def _agent_is_needed(examined: Examined) -> bool:
     """Return whether the agent must run now.
 
-    It must run if the host is in a cluster, or if the guard (a process that restarts a killed agent) has a record of
-    the agent. It must also run to repair a network, to hold or forward a published port, or to answer the DNS queries
-    of a container.
+    It must run if the host is in a cluster, or if the guard has a record of the agent. It must also run to repair a
+    network, to hold or forward a published port, or to answer the DNS queries of a container.
     """
     host, records = examined.host, examined.records
     if guarded.is_saved(str(host.run), guarded.AGENT) or host.is_clustered:
@@ -110,7 +109,7 @@ def agent_is_needed(examined: Examined) -> bool:
     return any(e.container_id in running and e.network_id in named for e in records.endpoints)
 
 
-def supervisor_is_needed(examined: Examined) -> bool:
+def _supervisor_is_needed(examined: Examined) -> bool:
     """Return whether this host needs a supervisor, because a running container has a process that hawse started."""
     return any(container.kind == "process" for container in examined.containers)
 
@@ -156,8 +155,8 @@ def repair(examined: Examined) -> None:
     The agent and the supervisor start the guard, which restarts them after a kill.
     """
     host = examined.host
-    if agent_is_needed(examined):
+    if _agent_is_needed(examined):
         client.ask(host.run, "status", ANSWER_SECONDS)  # replaces a stopped agent
         client.ensure(host.run, host.root)
-    if supervisor_is_needed(examined):
+    if _supervisor_is_needed(examined):
         host.runtime.keep_supervisor()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.api import Check
-from engine.diagnosis.doctor.checks import fault, ok, warning
+from engine.diagnosis.doctor.checks import REPAIR, fault, ok, warning
 from engine.host import Host
 from engine.recovery import check as checks
 from engine.store.store_file import NAME
@@ -16,11 +16,12 @@ FULL_BYTES = 1 << 20
 """If fewer bytes are free, the check reports a full disk, because the store's log may grow to this size."""
 LOW_BYTES = 16 << 20
 FEW_FILES = 64
+DELETE = "delete files: hawse system df, hawse system prune"
 
 
 def check(host: Host) -> Iterator[Check]:
     """Yield the results for the store, for HAWSE_ROOT and HAWSE_RUN, and for daemon.json."""
-    yield from integrity(host)
+    yield from _integrity(host)
     yield _space("HAWSE_ROOT", host.root)
     if _mount(host.run) != _mount(host.root):
         yield _space("HAWSE_RUN", host.run)
@@ -28,13 +29,11 @@ def check(host: Host) -> Iterator[Check]:
     yield ok("daemon.json", f"is valid{heals}")
 
 
-def integrity(host: Host) -> list[Check]:
+def _integrity(host: Host) -> list[Check]:
     """Return the faults that ``hawse system check`` finds, or one result `OK`."""
-    problems = checks.check(host, host.root / NAME).problems
     cause = "the file was damaged, deleted or cut by another program or by the disk"
-    faults = [
-        fault("store", problem, cause, "hawse doctor --fix (or: hawse system check --repair)") for problem in problems
-    ]
+    fix = f"{REPAIR} (or: hawse system check --repair)"
+    faults = [fault("store", problem, cause, fix) for problem in checks.check(host, host.root / NAME).problems]
     return faults or [ok("store", "the database is sound")]
 
 
@@ -51,16 +50,13 @@ def _space(name: str, directory: Path) -> Check:
     free, inodes = disk.f_bavail * disk.f_frsize, disk.f_favail if disk.f_files else FEW_FILES
     text = f"{directory} has {free >> 20} MiB free"
     if disk.f_flag & os.ST_RDONLY:
-        return fault(
-            name, f"{directory} is read-only", "the disk is mounted read-only", f"mount -o remount,rw {directory}"
-        )
+        fix = f"mount -o remount,rw {directory}"
+        return fault(name, f"{directory} is read-only", "the disk is mounted read-only", fix)
     if free < FULL_BYTES or not inodes:
         what = f"the disk of {directory} is full" if inodes else f"the disk of {directory} has no free inodes"
-        return fault(
-            name, what, "commands cannot record what they do", "delete files: hawse system df, hawse system prune"
-        )
+        return fault(name, what, "commands cannot record what they do", DELETE)
     if free < LOW_BYTES or inodes < FEW_FILES:
-        return warning(name, text, "the disk is almost full", "delete files: hawse system df, hawse system prune")
+        return warning(name, text, "the disk is almost full", DELETE)
     return ok(name, text)
 
 

@@ -2,7 +2,7 @@
 
 Such a rule redirects the packets of a published port to another destination, or exempts packets from connection
 tracking. The kernel translates only tracked packets. This module evaluates the rules for a few packets of each network,
-and sends no packet.
+and sends no packet. Each packet has a name for the texts of findings, such as a published port or the network's name.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from drivers.linux import path_lookup
 from engine.api import Check
 from engine.diagnosis.doctor.checks import fault, warning
 from engine.diagnosis.doctor.paths import Joined
-from engine.diagnosis.trace.rules import in_shell
+from engine.diagnosis.trace.chains import in_shell
 from engine.events import repair as repairs
 from engine.host import network_spec
 
 PORTS_LIMIT = 64  # maximum number of published ports of one network to examine
 CAUSE = "another program's firewall"
 Step = tuple[str, Packet]
+"""A hook, and the packet at this hook."""
 Rule = TypeVar("Rule")
 
 
 def check(networks: Sequence[Sequence[Joined]], tables: Tables) -> Iterator[Check]:
     """Yield a finding for each rule of another program that keeps hawse from translating addresses.
 
-    Such a rule redirects a published port's packets to another destination, or exempts a network's packets from
-    connection tracking. Each item of ``networks`` has the endpoints of one bridge network. ``tables`` are the nftables
-    tables of other programs. This function itself reads the rules of iptables-legacy.
+    Each item of ``networks`` has the endpoints of one bridge network. ``tables`` are the nftables tables of other
+    programs. This function itself reads the rules of iptables-legacy.
     """
     published: dict[Step, str] = {}
     outward: dict[Step, str] = {}
@@ -48,9 +48,8 @@ def check(networks: Sequence[Sequence[Joined]], tables: Tables) -> Iterator[Chec
 
 
 def _to_ports(members: Sequence[Joined]) -> dict[Step, str]:
-    """Return packets to a network's published ports, for the evaluation of other programs' rules.
+    """Return packets to a network's published ports, each with its name; ``members`` are the network's endpoints.
 
-    ``members`` are the network's endpoints. The result maps each pair of hook and packet to a text that names the port.
     A published port has up to two packets:
 
     - one from this host, at the hook "output"
@@ -76,11 +75,7 @@ def _to_ports(members: Sequence[Joined]) -> dict[Step, str]:
 
 
 def _outward(members: Sequence[Joined]) -> dict[Step, str]:
-    """Return one packet to the outside for each IP version with masquerade, for the evaluation of rules.
-
-    ``members`` are the endpoints of one network. The result maps each pair of a hook ("prerouting") and a packet to the
-    network's name.
-    """
+    """Return one packet to the outside for each IP version with masquerade; ``members`` are a network's endpoints."""
     first = members[0]
     options = bridge_options.parse(network_spec(first.network))
     addresses = {a.version: a for member in members for a in member.addresses}
@@ -120,16 +115,13 @@ def _untracked(steps: dict[Step, str], tables: Tables) -> Iterator[Check]:
 def _grouped(steps: dict[Step, str], changes: Iterable[tuple[Packet, Rule]]) -> dict[Rule, list[str]]:
     """Return, for each rule, the names of the packets that the rule changes, without duplicates.
 
-    ``steps`` maps a hook and a packet to the packet's name, which is a text about a published port or a network.
     ``changes`` are pairs of a packet and a rule that changes the packet.
     """
     by_packet = {packet: name for (_, packet), name in steps.items()}
-    by_rule: dict[Rule, list[str]] = {}
+    by_rule: dict[Rule, dict[str, None]] = {}
     for packet, rule in changes:
-        names = by_rule.setdefault(rule, [])
-        if by_packet[packet] not in names:
-            names.append(by_packet[packet])
-    return by_rule
+        by_rule.setdefault(rule, {})[by_packet[packet]] = None
+    return {rule: list(names) for rule, names in by_rule.items()}
 
 
 def _listing(rule: Changed) -> str:

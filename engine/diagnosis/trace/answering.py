@@ -67,7 +67,7 @@ def answer(host: Host, text: str) -> str:
     """
     question = record_checks.check_question(decode(Question, text))
     with host.store.read() as reader:
-        records, log = Records(reader), Log()
+        records = Records(reader)
         network = records.networks.get(question.network_id)
         if network is None or network.driver != "overlay":
             return ""
@@ -82,7 +82,7 @@ def answer(host: Host, text: str) -> str:
             detail = f"this host has no container with endpoint {question.target[:12]} on network {network.name}"
             missing = Culprit("no-such-endpoint", f"endpoint {question.target[:12]}", "host", detail, "")
             return encode(Report((), (missing,)))
-        return encode(_examined(host, reader, records, side, log, question, source, target))
+        return encode(_examined(host, reader, records, side, question, source, target))
 
 
 def _endpoint(
@@ -97,12 +97,11 @@ def _examined(
     reader: Reader,
     records: Records,
     side: OverlaySide,
-    log: Log,
     question: Question,
     source: JoinedEndpoint,
     target: JoinedEndpoint,
 ) -> Report:
-    container = records.container_of(target)
+    container, log = records.container_of(target), Log()
     client, server = (address_of(m.endpoint, question.version) for m in (source, target))
     assert container is not None
     try:
@@ -151,7 +150,7 @@ def _each(parts: Iterable[Part]) -> Iterator[Culprit]:
 def _listening(checks: Checks, forth: PacketPath, log: Log) -> Iterator[Culprit]:
     """Yield a culprit if no process listens at the path's port; otherwise, add a hop for the process to ``log``.
 
-    Nothing is added for ICMP. ``checks`` examines ``forth``, the path from the asking host's endpoint.
+    Nothing is added for ICMP.
     """
     culprits = list(checks.listening())
     if forth.port and not culprits:
@@ -162,8 +161,7 @@ def _listening(checks: Checks, forth: PacketPath, log: Log) -> Iterator[Culprit]
 def _underlay(side: OverlaySide, path: PacketPath) -> Iterator[Culprit]:
     """Yield a culprit for each fault of this host's end of the tunnel to the asking host.
 
-    Such a fault is a missing address, a missing route, or a rule that drops the tunnel's packets. ``path`` is the path
-    from this host's endpoint to the asking host's endpoint.
+    Such a fault is a missing address, a missing route, or a rule that drops the tunnel's packets.
     """
     own_address, node = side.own_address, side.node_of(path)
     if not own_address or node is None or path.source_member is None:

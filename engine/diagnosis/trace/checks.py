@@ -1,7 +1,4 @@
-"""Checks of single hops by kernel state: neighbours, sysctls, MTUs, listening sockets, connection tracking.
-
-Each check yields a culprit (the cause of a failure) for each fault that it proves. Nothing is changed.
-"""
+"""Checks of single hops by kernel state: neighbours, sysctls, MTUs, listening sockets, connection tracking."""
 
 from __future__ import annotations
 
@@ -42,7 +39,7 @@ class Checks:
         wrong port.
         """
         path, near, far = self._path, self._path.source_member, self._path.target_member
-        source_address = self._path.source_address
+        source_address = path.source_address
         if path.kind == REMOTE and near is not None and far is not None:
             yield from self._changed_mac(path.source, near)
             yield from self._compare_macs(path.source, near, far, path.inner_address)
@@ -58,8 +55,8 @@ class Checks:
             yield from self._compare_on_bridge(far, path.inner_address)
             if near is not None and source_address is not None:
                 yield from self._compare_on_bridge(near, source_address)
-        for member in (near, far):
-            if member is not None and member.network.driver == "bridge":
+        for member in path.members:
+            if member.network.driver == "bridge":
                 yield from self._forwarding_entry(member)
 
     def _compare_macs(
@@ -215,9 +212,8 @@ class Checks:
 
     def _host_interfaces(self) -> list[str]:
         """Return the host's interfaces at which the packet and its answer arrive."""
-        bridges = [bridge_of(m.network) for m in self._path.members if m.network.driver == "bridge"]
         outer = path_lookup.route(self._path.address).interface if self._path.kind == EXTERNAL else ""
-        return [*filter(None, (self._path.source.interface, outer)), *bridges]
+        return [*filter(None, (self._path.source.interface, outer)), *self._path.bridges]
 
     def reverse_path(self, source: IPAddress | None) -> Iterator[Culprit]:
         """Yield a culprit if a reverse path filter drops the packet or its answer.
@@ -230,12 +226,12 @@ class Checks:
         triples: list[tuple[Place, str, IPAddress | None]] = []
         if path.kind == ROUTED and path.source.interface:
             triples.append((HOST, path.source.interface, client))
-        if path.kind in (ROUTED, EXTERNAL) and path.source_member and path.source_member.network.driver == "bridge":
-            triples.append((HOST, bridge_of(path.source_member.network), client))
+        if path.kind in (ROUTED, EXTERNAL) and path.source_bridge:
+            triples.append((HOST, path.source_bridge, client))
         if path.target is not None and path.target_member is not None and path.target.netns_path:
             triples.append((path.target, path.target_member.endpoint.interface, client))
-            if path.kind == ROUTED and path.target_member.network.driver == "bridge":
-                triples.append((HOST, bridge_of(path.target_member.network), path.inner_address))
+            if path.kind == ROUTED and path.target_bridge:
+                triples.append((HOST, path.target_bridge, path.inner_address))
         if path.source_member is not None and path.kind != LOCAL:
             triples.append((path.source, path.source_member.endpoint.interface, path.address))
         for place, interface, sender in triples:
@@ -274,14 +270,8 @@ class Checks:
         interface.
         """
         path, ends = self._path, list[tuple[int, str, Place]]()
-        for place, member in ((path.source, path.source_member), (path.target, path.target_member)):
-            if (
-                member is None
-                or place is None
-                or not place.netns_path
-                or path.kind == LOCAL
-                or member.network.driver != "bridge"
-            ):
+        for place, member in path.ends:
+            if not place.netns_path or path.kind == LOCAL or member.network.driver != "bridge":
                 continue
             interface, port = member.endpoint.interface, port_of(member)
             inner, outer = place.inside(partial(mtu_of, interface)), mtu_of(port)
@@ -349,7 +339,7 @@ class Checks:
         path = self._path
         if path.protocol != "udp" or path.target_member is None or path.inner_address.version != path.address.version:
             return
-        source_address = self._path.source_address
+        source_address = path.source_address
         for flow in conntrack.flows_to("udp", path.address, path.port):
             from_here = source_address is None or flow.source == source_address.packed
             if flow.answering != path.inner_address.packed and from_here:

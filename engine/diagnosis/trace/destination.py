@@ -26,6 +26,9 @@ from engine.host import addresses_of
 from engine.model import ContainerRecord, EndpointRecord, PortRecord
 from engine.ports.allocation import is_translated
 
+Published = tuple[EndpointRecord, PortRecord]
+"""A published port, and the endpoint that has it."""
+
 
 class Destinations:
     """Finds the path from one source to a target."""
@@ -68,9 +71,7 @@ class Destinations:
             return self._made(target, address, LOCAL, self._source, own_member)
         if shared or held:
             return self._to_member(target, address, (shared or held)[0])
-        if address in self._host_addresses:
-            return self._at_host(target, address)
-        return self._elsewhere_or_outside(target, address)
+        return self._without_endpoint(target, address)
 
     def _best(self, addresses: Sequence[IPAddress]) -> IPAddress:
         """Return the address to trace: the first of ``addresses`` that is on a network of the source.
@@ -86,13 +87,11 @@ class Destinations:
         return next((a for a in addresses if a.version in versions), addresses[0])
 
     def _to_member(self, target: Target, address: IPAddress, member: JoinedEndpoint) -> PacketPath:
-        container = self._records.container_of(member)
-        place = of_container(self._records, container) if container is not None else None
         near = next((m for m in self._members if m.network.id == member.network.id), None)
         kind = BRIDGED if near is not None else ROUTED
         if "/" in member.endpoint.container_id:  # an endpoint on another host of the cluster
             kind = REMOTE
-        return self._made(target, address, kind, place, member, near)
+        return self._made(target, address, kind, self._place_of(member), member, near)
 
     def _at_loopback(self, target: Target, address: IPAddress) -> PacketPath:
         published = self._matching(target.port, target.protocol, address) if not self._source.netns_path else None
@@ -117,8 +116,7 @@ class Destinations:
         ``address`` is one of the host's own addresses. Raises `CulpritFound` in two cases:
 
         - The port is published, but only on other addresses.
-        - The user asked to publish the port on ``address`` (such as with ``-p``), but the gateway mode of the
-          container's network, such as "routed", publishes no port on the host.
+        - The user asked to publish the port on ``address``, but the network's gateway mode publishes no port.
 
         Raises nothing if a process of the host listens on the port at ``address``. Sockets with which the agent holds
         published ports do not count.
@@ -130,13 +128,15 @@ class Destinations:
         if listeners.accepts(listening, address):
             return
         for endpoint, binding in recorded:
-            host_ip = ip_address(binding.host_ip)
-            if host_ip == address or (host_ip.is_unspecified and host_ip.version == address.version):
+            if _covers(binding, address):
                 raise CulpritFound(self._untranslated(target, endpoint, binding))
         if others and target.port:
             raise CulpritFound(self._elsewhere(target.port, others, address))
 
-    def _elsewhere_or_outside(self, target: Target, address: IPAddress) -> PacketPath:
+    def _without_endpoint(self, target: Target, address: IPAddress) -> PacketPath:
+        """Return the path to an address that no endpoint has; raises `CulpritFound` if no machine can have it."""
+        if address in self._host_addresses:
+            return self._at_host(target, address)
         subnets = self._records.of_subnet(address)
         local = [n for n in subnets if n.scope == "local"]
         if local:
@@ -159,9 +159,7 @@ class Destinations:
             raise CulpritFound(Culprit("no-such-endpoint", f"address {address}", "outside", detail, fix))
         if held:
             return self._from_outside_to(held[0], target, address)
-        if address in self._host_addresses:
-            return self._at_host(target, address)
-        return self._elsewhere_or_outside(target, address)
+        return self._without_endpoint(target, address)
 
     def _from_outside_to(self, member: JoinedEndpoint, target: Target, address: IPAddress) -> PacketPath:
         """Return the path from an external machine to a container; raises `CulpritFound` if there is none.
@@ -171,8 +169,7 @@ class Destinations:
         - Without such a port, the path leads directly to the container, but only if hawse's rules permit this.
         """
         container = self._records.container_of(member)
-        place = of_container(self._records, container) if container is not None else None
-        direct = self._made(target, address, ROUTED, place, member)
+        direct = self._made(target, address, ROUTED, self._place_of(member), member)
         if target.address is not None or container is None:
             return direct
         bindings = self._bindings_to(container, target)
@@ -202,11 +199,12 @@ class Destinations:
         ``address`` and ``port`` are the host's address and port to which the source sends.
         """
         member = self._records.joined(endpoint)
+        path = self._made(Target("", port, binding.protocol), address, ROUTED, self._place_of(member), member)
+        return replace(path, inner_port=_inner_port(binding, port), binding=binding)
+
+    def _place_of(self, member: JoinedEndpoint) -> Place | None:
         container = self._records.container_of(member)
-        place = of_container(self._records, container) if container is not None else None
-        inner = _inner_port(binding, port)
-        target = Target("", port, binding.protocol)
-        return replace(self._made(target, address, ROUTED, place, member), inner_port=inner, binding=binding)
+        return of_container(self._records, container) if container is not None else None
 
     def _made(
         self,
@@ -232,21 +230,20 @@ class Destinations:
     def _leaving(self, version: int) -> JoinedEndpoint | None:
         """Return the endpoint by which the source sends to other networks: the one with the default route.
 
-        ``version`` is the IP version. Without a default route, returns the source's first endpoint. Returns None if the
-        source has no endpoint.
+        Without a default route, returns the source's first endpoint. Returns None if the source has no endpoint.
         """
         if self._source.record is None or not self._members:
             return None
         best4, best6 = gateways(self._records.owner(self._source.record), self._members)
         return (best4 if version == 4 else best6) or self._members[0]
 
-    def _publishing(self, port: int, protocol: str) -> list[tuple[EndpointRecord, PortRecord]]:
+    def _publishing(self, port: int, protocol: str) -> list[Published]:
         translated = [(e, p) for e, p in self._recorded(port, protocol) if self._is_translated(e, p)]
         return sorted(
             translated, key=lambda pair: (":" in pair[1].host_ip, not ip_address(pair[1].host_ip).is_unspecified)
         )
 
-    def _recorded(self, port: int, protocol: str) -> Iterator[tuple[EndpointRecord, PortRecord]]:
+    def _recorded(self, port: int, protocol: str) -> Iterator[Published]:
         for endpoint in self._records.endpoints:
             for binding in (self._requested(endpoint, recorded) for recorded in endpoint.ports):
                 if binding.protocol == protocol and binding.host_port <= port <= binding.host_port_end:
@@ -255,8 +252,8 @@ class Destinations:
     def _requested(self, endpoint: EndpointRecord, binding: PortRecord) -> PortRecord:
         """Return the port record ``binding``; if it has no host port, add the host port that the user asked for.
 
-        ``endpoint`` is the endpoint that has ``binding``. A record has no host port if the gateway mode of the network
-        publishes none. If the user asked for no host port, ``binding`` is returned unchanged.
+        A record has no host port if the gateway mode of the network publishes none. If the user asked for no host port,
+        ``binding`` is returned unchanged.
         """
         container = self._records.containers.get(endpoint.container_id)
         if binding.host_port or container is None:
@@ -277,12 +274,8 @@ class Destinations:
         inside = endpoint.ipv4 or version == 6
         return bool(inside) and is_translated(network, version, has_ipv6=bool(endpoint.ipv6))
 
-    def _matching(self, port: int, protocol: str, address: IPAddress) -> tuple[EndpointRecord, PortRecord] | None:
-        for endpoint, binding in self._publishing(port, protocol):
-            host_ip = ip_address(binding.host_ip)
-            if host_ip == address or (host_ip.is_unspecified and host_ip.version == address.version):
-                return endpoint, binding
-        return None
+    def _matching(self, port: int, protocol: str, address: IPAddress) -> Published | None:
+        return next((pair for pair in self._publishing(port, protocol) if _covers(pair[1], address)), None)
 
     def _host_address(self, binding: PortRecord) -> IPAddress | None:
         """Return a host address at which the source reaches a published port, or None if there is none."""
@@ -324,10 +317,7 @@ class Destinations:
         return Culprit("not-published", what, "host", f"no container publishes the host's {what}", fix)
 
     def _without_port(self, what: str, container: ContainerRecord) -> Culprit:
-        """Return the culprit for a requested port that no network of the running container publishes.
-
-        ``what`` is the text that names the port.
-        """
+        """Return the culprit for a requested port that no network of the running container publishes."""
         name, joined = container.name, self._records.members(container)
         there = ", ".join(sorted(m.network.name for m in joined)) or "no network"
         detail = f"{name} is on {there}, which publishes no port of it"
@@ -335,10 +325,7 @@ class Destinations:
         return Culprit("not-published", f"{what} of {name}", "host", detail, fix)
 
     def _untranslated(self, target: Target, endpoint: EndpointRecord, binding: PortRecord) -> Culprit:
-        """Return the culprit for a requested port that is not published, because of the network's gateway mode.
-
-        ``endpoint`` is the container's endpoint, and ``binding`` its record of the port.
-        """
+        """Return the culprit for a requested port that is not published, because of the network's gateway mode."""
         member = self._records.joined(endpoint)
         network, name, inner = member.network, self._records.name_of(member), _inner_port(binding, target.port)
         sockets = " or ".join(socket_text(a, inner) for a in addresses(endpoint))
@@ -346,13 +333,10 @@ class Destinations:
         what, fix = f"port {target.port}/{target.protocol} of {name}", f"use the container's own address: {sockets}"
         return Culprit("not-published", what, "host", detail, fix)
 
-    def _elsewhere(
-        self, port: int, published: Sequence[tuple[EndpointRecord, PortRecord]], asked: IPAddress | None = None
-    ) -> Culprit:
+    def _elsewhere(self, port: int, published: Sequence[Published], asked: IPAddress | None = None) -> Culprit:
         """Return the culprit for a host port that is published, but not on the address ``asked``.
 
-        ``published`` has the records that publish ``port``, each with its endpoint. If ``asked`` is None, the source
-        reaches none of the addresses on which the port is published.
+        If ``asked`` is None, the source reaches none of the addresses on which ``port`` is published.
         """
         service = f"{port}/{published[0][1].protocol}"
         places = ", ".join(dict.fromkeys(socket_text(b.host_ip, port) for _, b in published))
@@ -363,12 +347,11 @@ class Destinations:
         detail = f"port {service} is published on {places} only, {apart}"
         return Culprit("published-elsewhere", f"port {service} on {places}", "host", detail, fix)
 
-    def _republishing(self, port: int, published: Sequence[tuple[EndpointRecord, PortRecord]]) -> str:
+    def _republishing(self, port: int, published: Sequence[Published]) -> str:
         """Return the remedy for a host port that is published only on addresses that the source does not reach.
 
-        ``published`` has the records that publish ``port``, each with its endpoint. The remedy is a text with commands.
-        ``hawse unpublish`` closes all host ports of a container port. Therefore the commands also publish the container
-        port's other host ports again.
+        ``hawse unpublish`` closes all host ports of a container port. Therefore the remedy's commands also publish the
+        container port's other host ports again.
         """
         endpoint, binding = published[0]
         name = self._records.name_of(self._records.joined(endpoint))
@@ -404,6 +387,12 @@ def _shut(container: ContainerRecord, member: JoinedEndpoint, target: Target) ->
         detail = f"{container.name} has no address that machines outside can ping"
         fix = "publish the ports they need"
     return Culprit("not-published", service, "host", detail, fix)
+
+
+def _covers(binding: PortRecord, address: IPAddress) -> bool:
+    """Return whether a port is published on ``address``, or on all addresses of its IP version."""
+    host_ip = ip_address(binding.host_ip)
+    return host_ip == address or (host_ip.is_unspecified and host_ip.version == address.version)
 
 
 def _inner_port(binding: PortRecord, host_port: int) -> int:

@@ -1,4 +1,4 @@
-"""Find the culprit: the cause of the failure on one path.
+"""Find the culprit of the failure on one path.
 
 There are three kinds of evidence: what happened to the probe (the test packet), differences between kernel state and
 records, and checks for single causes (`Checks`, `Routes`, `Obstacles`).
@@ -22,7 +22,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_network
 from itertools import chain
 
-from drivers import bridge_options
 from drivers.errors import DriverError
 from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.legacy_tables import Translating
@@ -30,9 +29,9 @@ from drivers.firewall.packet_trace import Event
 from drivers.linux import path_lookup
 from drivers.linux.obstacles import is_down
 from drivers.model import ISOLATED, MAC, Difference
-from engine.diagnosis.trace import outside, own_rules, parent_link, rules, source_ports, translation_rules
+from engine.diagnosis.trace import chains, outside, own_rules, parent_link, rules, source_ports, translation_rules
 from engine.diagnosis.trace.checks import Checks
-from engine.diagnosis.trace.direct_access import is_permitted
+from engine.diagnosis.trace.direct_access import is_permitted, options_of
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.names import networks_of, not_same_network
 from engine.diagnosis.trace.obstacles import Obstacles
@@ -40,11 +39,9 @@ from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE,
 from engine.diagnosis.trace.probing import Observation, neighbour_outside
 from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, Records, addresses
 from engine.diagnosis.trace.routes import Routes
-from engine.diagnosis.trace.rules import br_netfilter, rule_in
-from engine.diagnosis.trace.state import Fault, State, bridge_of
+from engine.diagnosis.trace.state import Fault, State
 from engine.diagnosis.trace.target import Target
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.host import network_spec
 from engine.store.api import Reader
 
 L2_KINDS = ("bridge-missing", "bridge-down")
@@ -154,7 +151,7 @@ class Explanation:
         """Return the culprit if hawse's rules block this path by intention, or None if the rules allow it."""
         path, near, far = self._path, self._path.source_member, self._path.target_member
         if path.kind == BRIDGED and near is not None and far is not None:
-            return self._without_icc() if near.network.driver == "bridge" else parent_link.private(near)
+            return _without_icc(near) if near.network.driver == "bridge" else parent_link.private(near)
         if path.kind in (LOCAL, REMOTE):
             return None
         return (
@@ -210,11 +207,10 @@ class Explanation:
 
     def _is_permitted(self, far: JoinedEndpoint) -> bool:
         """Return whether hawse's rules let the packets reach the target's own address; ``far`` is its endpoint."""
-        path, near = self._path, self._path.source_member
-        bridge = bridge_of(near.network) if near is not None and near.network.driver == "bridge" else ""
-        target = Target("", path.port, path.protocol)
-        received = path.source.interface
-        return is_permitted(self._records, far, target, path.address.version, received=received, bridge=bridge)
+        path = self._path
+        target, received = Target("", path.port, path.protocol), path.source.interface
+        version, bridge = path.address.version, path.source_bridge
+        return is_permitted(self._records, far, target, version, received=received, bridge=bridge)
 
     def _address_on_other_network(self, far: JoinedEndpoint, shared: Sequence[JoinedEndpoint]) -> Culprit:
         """Return the culprit for a destination address on a network that the source is not on.
@@ -237,20 +233,6 @@ class Explanation:
         detail = f"network {name} is isolated: its bridge has no address, so the network has no way in or out"
         fix = f"ask from a container on {name}, or create the network without the gateway mode isolated"
         return Culprit("network-internal", f"network {name}", "host", detail, fix)
-
-    def _without_icc(self) -> Culprit | None:
-        near, far = self._path.source_member, self._path.target_member
-        assert near is not None
-        assert far is not None
-        try:
-            icc = bridge_options.parse(network_spec(near.network)).icc
-        except DriverError:
-            icc = True
-        if icc:
-            return None
-        detail = f"network {near.network.name} has enable_icc=false: its containers do not reach each other"
-        fix = "make a network without that option, or connect both to another network"
-        return Culprit("icc-disabled", f"network {near.network.name}", "host", detail, fix)
 
     def own_damage(self) -> Culprit | None:
         """Return the culprit if another program has damaged hawse's own firewall for this path, or None."""
@@ -276,7 +258,7 @@ class Explanation:
             moved = self._redirected(seen) if event.table in OURS and not event.reply else None
             return moved or self.of_drop(place, event)
         for place, rule in (pair for pair in seen.legacy if not isinstance(pair[1], Translating)):
-            return rules.of_legacy(place, rule, self._path.inner_address.version, bridged=self._path.kind == BRIDGED)
+            return chains.of_legacy(place, rule, self._path.inner_address.version, bridged=self._path.kind == BRIDGED)
         arrived = self._arrived(seen)
         redirected = None if arrived else self._redirected(seen)
         if redirected is not None:
@@ -309,22 +291,12 @@ class Explanation:
             yield culprit
 
     def _later(self, seen: Observation, *, arrived: bool) -> Culprit | None:
-        full = next(self._checks.conntrack_full(), None)
-        if full is None and not arrived:
-            full = source_ports.of_translation(self._path, seen)
-        if full is not None:
-            return full
-        if not arrived and self._path.kind in (ROUTED, EXTERNAL):
-            damage = self.own_damage()
-            if damage is not None:
-                return damage
-        forbidden = self.policy()
-        if forbidden is not None and not arrived:
-            return forbidden
-        listening = self.listening()
-        if listening is not None:
-            return listening
-        return self._of_remainder(seen, arrived=arrived)
+        cause = next(self._checks.conntrack_full(), None)
+        if not arrived:
+            cause = cause or source_ports.of_translation(self._path, seen)
+            cause = cause or (self.own_damage() if self._path.kind in (ROUTED, EXTERNAL) else None)
+            cause = cause or self.policy()
+        return cause or self.listening() or self._of_remainder(seen, arrived=arrived)
 
     def _arrived(self, seen: Observation) -> bool:
         path = self._path
@@ -335,55 +307,41 @@ class Explanation:
 
     def of_drop(self, place: Place, event: Event) -> Culprit:
         """Return the culprit for a drop (``event``) that nftables reported in the namespace ``place``."""
+        if event.table in OURS and not place.netns_path:
+            return self._of_own_drop(event)
+        detail = f"it drops the {'answer' if event.reply else 'probe'} by {chains.rule_in(place, event)}"
         if place.netns_path:
-            return self._container_firewall(place, event)
-        if event.table in OURS:
-            damage = self.own_damage()
-            state = next(self._state_faults(), None) or next(self._routes.routes(), None)
-            forbidden = self.policy()
-            return (
-                damage
-                or (forbidden if event.chain == "no_icc" else None)
-                or state
-                or forbidden
-                or self._own_drop(event)
-            )
-        what = f"table {event.table} chain {event.chain}"
-        detail = f"it drops the {'answer' if event.reply else 'probe'} by {rule_in(place, event)}"
+            return chains.culprit(place, event, detail, chains.changing(place, event))
         if self._path.kind == BRIDGED and not event.table.startswith(("bridge", "netdev")) and not event.handle:
-            return br_netfilter(what, detail, self._path.inner_address.version)
+            return chains.br_netfilter(event, detail, self._path.inner_address.version)
         path = self._path
         addresses = {a for a in (path.address, path.inner_address) if a.version == path.address.version}
-        fix = rules.accepting(event, path.protocol, addresses, {path.port, path.inner_port}, reply=event.reply)
+        fix = chains.accepting(event, path.protocol, addresses, {path.port, path.inner_port}, reply=event.reply)
         if event.searches:
-            fix = rules.letting_search(event)
-        return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
+            fix = chains.letting_search(event)
+        return chains.culprit(place, event, detail, fix)
 
     def _redirected(self, seen: Observation) -> Culprit | None:
         """Return the culprit if a rule of another program sent the probe to another destination, or None."""
         of_probe = ((place, event) for place, event in seen.events if not event.reply)
-        for place, event, rule in rules.passed(of_probe, REDIRECTING):
-            what = f"table {event.table} chain {event.chain}"
+        for place, event, rule in chains.passed(of_probe, REDIRECTING):
+            what = chains.text_of(event)
             detail = f"it sends the probe somewhere else by {rule}"
-            return Culprit("foreign-firewall", what, f"{place}, {what}", detail, rules.removing(place, event))
+            return Culprit("foreign-firewall", what, f"{place}, {what}", detail, chains.removing(place, event))
         legacy = translation_rules.of_legacy(self._path)
         return legacy[1] if legacy is not None and (HOST, legacy[0]) in seen.legacy else None
 
-    def _container_firewall(self, place: Place, event: Event) -> Culprit:
-        rule = rule_in(place, event)
-        what = f"table {event.table} chain {event.chain}"
-        which = "answer" if event.reply else "probe"
-        detail = f"it drops the {which} by {rule}"
-        fix = rules.changing(place, event)
-        return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
-
-    def _own_drop(self, event: Event) -> Culprit:
-        path, chain_name = self._path, f"table {event.table} chain {event.chain}"
-        detail = f"hawse's own rules drop this packet in {chain_name}: nothing allows it"
+    def _of_own_drop(self, event: Event) -> Culprit:
+        """Return the culprit for a drop by hawse's own rules, which may have another cause than the missing rule."""
+        forbidden = self.policy()
+        cause = self.own_damage() or (forbidden if event.chain == "no_icc" else None)
+        cause = cause or next(chain(self._state_faults(), self._routes.routes()), None) or forbidden
+        if cause is not None:
+            return cause
+        what = f"port {self._path.service} of {self._path.target_name} ({chains.text_of(event)})"
+        detail = f"hawse's own rules drop this packet in {chains.text_of(event)}: nothing allows it"
         fix = "publish the port (hawse publish), or connect both to one network"
-        return Culprit(
-            "not-published", f"port {path.service} of {path.target_name} ({chain_name})", "host", detail, fix
-        )
+        return Culprit("not-published", what, "host", detail, fix)
 
     def _of_remainder(self, seen: Observation, *, arrived: bool) -> Culprit | None:
         """Return the culprit of a lost or refused probe if no earlier check has proved a cause, or None.
@@ -394,11 +352,10 @@ class Explanation:
         if path.kind == EXTERNAL:
             return self._of_external(seen)
         if arrived and seen.result == "refused":
+            what = f"port {path.service} of {path.target_name}"
             detail = f"{path.target_name} refuses port {path.service}"
             fix = f"start the service in {path.target_name}"
-            return Culprit(
-                "port-not-listening", f"port {path.service} of {path.target_name}", str(path.target), detail, fix
-            )
+            return Culprit("port-not-listening", what, str(path.target), detail, fix)
         likely = next(self._obstacles.likely(seen), None)
         if likely is not None and likely.kind == "stale-neighbour":  # a rule that drops ARP or NDP may be the cause
             return rules.dropping(path) or likely
@@ -412,10 +369,8 @@ class Explanation:
             what = f"port {path.port}/{path.protocol} of {path.address}"
             return Culprit("port-not-listening", what, "outside", detail, f"start the service at {path.address}")
         if seen.result in NEVER_SENT and not path_lookup.route(path.address).kind:
-            what = f"route to {path.address} of the host"
-            return Culprit(
-                "no-route", what, "host", f"the host has no route to {path.address}", "add a route on the host"
-            )
+            what, detail = f"route to {path.address} of the host", f"the host has no route to {path.address}"
+            return Culprit("no-route", what, "host", detail, "add a route on the host")
         if path.protocol == "udp" and not seen.result:
             return None
         obstacle = next(chain(self._obstacles.likely(seen), self._obstacles.wrong_source(seen)), None)
@@ -426,3 +381,13 @@ class Explanation:
         detail = f"the probe left this host, and {path.address} does not answer"
         fix = "check that machine, and the network and firewalls on the way to it"
         return Culprit("peer-unreachable", f"machine {path.address}", "outside", detail, fix)
+
+
+def _without_icc(member: JoinedEndpoint) -> Culprit | None:
+    """Return the culprit if the bridge network of ``member`` separates its containers from each other, or None."""
+    options = options_of(member)
+    if options is None or options.icc:
+        return None
+    detail = f"network {member.network.name} has enable_icc=false: its containers do not reach each other"
+    fix = "make a network without that option, or connect both to another network"
+    return Culprit("icc-disabled", f"network {member.network.name}", "host", detail, fix)

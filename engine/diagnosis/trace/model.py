@@ -59,7 +59,7 @@ class Trace(Struct, frozen=True):
 class CulpritFound(Exception):
     """The exception that ends a trace early, because the culprit is proven.
 
-    ``reachable`` says whether the source reaches the target; None means unknown.
+    ``reachable`` is that of the `Trace`.
     """
 
     def __init__(self, culprit: Culprit, *, reachable: bool | None = False) -> None:
@@ -74,17 +74,13 @@ class Log:
         self.hops: list[Hop] = []
 
     def add(self, what: str, where: str, detail: str = "", *, ok: bool = True, seen: bool = False) -> None:
-        """Add a hop at the end of the log: the object ``what`` in the place ``where``, and the explanation ``detail``.
-
-        ``ok`` is False if the object is at fault. ``seen`` is True if the probe was seen at the object.
-        """
+        """Add a hop at the end of the log; the parameters are the fields of `Hop`."""
         self.hops.append(Hop(what, where, ok, detail, seen))
 
     def ended(self, reachable: bool | None, culprit: Culprit) -> Trace:
         """Add the culprit as the last hop, and return the result of the trace.
 
-        ``reachable`` says whether the source reaches the target; None means unknown. Earlier hops for the culprit's
-        object in the culprit's place are removed, unless the probe was seen at them.
+        Earlier hops for the culprit's object in the culprit's place are removed, unless the probe was seen at them.
         """
         self.hops = [
             hop
@@ -94,12 +90,12 @@ class Log:
         self.add(culprit.object, culprit.where, culprit.detail, ok=False)
         return Trace(reachable, self.hops, culprit)
 
-    def add_at(self, where: str, what: str, detail: str) -> None:
-        """Insert a hop at which the probe was seen, next to the other hops of the place ``where``.
+    def add_passed(self, where: str, what: str) -> None:
+        """Insert a hop for the object ``what`` that the probe passed, next to the other hops of the place ``where``.
 
-        ``what`` is the object, and ``detail`` the explanation. The new hop comes after the first unbroken run of hops
-        of this place, or at the end of the log if no hop is of this place.
+        The new hop comes after the first unbroken run of hops of this place, or at the end of the log if no hop is of
+        this place.
         """
         places = [number for number, hop in enumerate(self.hops) if hop.where == where]
         end = next((n for n in places if n + 1 not in places), len(self.hops) - 1)
-        self.hops.insert(end + 1, Hop(what, where, True, detail, True))
+        self.hops.insert(end + 1, Hop(what, where, detail="passed", seen=True))

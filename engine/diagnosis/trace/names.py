@@ -46,6 +46,7 @@ class Names:
     def __init__(self, host: Host, records: Records, source: Place, log: Log, *, dry: bool) -> None:
         self._host, self._records, self._source, self._log, self._dry = host, records, source, log, dry
         self._where = str(source)
+        self._members = records.members(source.record) if source.record is not None else []
 
     def resolve(self, name: str) -> list[IPAddress]:
         """Return the addresses to which the source resolves a name, in order of preference.
@@ -57,39 +58,38 @@ class Names:
             return [ip_address("127.0.0.1"), ip_address("::1")]
         if self._source.record is None or not self._source.netns_path:
             return self._from_host(name)
-        members = self._records.members(self._source.record)
-        recorded = self._recorded(name, members)
+        recorded = self._recorded(name)
         listed = self._in_hosts_file(name)
         if recorded:
-            return self._check(name, recorded, listed)
+            return self._listed(name, recorded, listed) if listed else self._confirmed(name, recorded)
         if listed:
             self._log.add(f"name {name}", self._where, f"{_shown(listed)} by /etc/hosts")
             return listed
-        self._explain_other(name, members)
-        return self._asked(name, members)
+        self._explain_other(name)
+        return self._asked(name)
 
-    def _recorded(self, name: str, members: Sequence[JoinedEndpoint]) -> list[IPAddress]:
+    def _recorded(self, name: str) -> list[IPAddress]:
         """Return the addresses that the records have for a name; empty if they have none.
 
-        ``members`` are the source's endpoints. The name is searched among the endpoints on the source's networks, and
-        then among the source's legacy links (``--link``).
+        The name is searched among the endpoints on the source's networks, and then among the source's legacy links
+        (``--link``).
         """
         recorded: list[IPAddress] = []
-        for member in members:
+        for member in self._members:
             if has_names(member.network):
                 for endpoint in self._records.endpoints:
                     if endpoint.network_id == member.network.id and name.lower() in self._names(endpoint.names, member):
                         recorded += addresses(endpoint)
-        return list(dict.fromkeys(recorded)) or self._linked(name, members)
+        return list(dict.fromkeys(recorded)) or self._linked(name)
 
-    def _linked(self, name: str, members: Sequence[JoinedEndpoint]) -> list[IPAddress]:
+    def _linked(self, name: str) -> list[IPAddress]:
         record = self._source.record
         assert record is not None
         for attachment in record.attachments:
             for text in attachment.settings.links or ():
                 target, _, alias = text.rpartition(":")
                 if alias.rpartition("/")[2].lower() == name.lower():
-                    return self._recorded(target.strip("/") or alias, members) if target else []
+                    return self._recorded(target.strip("/") or alias) if target else []
         return []
 
     @staticmethod
@@ -117,32 +117,34 @@ class Names:
         except (OSError, KeyError, EngineError):
             return ""
 
-    def _check(self, name: str, recorded: list[IPAddress], listed: list[IPAddress]) -> list[IPAddress]:
-        """Return the addresses to which the source resolves ``name``: a part of ``recorded``, or all of it.
+    def _listed(self, name: str, recorded: list[IPAddress], listed: list[IPAddress]) -> list[IPAddress]:
+        """Return the addresses that both the records and the source's /etc/hosts have for ``name``.
 
-        ``recorded`` are the name's addresses in the records. ``listed`` are the name's addresses in the source's
-        /etc/hosts.
+        The source uses only the addresses in /etc/hosts (``listed``). Raises `CulpritFound` if the records have none of
+        them.
+        """
+        used = [a for a in recorded if a in listed]
+        if not used:
+            detail = f"/etc/hosts of {self._source.name} says {name} is {_shown(listed)}; it is {_shown(recorded)}"
+            fix = f"remove or correct the line for {name} in /etc/hosts of the container (--add-host)"
+            raise CulpritFound(Culprit("name-stale", f"name {name}", self._where, detail, fix))
+        self._log.add(f"name {name}", self._where, _shown(used))
+        return used
 
-        If ``listed`` is not empty, the source uses only these addresses. Raises `CulpritFound` if the records have none
-        of them.
+    def _confirmed(self, name: str, recorded: list[IPAddress]) -> list[IPAddress]:
+        """Return those of the ``recorded`` addresses that the source's DNS resolver gives for ``name``.
 
-        If ``listed`` is empty, the source asks its DNS resolver, and this method sends the same query. Raises
-        `CulpritFound` if the resolver does not answer, answers with no recorded address, or also answers with an
+        Raises `CulpritFound` if the resolver does not answer, answers with no recorded address, or also answers with an
         address that no endpoint has. In two cases no query is sent, and all ``recorded`` addresses are returned:
 
         - The trace is a dry run. Raises `CulpritFound` if the resolver at 127.0.0.11 could not answer or is not used.
         - All recorded addresses belong to endpoints on hosts without a lease in the cluster.
         """
-        used = [a for a in recorded if a in listed] if listed else recorded
-        if not used:
-            detail = f"/etc/hosts of {self._source.name} says {name} is {_shown(listed)}; it is {_shown(recorded)}"
-            fix = f"remove or correct the line for {name} in /etc/hosts of the container (--add-host)"
-            raise CulpritFound(Culprit("name-stale", f"name {name}", self._where, detail, fix))
-        if self._dry and not listed:
+        if self._dry:
             self._require_resolver(name)
-        if listed or self._dry or set(recorded) <= self._records.expired_addresses:
-            self._log.add(f"name {name}", self._where, _shown(used))
-            return used
+        if self._dry or set(recorded) <= self._records.expired_addresses:
+            self._log.add(f"name {name}", self._where, _shown(recorded))
+            return recorded
         server = self._server()
         reply = self._ask(server, name)
         if reply.code == -1:
@@ -171,7 +173,7 @@ class Names:
     def _require_resolver(self, name: str) -> None:
         """Check that the source asks the resolver at 127.0.0.11, and that this resolver can answer; sends no query.
 
-        Raises `CulpritFound` if a check fails. ``name`` is the name that the source resolves.
+        Raises `CulpritFound` if a check fails.
         """
         server = self._server()
         if server != ADDRESS:
@@ -217,16 +219,15 @@ class Names:
             f"; {difference.kind}: {difference.place}: {difference.what} (ip {resolver_redirect.TABLE})"
             for difference in lost
         )
-        assert self._source.record is not None
-        joined = [m.network.name for m in self._records.members(self._source.record)]
-        fix = f"repair it: hawse network verify --fix {joined[0] if joined else 'NETWORK'}"
+        network = self._members[0].network.name if self._members else "NETWORK"
+        fix = f"repair it: hawse network verify --fix {network}"
         return Culprit("resolver-down", f"resolver {ADDRESS} of {self._source.name}", self._where, detail, fix)
 
-    def _explain_other(self, name: str, members: Sequence[JoinedEndpoint]) -> None:
+    def _explain_other(self, name: str) -> None:
         """Check whether the records show why the source cannot resolve ``name``; raises `CulpritFound` if they do.
 
-        ``members`` are the source's endpoints. A container with this name may be stopped, have no network in common
-        with the source, or be only on the default bridge.
+        A container with this name may be stopped, have no network in common with the source, or be only on the default
+        bridge.
         """
         for container in self._records.containers.values():
             joined = self._records.members(container)
@@ -236,14 +237,14 @@ class Names:
             if name.lower() not in {known.lower() for known in names}:
                 continue
             require_running(container)
-            ours, theirs = networks_of(members), networks_of(joined)
+            ours, theirs = networks_of(self._members), networks_of(joined)
             if not {n.id for n in ours} & {n.id for n in theirs}:
                 raise CulpritFound(not_same_network(self._source.name, container.name, ours, theirs))
             detail = f"{name} is a container on the same network, but the default bridge has no names"
             fix = "use its address, or connect both to a network of your own: hawse network create"
             raise CulpritFound(Culprit("name-unknown", f"name {name}", self._where, detail, fix))
         for target, network in self._on_other_hosts(name):
-            raise CulpritFound(not_same_network(self._source.name, target, networks_of(members), [network]))
+            raise CulpritFound(not_same_network(self._source.name, target, networks_of(self._members), [network]))
         self._require_target(name)
 
     def _require_target(self, name: str) -> None:
@@ -278,11 +279,11 @@ class Names:
                     node = view.nodes.get(endpoint.node)
                     yield f"{name} (on host {node.hostname if node is not None else endpoint.node})", network
 
-    def _asked(self, name: str, members: Sequence[JoinedEndpoint]) -> list[IPAddress]:
+    def _asked(self, name: str) -> list[IPAddress]:
         """Query the source's resolver for a name that no record has; return the addresses of the name.
 
-        ``members`` are the source's endpoints. Only an upstream server can know such a name. Raises `CulpritFound` if
-        the name has no address. In a dry run, sends no query and always raises `CulpritFound`.
+        Only an upstream server can know such a name. Raises `CulpritFound` if the name has no address. In a dry run,
+        sends no query and always raises `CulpritFound`.
         """
         fix = "check the spelling: hawse ps lists the names; containers on one network see each other's names"
         unknown = Culprit("name-unknown", f"name {name}", self._where, f"no container and no server knows {name}", fix)
@@ -293,8 +294,8 @@ class Names:
         if reply.addresses:
             self._log.add(f"name {name}", self._where, f"{_shown(reply.addresses)} by {server}", seen=True)
             return list(reply.addresses)
-        served = any(has_names(m.network) for m in members) and server == ADDRESS
-        own_name = members[0].endpoint.names[0] if members and members[0].endpoint.names else ""
+        served = any(has_names(m.network) for m in self._members) and server == ADDRESS
+        own_name = next(iter(self._members[0].endpoint.names), "") if self._members else ""
         if served and own_name and reply.code in (-1, wire.SERVFAIL) and self._ask(server, own_name, 0.7).code == -1:
             raise CulpritFound(self._silent(server))
         if reply.code in (wire.NXDOMAIN, wire.NOERROR) or ("." not in name.rstrip(".") and served):
@@ -351,13 +352,11 @@ class Names:
         for target, network in self._on_other_hosts(name):
             detail = f"{target} is on {network.name}, on which the host itself has no address"
             fix = f"ask from a container on {network.name}, or publish the port on that host, and use its address"
-            raise CulpritFound(
-                Culprit("not-same-network", f"container {target}", f"network {network.name}", detail, fix)
-            )
+            what, where = f"container {target}", f"network {network.name}"
+            raise CulpritFound(Culprit("not-same-network", what, where, detail, fix))
         detail = f"{name} is no container, and the host's resolver does not know it"
-        raise CulpritFound(
-            Culprit("name-unknown", f"name {name}", "host", detail, "check the spelling: hawse ps lists the names")
-        )
+        fix = "check the spelling: hawse ps lists the names"
+        raise CulpritFound(Culprit("name-unknown", f"name {name}", "host", detail, fix))
 
 
 def networks_of(members: Sequence[JoinedEndpoint]) -> list[NetworkRecord]:

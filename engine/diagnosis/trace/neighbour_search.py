@@ -27,10 +27,7 @@ the packet with its addresses and interfaces at this hook.
 
 
 def steps(path: PacketPath) -> Iterator[Step]:
-    """Yield the hooks of each neighbour search on a path, in the order in which the packets pass them.
-
-    Each item has the namespace, the hook, the families of the nftables tables to read, and the packet at this hook.
-    """
+    """Yield the hooks of each neighbour search on a path, in the order in which the packets pass them."""
     near, far, version = path.source_member, path.target_member, path.inner_address.version
     if path.kind in (LOCAL, REMOTE):
         return
@@ -53,8 +50,7 @@ def _between(
     - The searching container is in ``place``, with the endpoint ``near`` and the address ``source``.
     - The other container is in ``other``, with the endpoint ``far`` and the address ``target``.
 
-    Each item has the same values as in `steps`. Yields nothing if the searching container has a neighbour entry for
-    ``target``.
+    Yields nothing if the searching container has a neighbour entry for ``target``.
     """
     if _has_entry(place, near.endpoint.interface, target):
         return
@@ -74,9 +70,8 @@ def _between(
 def _with_host(place: Place, member: JoinedEndpoint, address: IPAddress) -> Iterator[Step]:
     """Yield the hooks of a neighbour search from the host for a container's address.
 
-    ``place`` is the container's network namespace, and ``member`` the endpoint with ``address``. Each item has the same
-    values as in `steps`, such as the hook and the packet. Yields nothing if the host has a neighbour entry for
-    ``address``.
+    ``place`` is the container's network namespace, and ``member`` the endpoint with ``address``. Yields nothing if the
+    host has a neighbour entry for ``address``.
     """
     bridge, port, families = bridge_of(member.network), port_of(member), _families(address)
     if _has_entry(HOST, bridge, address):

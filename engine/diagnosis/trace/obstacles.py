@@ -1,4 +1,4 @@
-"""Find the culprit (the cause of a failure) at interfaces and sockets, for a probe that nftables has not dropped.
+"""Find the culprit at interfaces and sockets, for a probe that nftables has not dropped.
 
 `Obstacles.proven` yields faults that certainly stop packets. `Obstacles.likely` yields objects that may have dropped
 the probe, unless the observation of the probe excludes this.
@@ -16,7 +16,7 @@ from drivers.linux import listeners, obstacles, path_lookup, sysctl
 from drivers.linux.host import interface_addresses
 from drivers.linux.obstacles import Obstacle
 from drivers.registry import facts
-from engine.diagnosis.trace import neighbour_search, outside, rules
+from engine.diagnosis.trace import chains, neighbour_search, outside, rules
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, PacketPath
 from engine.diagnosis.trace.probing import Observation
@@ -57,10 +57,8 @@ class Obstacles:
             yield Culprit("interface-down", what, where, detail, fix)
         for parent in self._parents():
             if obstacles.is_down(parent):
-                what, detail = (
-                    f"interface {parent} of host",
-                    f"{parent} is down, the parent of the network's interfaces",
-                )
+                what = f"interface {parent} of host"
+                detail = f"{parent} is down, the parent of the network's interfaces"
                 yield Culprit("interface-down", what, "host", detail, f"bring it up: ip link set {parent} up")
         for place, interface, whose in self._interfaces():
             for obstacle in self._at(place, interface):
@@ -219,8 +217,7 @@ class Obstacles:
         The neighbour entries are read in the source's namespace, on the host, and in the target's namespace.
         """
         path = self._path
-        bridges = [bridge_of(m.network) for m in path.members if m.network.driver == "bridge"]
-        asked = [(HOST, bridge) for bridge in bridges] if path.kind != BRIDGED else []
+        asked = [(HOST, bridge) for bridge in path.bridges] if path.kind != BRIDGED else []
         asked += [(place, member.endpoint.interface) for place, member in path.ends if place.netns_path]
         concerned = {path.inner_address, path.source_address}
         for place, interface in asked:
@@ -275,10 +272,7 @@ def _of_program(obstacle: Obstacle, place: Place, interface: str, whose: str) ->
 
 def _changing_rules(seen: Observation) -> Iterator[Culprit]:
     """Yield a culprit for each rule of another program that matched the probe or its answer and changed the packet."""
-    for place, event, rule in rules.passed(seen.events, CHANGING):
-        what, fix = f"table {event.table} chain {event.chain}", rules.removing(place, event)
-        detail = f"{what} changes the {'answer' if event.reply else 'probe'}, which is then lost: {rule}"
-        if place.netns_path:
-            yield Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
-        else:
-            yield Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
+    for place, event, rule in chains.passed(seen.events, CHANGING):
+        which = "answer" if event.reply else "probe"
+        detail = f"{chains.text_of(event)} changes the {which}, which is then lost: {rule}"
+        yield chains.culprit(place, event, detail, chains.removing(place, event))

@@ -49,7 +49,14 @@ A small MTU stops only large packets. A duplicate address stops only the packets
 
 
 class Overlay:
-    """Traces the path through an overlay network to another host."""
+    """Traces the path through an overlay network to another host.
+
+    These names have one meaning in all methods:
+
+    - ``node``: the target's host, or None if it is unknown
+    - ``where``: the text that names the target's host
+    - ``report``: the report of the target's host, or None if the host gave no answer
+    """
 
     def __init__(self, host: Host, side: OverlaySide, log: Log, *, dry: bool) -> None:
         self._host, self._side, self._log, self._dry = host, side, log, dry
@@ -63,11 +70,10 @@ class Overlay:
         where = place_of(node) if node is not None else BEYOND
         if path.target_member is None and not self._side.store_error:
             network = path.source_member.network.name if path.source_member else ""
-            fix = f"look at the addresses in use: hawse network inspect -v {network}"
+            what = f"address {path.address}"
             detail = f"no container of the cluster has {path.address} on network {network}"
-            raise CulpritFound(
-                Culprit("no-such-endpoint", f"address {path.address}", f"network {network}", detail, fix)
-            )
+            fix = f"look at the addresses in use: hawse network inspect -v {network}"
+            raise CulpritFound(Culprit("no-such-endpoint", what, f"network {network}", detail, fix))
         inquiry = self._inquiry(path, node)
         seen = probing.run(path) if not self._dry else Observation()
         narrow = next(outside.small_mtu(path, "network between the hosts"), None) if seen.result == "open" else None
@@ -94,8 +100,7 @@ class Overlay:
     def _soft(self, path: PacketPath, report: Report | None, narrow: Culprit | None) -> Trace | None:
         """Return the result if the path loses large packets or two machines have the target's address, else None.
 
-        ``report`` is the report of the target's host, or None without an answer. ``narrow`` is the culprit if large
-        pings to the target are lost, else None.
+        ``narrow`` is the culprit if large pings to the target are lost, else None.
         """
         there = report.first(*SOFT) if report is not None else None
         culprit = self._side.small_underlay(path) or there or narrow
@@ -113,8 +118,8 @@ class Overlay:
     def _inquiry(self, path: PacketPath, node: Node | None) -> Inquiry | None:
         """Start to ask the host of the target to examine its side of the path, and return the inquiry without waiting.
 
-        ``node`` is that host, or None if it is unknown. Returns None if nothing can be asked: the host is unknown or
-        not alive, an end of the path is no endpoint, or the cluster's store does not answer.
+        Returns None if nothing can be asked: the host is unknown or not alive, an end of the path is no endpoint, or
+        the cluster's store does not answer.
         """
         near, far = path.source_member, path.target_member
         if near is None or far is None or node is None or self._side.view is None or self._side.store_error:
@@ -125,22 +130,14 @@ class Overlay:
         return Inquiry(self._host, Question(*ids, path.protocol, path.port, path.address.version), node)
 
     def _reached(self, path: PacketPath, where: str, report: Report | None) -> Trace:
-        """Return the result for a probe that was answered.
-
-        ``where`` is the text that names the target's host. ``report`` is the report of that host, or None without an
-        answer.
-        """
+        """Return the result for a probe that was answered."""
         only = "" if report else "; seen from this host only"
         self._log.add(f"address {path.address}", where, f"answers {path.service}{only}", seen=True)
         warning = next(self._side.devices(path), None) or (report.first(*PASSING) if report else None)
         return Trace(True, self._log.hops, warning or self._side.store_down())
 
     def _silent_service(self, path: PacketPath, where: str, node: Node | None, report: Report | None) -> Trace:
-        """Return the result for a UDP probe without an answer; because UDP needs no answer, a ping tests the path.
-
-        ``node`` is the target's host, or None if it is unknown. ``where`` is the text that names the target's host.
-        ``report`` is the report of that host, or None without an answer.
-        """
+        """Return the result for a UDP probe without an answer; because UDP needs no answer, a ping tests the path."""
         ping = replace(path, protocol="icmp", port=0, inner_port=0)
         if probing.run(ping).result != "open":
             culprit = self._beyond(ping, node)
@@ -154,25 +151,12 @@ class Overlay:
         self, path: PacketPath, explanation: Explanation, seen: Observation, node: Node | None, report: Report | None
     ) -> Culprit | None:
         if seen.result == "refused":
-            where = place_of(node) if node else BEYOND
-            detail = f"{path.address} on {where} refuses port {path.port}/{path.protocol}"
-            what = f"port {path.port}/{path.protocol} of {path.address}"
-            fix = "start the service there, or let it listen at its address"
-            if report is None:
-                return Culprit("port-not-listening", what, where, detail, fix)
-            rule = f"{detail}, although a process listens: a rule in the target's network namespace rejects packets"
-            whose = f"firewall of {path.address}"
-            rejecting = Culprit("container-firewall", whose, where, rule, "look at its rules there")
-            return report.first(*REFUSING) or rejecting
+            return _refusing(path, place_of(node) if node else BEYOND, report)
         for place, event in seen.drops():
             return explanation.of_drop(place, event)
-        for culprit in explanation.faults():
-            return culprit
-        for culprit in self._side.devices(path):
-            return culprit
-        dropping = self._dropping(path)
-        if dropping is not None:
-            return dropping
+        cause = next(explanation.faults(), None) or next(self._side.devices(path), None) or self._dropping(path)
+        if cause is not None:
+            return cause
         for culprit in report.culprits if report is not None else ():
             # A port without a process refuses connections, so it cannot be the cause of a lost connection attempt.
             lost = path.protocol == "tcp" and not self._dry
@@ -191,10 +175,7 @@ class Overlay:
         return None
 
     def _beyond(self, path: PacketPath, node: Node | None) -> Culprit | None:
-        """Return the culprit if the target's host does not receive the packets or does not answer them, or None.
-
-        ``node`` is the target's host, or None if it is unknown.
-        """
+        """Return the culprit if the target's host does not receive the packets or does not answer them, or None."""
         if node is None or self._side.view is None:
             return self._side.store_down()
         other = ip_address(node.data_address)
@@ -229,12 +210,10 @@ class Overlay:
         if encryption.is_encrypted(member.network):
             detail = f"{shown} answers a ping, but nothing comes back through the WireGuard tunnel of network {network}"
             fix = f"hawse network verify {network} on both hosts; let UDP port {encryption.port(member.network)} pass"
-            return Culprit(
-                "encryption-down", f"tunnel of network {network} to {shown}", "between the hosts", detail, fix
-            )
-        detail = (
-            f"{shown} answers a ping, but nothing comes back through VXLAN (UDP 4789); nothing on this host drops it"
-        )
+            what = f"tunnel of network {network} to {shown}"
+            return Culprit("encryption-down", what, "between the hosts", detail, fix)
+        detail = f"{shown} answers a ping, but nothing comes back through VXLAN (UDP 4789)"
+        detail += "; nothing on this host drops it"
         fix = f"let UDP 4789 pass between the hosts, and run hawse trace and hawse network verify {network} on {shown}"
         return Culprit("vxlan-blocked", f"UDP 4789 to {shown}", "between the hosts", detail, fix)
 
@@ -263,3 +242,15 @@ class Overlay:
                     if event.dropped:
                         return of_tunnel_drop(event, other, network)
         return None
+
+
+def _refusing(path: PacketPath, where: str, report: Report | None) -> Culprit:
+    """Return the culprit for a refused connection to an endpoint on the host that ``where`` names."""
+    detail = f"{path.address} on {where} refuses port {path.port}/{path.protocol}"
+    if report is None:
+        what = f"port {path.port}/{path.protocol} of {path.address}"
+        fix = "start the service there, or let it listen at its address"
+        return Culprit("port-not-listening", what, where, detail, fix)
+    detail += ", although a process listens: a rule in the target's network namespace rejects packets"
+    rejecting = Culprit("container-firewall", f"firewall of {path.address}", where, detail, "look at its rules there")
+    return report.first(*REFUSING) or rejecting

@@ -13,9 +13,7 @@ from ipaddress import ip_address
 
 from drivers.api import LinkRepairer, PeerProgrammer
 from drivers.errors import DriverError
-from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packet_trace import Event
-from drivers.firewall.rule_reading import Drop
 from drivers.linux import path_lookup
 from drivers.linux.features import mtu_of
 from drivers.linux.link import VXLAN_PORT
@@ -25,11 +23,11 @@ from drivers.overlay.vxlan import BRIDGE
 from engine.cluster import encryption, membership, peers, snapshot
 from engine.cluster.model import ClusterMembership, Node
 from engine.cluster.snapshot import View
-from engine.diagnosis.trace import rules
+from engine.diagnosis.trace import chains, rules
+from engine.diagnosis.trace.chains import Decision
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import PacketPath
 from engine.diagnosis.trace.records import HOST, Place, Records, addresses
-from engine.diagnosis.trace.rules import chain_of, rule_in
 from engine.diagnosis.trace.state import HARMLESS, port_of
 from engine.errors import EngineError, in_words
 from engine.host import Host, network_spec
@@ -48,7 +46,7 @@ class OverlaySide:
     def learn_peers(self, place: Place) -> None:
         """Add the endpoints of other hosts on the source's overlay networks to the records of this trace.
 
-        ``place`` is the source. A source that is no container has no overlay networks.
+        A source that is no container has no overlay networks.
         """
         members = self._records.members(place.record) if place.record is not None else []
         self.learn([m.network for m in members if m.network.driver == "overlay"])
@@ -101,8 +99,7 @@ class OverlaySide:
     def dropped_in_network(self, path: PacketPath, client: IPAddress | None) -> Culprit | None:
         """Return the culprit if a rule in the overlay network's own namespace drops packets of ``client``, or None.
 
-        The rules on this host are examined, also for the answers to these packets. ``client`` is the source address of
-        the packets. If ``client`` is None, the result is None.
+        The rules on this host are examined, also for the answers to these packets.
         """
         place = self.namespace(path)
         return rules.dropping_in_network(path, client, place) if place is not None and client is not None else None
@@ -240,11 +237,11 @@ def tunnel_port(network: NetworkRecord) -> int:
     return encryption.port(network) if encryption.is_encrypted(network) else VXLAN_PORT
 
 
-def of_tunnel_drop(decision: Drop | Dropping | Event, other: IPAddress, network: NetworkRecord) -> Culprit:
+def of_tunnel_drop(decision: Decision | Event, other: IPAddress, network: NetworkRecord) -> Culprit:
     """Return the culprit for a decision of this host to drop the network's packets to or from the host ``other``."""
     encrypted, port = encryption.is_encrypted(network), tunnel_port(network)
     kind, what = ("encryption-down", "WireGuard") if encrypted else ("vxlan-blocked", "VXLAN")
-    chain = chain_of(decision)
-    detail = f"{chain} drops the {what} packets (UDP {port}) to or from {other} by {rule_in(HOST, decision)}"
+    chain = chains.text_of(decision)
+    detail = f"{chain} drops the {what} packets (UDP {port}) to or from {other} by {chains.rule_in(HOST, decision)}"
     fix = f"let UDP {port} from and to {other} pass in {chain}"
     return Culprit(kind, f"UDP {port} to {other} ({chain})", f"host, {chain}", detail, fix)

@@ -12,7 +12,7 @@ from drivers.linux.host import filters_bridged
 from drivers.model import Difference, IPAddress
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import BRIDGED, PacketPath
-from engine.diagnosis.trace.state import bridge_of, port_of
+from engine.diagnosis.trace.state import port_of
 
 SHOWN = 3  # maximum number of differences that the detail names
 PORTS = re.compile(r"(\d+)(?:-(\d+))?")
@@ -81,8 +81,7 @@ def _in_range(first: str, last: str, path: PacketPath) -> bool:
 
 
 def _interfaces(path: PacketPath) -> set[str]:
-    bridges = {bridge_of(member.network) for member in path.members if member.network.driver == "bridge"}
-    return bridges | {path.source.interface} | {port_of(member) for member in path.members}
+    return {*path.bridges, path.source.interface, *map(port_of, path.members)}
 
 
 def _addresses(path: PacketPath) -> set[IPAddress]:

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from drivers.model import IPAddress
 from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, address_of, addresses
+from engine.diagnosis.trace.state import bridge_at
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.model import PortRecord
 
@@ -66,6 +67,21 @@ class PacketPath(Struct, frozen=True):
         """
         pairs = ((self.source, self.source_member), (self.target, self.target_member))
         return [(place, member) for place, member in pairs if place is not None and member is not None]
+
+    @property
+    def source_bridge(self) -> str:
+        """The name of the bridge of the source's network, or "" if the source is on no bridge network."""
+        return bridge_at(self.source_member)
+
+    @property
+    def target_bridge(self) -> str:
+        """The name of the bridge of the target's network, or "" if the target is on no bridge network."""
+        return bridge_at(self.target_member)
+
+    @property
+    def bridges(self) -> list[str]:
+        """The bridge of the source, then the bridge of the target; a missing bridge is left out."""
+        return [bridge for bridge in (self.source_bridge, self.target_bridge) if bridge]
 
     @property
     def places(self) -> list[Place]:

@@ -72,12 +72,11 @@ class Observation(Struct):
 class Watching:
     """The nftables traces and packet sockets that watch one probe in each namespace of the path.
 
-    `seen` has the observation so far. ``probe`` has the protocol, addresses and ports of the probe. The traces and
-    sockets are closed when the caller closes ``stack``.
+    `seen` has the observation so far. The traces and sockets are closed when the caller closes ``stack``.
     """
 
     def __init__(self, path: PacketPath, probe: Tuple, stack: ExitStack) -> None:
-        self._path, self._probe = path, probe
+        self._path = path
         self.seen = Observation()
         self._readers: dict[int, Callable[[], None]] = {}
         ends = (path.inner_address, path.source_address)
@@ -180,7 +179,6 @@ def _wait(
     Blocks up to about `WAIT_SECONDS`. Sends the probe again while no answer comes, except for TCP. If a UDP probe has
     reached the target, sends an answer in the target's name (`_answer`).
 
-    - ``probe``: the protocol, addresses and ports of the probe
     - ``poll``: returns the result of the probe, or "" without a result
     - ``send``: sends the probe again
     - ``probe_descriptors``: the file descriptors of the probe's sockets
@@ -205,8 +203,7 @@ def _wait(
 def _answer(path: PacketPath, seen: Observation, probe: Tuple) -> bool:
     """Send an answer from the target to a UDP probe that has reached it; return whether an answer was sent.
 
-    The answer tests the path back, because a UDP service may receive a packet and send no answer. ``seen`` is the
-    observation so far. ``probe`` has the protocol, addresses and ports of the probe.
+    The answer tests the path back, because a UDP service may receive a packet and send no answer.
     """
     if path.target is None or path.target_member is None:
         return False
@@ -257,9 +254,8 @@ def _injected(path: PacketPath) -> Observation:
 def _result_outside(path: PacketPath, seen: Observation, probe: Tuple, *, late: bool) -> str:
     """Return the result of an injected probe: "open", "refused", or "" without an answer.
 
-    ``seen`` is the observation so far. ``probe`` has the protocol, addresses and ports of the probe. An answer is
-    accepted only from the address and port to which the probe was sent. With ``late``, an answer that has not left the
-    host is accepted too.
+    An answer is accepted only from the address and port to which the probe was sent. With ``late``, an answer that has
+    not left the host is accepted too.
     """
 
     def is_right(source: IPAddress, port: int) -> bool:

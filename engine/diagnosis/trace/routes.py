@@ -1,7 +1,4 @@
-"""Checks of the routes on a path: in the source's namespace, on the host, and in the target's namespace.
-
-Each fault is reported as a culprit (`Culprit`): the cause, its place and the remedy.
-"""
+"""Checks of the routes on a path: in the source's namespace, on the host, and in the target's namespace."""
 
 from __future__ import annotations
 
@@ -108,9 +105,8 @@ class Routes:
         elif not route.kind:
             yield Culprit("no-route", what, str(place), f"{place} has no route to {target}", fix)
         elif route.kind not in ("unicast", "local"):
-            yield Culprit(
-                "wrong-route", what, str(place), f"a {route.kind} route matches {target}", "remove that route"
-            )
+            detail = f"a {route.kind} route matches {target}"
+            yield Culprit("wrong-route", what, str(place), detail, "remove that route")
 
     def _on_host(self, member: JoinedEndpoint, target: IPAddress) -> Iterator[Culprit]:
         """Yield a culprit if the host's route to an endpoint's address does not use the bridge of its network."""
@@ -141,14 +137,14 @@ class Routes:
         if path.target_member is not None:
             yield from self._on_host(path.target_member, path.inner_address)
         near, source_address = path.source_member, path.source_address
-        if near is not None and near.network.driver == "bridge" and source_address is not None:
+        if near is not None and source_address is not None:
             yield from self._on_host(near, source_address)
         if near is not None and path.target_member is None and path.kind == EXTERNAL:
             yield from self._any(HOST, path.address)
 
     def by_rules(self) -> Iterator[Culprit]:
         """Yield a culprit if routing rules (ip rule) send the forwarded packet or its answer to a wrong interface."""
-        path, near, far = self._path, self._bridge(self._path.source_member), self._bridge(self._path.target_member)
+        path, near, far = self._path, self._path.source_bridge, self._path.target_bridge
         client, received = self._client(), near or path.source.interface
         if client is None or not received or path.kind not in (ROUTED, EXTERNAL):
             return
@@ -181,10 +177,6 @@ class Routes:
         detail = f"packets of {sender} to {target} come in by {received}, and the host sends them {actual}"
         fix = f"correct the rules and routes: ip rule; ip route get {target} from {sender} iif {received}"
         yield Culprit("wrong-route", f"route to {target} of the host", "host", detail, fix)
-
-    @staticmethod
-    def _bridge(member: JoinedEndpoint | None) -> str:
-        return bridge_of(member.network) if member is not None and member.network.driver == "bridge" else ""
 
     def routes_back(self) -> Iterator[Culprit]:
         """Yield a culprit if the route from the target's namespace back to the source is missing or wrong."""

@@ -1,13 +1,8 @@
-"""Find firewall rules of other programs that drop the packets of a path. Reads the rules, and sends no packets.
-
-Such a rule is reported as a culprit (`Culprit`): the cause, its place and the remedy.
-"""
+"""Find firewall rules of other programs that drop the packets of a path. Reads the rules, and sends no packets."""
 
 from __future__ import annotations
 
-import re
-import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache, partial
 from ipaddress import IPv4Address
 from itertools import chain
@@ -16,35 +11,34 @@ from msgspec.structs import replace
 
 from drivers.errors import DriverError
 from drivers.firewall import legacy_rules, resolver_redirect
-from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.legacy_tables import Dropping
-from drivers.firewall.packet_trace import Event, rule_text
 from drivers.firewall.packets import ARP, DISCOVERY, Packet
-from drivers.firewall.rule_reading import Changed, Drop, Proven, Tables, find_drops, read
+from drivers.firewall.rule_reading import Tables, find_drops, read
 from drivers.linux import path_lookup
 from drivers.linux.host import filters_bridged
 from drivers.model import IPAddress
-from engine.diagnosis.trace import neighbour_search
+from engine.diagnosis.trace import chains, neighbour_search
+from engine.diagnosis.trace.chains import Decision
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.neighbour_search import Step
 from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, PacketPath
 from engine.diagnosis.trace.probing import neighbour_outside
 from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, address_of
-from engine.diagnosis.trace.state import bridge_of, port_of
+from engine.diagnosis.trace.state import port_of
 
 IP, DEVICE = ("inet", "ip", "ip6"), ("netdev",)  # families of tables
 
 
 def dropping(path: PacketPath) -> Culprit | None:
     """Return the culprit for the first rule that certainly drops the path's packets or their answers, or None."""
-    tables = cache(_tables_in)
+    tables = cache(lambda place, families: place.inside(partial(read, families)))
     for place, hook, families, packet in chain(neighbour_search.steps(path), _steps(path), _answers(path)):
         try:
             proven = place.inside(partial(_first_in, tables(place, families), [(hook, packet)], families))
         except (DriverError, OSError):
             continue
         if proven is not None:
-            return _culprit(place, proven[1], packet, bridged=path.kind == BRIDGED and families == IP)
+            return _culprit(place, *proven, bridged=path.kind == BRIDGED and families == IP)
     return None
 
 
@@ -61,10 +55,7 @@ def dropping_at_source(path: PacketPath) -> Culprit | None:
 
 
 def dropping_at_target(path: PacketPath, client: IPAddress) -> Culprit | None:
-    """Return the culprit if a rule in the target's namespace drops a packet of ``client`` or its answer, else None.
-
-    ``client`` is the address from which the packet comes.
-    """
+    """Return the culprit if a rule in the target's namespace drops a packet of ``client`` or its answer, else None."""
     if path.target is None or path.target_member is None:
         return None
     request, answer = exchange(path, client)
@@ -77,7 +68,7 @@ def dropping_resolver(place: Place, address: IPv4Address) -> Culprit | None:
     The rules see the port to which queries are redirected, and not port 53.
     """
 
-    def find() -> Proven | tuple[Packet, Dropping] | None:
+    def find() -> tuple[Packet, Decision] | None:
         client, port = path_lookup.route(address).source, resolver_redirect.serving_port(address)
         query = Packet("udp", client, address, port)
         answer = Packet("udp", address, client or address, 0, state="established", source_port=port)
@@ -85,14 +76,13 @@ def dropping_resolver(place: Place, address: IPv4Address) -> Culprit | None:
         return _first(steps, IP)
 
     proven = place.inside(find)
-    return _culprit(place, proven[1], proven[0], bridged=False) if proven is not None else None
+    return _culprit(place, *proven) if proven is not None else None
 
 
 def dropping_in_network(path: PacketPath, client: IPAddress, place: Place) -> Culprit | None:
     """Return the culprit if a rule drops a packet of ``client`` or its answer, or None.
 
-    Only the rules in ``place``, the namespace of an overlay network, are read. ``client`` is the address from which the
-    packet comes.
+    Only the rules in ``place``, the namespace of an overlay network, are read.
     """
     filtered = place.inside(lambda: filters_bridged(path.inner_address.version))
     families: tuple[tuple[str, ...], ...] = (("bridge",), IP) if filtered else (("bridge",),)
@@ -101,24 +91,20 @@ def dropping_in_network(path: PacketPath, client: IPAddress, place: Place) -> Cu
         proven = place.inside(partial(_first, steps, family))
         if proven is not None:
             drop = proven[1]
-            what = chain_of(drop)
-            detail = f"{what} drops such packets by {rule_in(place, drop)} in the {place}"
-            fix = listing(drop, place) if isinstance(drop, Dropping) else changing(place, drop)
+            what = chains.text_of(drop)
+            detail = f"{what} drops such packets by {chains.rule_in(place, drop)} in the {place}"
+            fix = chains.listing(place, drop) if isinstance(drop, Dropping) else chains.changing(place, drop)
             return Culprit("foreign-firewall", f"{what} of the {place}", str(place), detail, fix)
     return None
 
 
-def _tables_in(place: Place, families: tuple[str, ...]) -> Tables:
-    return place.inside(partial(read, families))
-
-
-def _first(steps: list[tuple[str, Packet]], families: tuple[str, ...]) -> Proven | tuple[Packet, Dropping] | None:
+def _first(steps: list[tuple[str, Packet]], families: tuple[str, ...]) -> tuple[Packet, Decision] | None:
     return _first_in(read(families), steps, families)
 
 
 def _first_in(
     tables: Tables, steps: list[tuple[str, Packet]], families: tuple[str, ...], *, strict: bool = False
-) -> Proven | tuple[Packet, Dropping] | None:
+) -> tuple[Packet, Decision] | None:
     proven = next(find_drops(tables, steps, strict=strict), None)
     return proven if proven or families != IP else next(legacy_rules.find_drops(steps), None)
 
@@ -136,7 +122,7 @@ def exchange(path: PacketPath, client: IPAddress) -> tuple[Packet, Packet]:
 def _at_end(place: Place, interface: str, arriving: Packet, leaving: Packet) -> Culprit | None:
     steps = _both_directions(arriving.at(interface), leaving.at("", interface))
     proven = place.inside(partial(_first, steps, IP))
-    return _culprit(place, proven[1], proven[0], bridged=False) if proven is not None else None
+    return _culprit(place, *proven) if proven is not None else None
 
 
 def _both_directions(arriving: Packet, leaving: Packet) -> list[tuple[str, Packet]]:
@@ -145,7 +131,7 @@ def _both_directions(arriving: Packet, leaving: Packet) -> list[tuple[str, Packe
 
 def dropping_tunnels(
     own_address: IPAddress, others: Mapping[IPAddress, str], port: int, *, strict: bool = False
-) -> Iterator[tuple[IPAddress, Drop | Dropping]]:
+) -> Iterator[tuple[IPAddress, Decision]]:
     """Yield the address of each other host whose tunnel packets (UDP, to ``port``) this host drops, with the drop.
 
     The packets are those from and to the other host. ``others`` maps the address of each host to this host's interface
@@ -162,10 +148,7 @@ def dropping_tunnels(
 
 
 def _steps(path: PacketPath) -> Iterator[Step]:
-    """Yield the hooks from the source to the target, in the order in which the packet passes them.
-
-    Each item has the namespace, the hook, the families of the nftables tables to read, and the packet at this hook.
-    """
+    """Yield the hooks from the source to the target, in the order in which the packet passes them."""
     near, far = path.source_member, path.target_member
     source = address_of(near.endpoint, path.address.version) if near is not None else None
     if path.source.kind == OUTSIDE:
@@ -186,10 +169,7 @@ def _steps(path: PacketPath) -> Iterator[Step]:
 
 
 def _answers(path: PacketPath) -> Iterator[Step]:
-    """Yield the hooks that the answer passes, from the target's namespace to the source's.
-
-    Each item has the namespace, the hook, the families of the nftables tables to read, and the packet at this hook.
-    """
+    """Yield the hooks that the answer passes, from the target's namespace to the source's."""
     near, far = path.source_member, path.target_member
     client = address_of(near.endpoint, path.inner_address.version) if near is not None else None
     if far is None or path.target is None or (client is None and path.source.kind != OUTSIDE):
@@ -204,14 +184,14 @@ def _answers(path: PacketPath) -> Iterator[Step]:
         yield path.target, "output", IP, inner
     if path.kind == BRIDGED:
         yield HOST, "forward", ("bridge",), replace(answer, received=port_of(far))
-    elif far.network.driver == "bridge":
-        yield HOST, "forward", IP, replace(answer, received=bridge_of(far.network), sent=_in(path))
+    elif path.target_bridge:
+        yield HOST, "forward", IP, replace(answer, received=path.target_bridge, sent=_in(path))
     if near is not None and path.source.netns_path:
         yield path.source, "input", IP, replace(answer, received=near.endpoint.interface)
 
 
 def _host_steps(path: PacketPath, first: Packet, last: Packet) -> Iterator[Step]:
-    port = port_of(path.source_member) if path.source_member and path.source_member.network.driver == "bridge" else ""
+    port = port_of(path.source_member) if path.source_member is not None and path.source_bridge else ""
     if port:
         yield HOST, "ingress", ("netdev", "inet"), first.at(port)
     if path.kind == BRIDGED:
@@ -235,7 +215,7 @@ def _host_steps(path: PacketPath, first: Packet, last: Packet) -> Iterator[Step]
         # Because SNAT may have changed the source address, it is unknown here (None).
         yield HOST, "postrouting", IP, replace(last.at("", _out(path)), source=None)
         yield HOST, "egress", ("netdev",), replace(last.at("", _out(path)), source=None)
-    if path.target_member is not None and path.target_member.network.driver == "bridge":
+    if path.target_member is not None and path.target_bridge:
         leaving = replace(last.at("", port_of(path.target_member)), source=None)
         yield HOST, "output", ("bridge",), leaving
         yield HOST, "postrouting", ("bridge",), leaving
@@ -253,141 +233,24 @@ def _translated(path: PacketPath, packet: Packet, after: Packet) -> Packet:
 
 
 def _in(path: PacketPath) -> str:
-    if path.source_member is not None and path.source_member.network.driver == "bridge":
-        return bridge_of(path.source_member.network)
-    return path.source.interface
+    return path.source_bridge or path.source.interface
 
 
 def _out(path: PacketPath) -> str:
-    if path.target_member is not None and path.target_member.network.driver == "bridge":
-        return bridge_of(path.target_member.network)
-    return path_lookup.route(path.address).interface
+    return path.target_bridge or path_lookup.route(path.address).interface
 
 
-def of_legacy(place: Place, rule: Dropping, version: int, *, bridged: bool) -> Culprit:
-    """Return the culprit for a rule of iptables-legacy that drops the probe.
-
-    ``bridged`` is True if the probe stays within a bridge. ``version`` is its IP version.
-    """
-    what = chain_of(rule)
-    detail = f"it drops the probe by {rule_in(place, rule)}"
-    if place.netns_path:
-        return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, listing(rule, place))
-    if bridged and not rule.number:
-        return br_netfilter(what, detail, version)
-    return Culprit("foreign-firewall", what, f"host, {what}", detail, listing(rule, place))
-
-
-def chain_of(decision: Drop | Dropping | Event) -> str:
-    """Return the text "table TABLE chain CHAIN" for a drop or another decision."""
-    program = f"{decision.program} " if isinstance(decision, Dropping) else ""
-    return f"{program}table {decision.table} chain {decision.chain}"
-
-
-def listing(rule: Dropping, place: Place) -> str:
-    """Return the remedy for a rule of iptables-legacy: the command that shows it."""
-    command = f"{rule.program} -t {rule.table} -L {shlex.quote(rule.chain)} -n -v --line-numbers"
-    return f"look at it: {place.command(command)}"
-
-
-def _culprit(place: Place, drop: Drop | Dropping, packet: Packet, *, bridged: bool) -> Culprit:
+def _culprit(place: Place, packet: Packet, drop: Decision, *, bridged: bool = False) -> Culprit:
     if isinstance(drop, Dropping):
-        return of_legacy(place, drop, packet.version, bridged=bridged)
-    what = chain_of(drop)
-    detail = f"it drops such packets by {rule_in(place, drop)}"
+        return chains.of_legacy(place, drop, packet.version, bridged=bridged)
+    detail = f"it drops such packets by {chains.rule_in(place, drop)}"
     if place.netns_path:
-        return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, changing(place, drop))
+        return chains.culprit(place, drop, detail, chains.changing(place, drop))
     if packet.protocol in (ARP, DISCOVERY):
-        return Culprit("foreign-firewall", what, f"host, {what}", detail, letting_search(drop))
+        return chains.culprit(place, drop, detail, chains.letting_search(drop))
     if bridged and not drop.handle:
-        return br_netfilter(what, detail, packet.version)
+        return chains.br_netfilter(drop, detail, packet.version)
     reply = bool(packet.source_port)
     port = packet.source_port if reply else packet.port
     server = packet.source if reply and packet.source is not None else packet.destination
-    fix = accepting(drop, packet.protocol, {server}, {port}, reply=reply)
-    return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
-
-
-def rule_in(place: Place, decision: Drop | Dropping | Event | Changed) -> str:
-    """Return the text of the rule that made a decision, or "its policy" if the chain's policy made it.
-
-    Returns "rule NUMBER" for a rule of iptables-legacy, and for a rule whose text cannot be read.
-    """
-    if isinstance(decision, Dropping):
-        return f"rule {decision.number}" if decision.number else "its policy"
-    if not decision.handle:
-        return "its policy"
-    text = place.inside(lambda: rule_text(decision.table, decision.chain, decision.handle))
-    return text or f"rule {decision.handle}"
-
-
-def passed(events: Iterable[tuple[Place, Event]], statements: re.Pattern[str]) -> Iterator[tuple[Place, Event, str]]:
-    """Yield the events in which a rule of another program matched the packet, and ``statements`` matches the rule.
-
-    ``statements`` is a regular expression for the rule's text. Events that dropped the packet are left out. Each of
-    ``events`` is (the rule's network namespace, a trace event of nftables). Each result also has the rule's text.
-    """
-    for place, event in events:
-        if event.handle and not event.dropped and event.table not in OURS:
-            rule = rule_in(place, event)
-            if statements.search(rule):
-                yield place, event, rule
-
-
-def removing(place: Place, event: Event | Changed) -> str:
-    """Return the remedy for a rule that changes or redirects packets, as text; ``place`` is the rule's namespace."""
-    command = place.command(f"nft delete rule {in_shell(event.table, event.chain)} handle {event.handle}")
-    return f"remove that rule: {command}"
-
-
-def changing(place: Place, decision: Drop | Event) -> str:
-    """Return the remedy for a chain that is not on the host: the command that lists its rules."""
-    command = place.command(f"nft -a list chain {in_shell(decision.table, decision.chain)}")
-    return f"change the rule or the policy: {command}"
-
-
-def accepting(decision: Drop | Event, protocol: str, addresses: set[IPAddress], ports: set[int], *, reply: bool) -> str:
-    """Return the remedy for a chain that drops packets: the command that adds a rule to accept them.
-
-    ``addresses`` and ``ports`` are the destinations of the packets; with ``reply``, they are the sources.
-    """
-    side = ("saddr", "sport") if reply else ("daddr", "dport")
-    version = next(iter(addresses)).version
-    held = _any_of(str(a) for a in sorted(addresses))
-    service = f"{protocol} {side[1]} {_any_of(str(p) for p in sorted(ports) if p)}"
-    if protocol == "icmp":
-        service = f"meta l4proto {'icmp' if version == 4 else 'ipv6-icmp'}"
-    match = f"{'ip' if version == 4 else 'ip6'} {side[0]} {held} {service}"
-    return f"let the packets pass there: nft insert rule {in_shell(decision.table, decision.chain)} {match} accept"
-
-
-def letting_search(decision: Drop | Event) -> str:
-    """Return the remedy for a chain that drops ARP packets or packets of IPv6 neighbour discovery."""
-    show = f"nft -a list chain {in_shell(decision.table, decision.chain)}"
-    return f"accept ARP (for IPv6: neighbour solicitations and advertisements) there: {show}"
-
-
-def _any_of(values: Iterable[str]) -> str:
-    """Return nftables' expression for one value or for a set of values. Example: 80 and 443 give "{ 80, 443 }"."""
-    known = list(values)
-    return known[0] if len(known) == 1 else f"{{ {', '.join(known)} }}"
-
-
-def in_shell(table: str, chain: str) -> str:
-    """Return the names of a table (with its family) and of a chain, quoted for a shell command.
-
-    The kernel allows any characters in these names. Example: "inet a" and "b;c" give "inet a 'b;c'".
-    """
-    return shlex.join([*table.split(" ", 1), chain])
-
-
-def br_netfilter(what: str, detail: str, version: int) -> Culprit:
-    """Return the culprit for a chain's policy that drops packets within a bridge.
-
-    The policy applies to these packets only because br_netfilter is on. ``what`` names the chain. ``detail`` says how
-    the chain drops the packets. ``version`` is the IP version of the packets, which decides the sysctl to change.
-    """
-    key = f"net.bridge.bridge-nf-call-{'ip6tables' if version == 6 else 'iptables'}"
-    said = f"{key}=1 sends packets within a bridge through the IP firewall: {what}: {detail}"
-    fix = f"sysctl -w {key}=0, or accept the packets in {what}"
-    return Culprit("br-netfilter", f"sysctl {key} ({what})", f"host, {what}", said, fix)
+    return chains.culprit(place, drop, detail, chains.accepting(drop, packet.protocol, {server}, {port}, reply=reply))

@@ -139,15 +139,9 @@ class _Tracer:
         return Trace(False, self._log.hops)
 
     def _without_probe(self, path: PacketPath, explanation: Explanation) -> Trace:
-        for culprit in explanation.faults():
-            return self._log.ended(False, culprit)
-        if path.source.kind == OUTSIDE and probing.neighbour_outside(path.source.interface, path.address)[0] is None:
-            return self._log.ended(False, _without_address(path))
-        if path.kind != LOCAL:
-            damage = explanation.own_damage()
-            if damage is not None:
-                return self._log.ended(False, damage)
-        cause = source_ports.of_sockets(path) or explanation.policy() or translation_rules.changing(path)
+        cause = next(explanation.faults(), None) or _without_address(path)
+        cause = cause or (explanation.own_damage() if path.kind != LOCAL else None)
+        cause = cause or source_ports.of_sockets(path) or explanation.policy() or translation_rules.changing(path)
         cause = cause or rules.dropping(path) or source_ports.of_ranges(path) or explanation.listening()
         cause = cause or next(explanation.soft_faults(sending=False), None)
         if cause is not None:
@@ -156,9 +150,8 @@ class _Tracer:
         if possible is not None:
             detail = f"{possible[1].detail}, unless hawse's rules come first; a trace without --dry can tell"
             return self._log.ended(None, replace(possible[1], detail=detail))
-        self._log.add(
-            f"{path.target_name} {path.service}", str(path.target or path.address), "by records and kernel state"
-        )
+        what, where = f"{path.target_name} {path.service}", str(path.target or path.address)
+        self._log.add(what, where, "by records and kernel state")
         return Trace(None if path.kind == EXTERNAL or parent_link.is_routed(path) else True, self._log.hops)
 
     def _describe(self, path: PacketPath) -> None:
@@ -179,12 +172,8 @@ class _Tracer:
 
     def _describe_member(self, place: Place, member: JoinedEndpoint, *, to: bool = False, same: bool = False) -> None:
         endpoint, network = member.endpoint, member.network
-        interface = (
-            f"interface {endpoint.interface}",
-            str(place),
-            " ".join(filter(None, (endpoint.ipv4, endpoint.ipv6))),
-        )
-        hops = [interface]
+        held = " ".join(filter(None, (endpoint.ipv4, endpoint.ipv6)))
+        hops = [(f"interface {endpoint.interface}", str(place), held)]
         if network.driver == "bridge":
             hops.append((f"port {port_of(member)}", "host", f"the other end of {endpoint.interface}"))
             if not same:
@@ -204,11 +193,14 @@ class _Tracer:
             if not e.dropped and not e.reply and e.table != standby_table.TABLE
         )
         for where, chain in passed:
-            self._log.add_at(where, f"chain {chain}", "passed")
+            self._log.add_passed(where, f"chain {chain}")
 
 
-def _without_address(path: PacketPath) -> Culprit:
+def _without_address(path: PacketPath) -> Culprit | None:
+    """Return the culprit if the packets come from outside, and the interface there has no address of their version."""
     interface, version = path.source.interface, path.address.version
+    if path.source.kind != OUTSIDE or probing.neighbour_outside(interface, path.address)[0] is not None:
+        return None
     fix = f"give it one: ip address add ADDRESS/LENGTH dev {interface}"
     detail = f"{interface} has no IPv{version} address, so no machine there reaches this host by IPv{version}"
     return Culprit("wrong-address", f"address of interface {interface} of host", "host", detail, fix)

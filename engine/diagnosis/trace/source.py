@@ -50,16 +50,17 @@ def of_container(records: Records, record: ContainerRecord) -> Place:
 
 def require_running(record: ContainerRecord) -> None:
     """Check that a container runs; raises `CulpritFound` if it does not."""
-    if not lookup.is_alive(record):
+    if lookup.is_alive(record):
+        return
+    if record.kind == "adopted":
+        detail = f"{record.name} does not exist any more"
+        reference = quote(adopted.reference_of(record))
+        fix = f"make the namespace again, and connect it: hawse network connect NETWORK {reference}"
+    else:
         state = "exited" if record.status == "running" else record.status
-        what = "does not exist any more" if record.kind == "adopted" else f"is not running (its state is {state})"
+        detail = f"{record.name} is not running (its state is {state})"
         fix = f"start it: hawse start {quote(record.name)}"
-        if record.kind == "adopted":
-            reference = quote(adopted.reference_of(record))
-            fix = f"make the namespace again, and connect it: hawse network connect NETWORK {reference}"
-        raise CulpritFound(
-            Culprit("container-stopped", f"container {record.name}", "host", f"{record.name} {what}", fix)
-        )
+    raise CulpritFound(Culprit("container-stopped", f"container {record.name}", "host", detail, fix))
 
 
 def _interface(name: str) -> str:
@@ -85,8 +86,8 @@ def _interface(name: str) -> str:
 def again(place: Place, network: str) -> str:
     """Return the command that sets up a container's interfaces again, by a restart of the container.
 
-    An adopted namespace (not made by hawse) cannot be restarted. For such a namespace, returns the commands that
-    disconnect it from the network named ``network`` and connect it again.
+    For an adopted namespace, which cannot be restarted, returns the commands that disconnect it from the network named
+    ``network`` and connect it again.
     """
     if place.record is not None and place.record.kind != "adopted":
         return f"hawse restart {place.name}"

@@ -1,7 +1,4 @@
-"""Find out whether a namespace's programs, or source address translation (SNAT), have no free source port left.
-
-The result is a culprit (`Culprit`): the cause, its place and the remedy.
-"""
+"""Find out whether a namespace's programs, or source address translation (SNAT), have no free source port left."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from drivers.firewall.rule_reading import SOURCES, find_statements, read
 from drivers.linux import conntrack, host, path_lookup, sysctl
 from drivers.linux import source_ports as ports
 from drivers.socket_text import socket_text
-from engine.diagnosis.trace import rules
+from engine.diagnosis.trace import chains
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import EXTERNAL, PacketPath
 from engine.diagnosis.trace.probing import Observation
@@ -63,13 +60,13 @@ def of_ranges(path: PacketPath) -> Culprit | None:
     packet = packet.at("", path_lookup.route(path.address).interface)
     try:
         for _, rule in find_statements(read(), [("postrouting", packet)], SOURCES):
-            text = rules.rule_in(HOST, rule)
+            text = chains.rule_in(HOST, rule)
             span = PORTS.search(text)
             if span is None:
                 continue
             used = {flow.returning_port for flow in conntrack.flows_to(path.protocol, path.address, path.port)}
             if used.issuperset(range(int(span[1]), int(span[2] or span[1]) + 1)):
-                what = f"table {rule.table} chain {rule.chain}"
+                what = chains.text_of(rule)
                 return _of_rule(path, what, f"{HOST}, {what}", text)
     except (DriverError, OSError):
         return None
@@ -90,8 +87,8 @@ def of_translation(path: PacketPath, seen: Observation) -> Culprit | None:
     """
     if not seen.collided or (path.kind == EXTERNAL and seen.saw(HOST, path_lookup.route(path.address).interface)):
         return None
-    for place, event, rule in rules.passed(seen.events, TRANSLATING):
-        what = f"table {event.table} chain {event.chain}"
+    for place, event, rule in chains.passed(seen.events, TRANSLATING):
+        what = chains.text_of(event)
         return _of_rule(path, what, f"{place}, {what}", rule)
     place = seen.collided[0]
     unknown = _of_rule(path, f"translated source ports of {place.name}", str(place), "")

@@ -1,8 +1,7 @@
 """Compare the kernel with the records for the networks and endpoints on a path.
 
-Each difference that stops packets is converted to a culprit (`Culprit`): the cause, its place and the remedy. The
-agent, hawse's background process, uses the same comparisons for its repairs (`drivers.api.LinkRepairer`,
-`drivers.api.Repairer`). The trace repairs nothing.
+Each difference that stops packets becomes a `Culprit`. The agent uses the same comparisons for its repairs
+(`drivers.api.LinkRepairer`, `drivers.api.Repairer`). The trace repairs nothing.
 """
 
 from __future__ import annotations
@@ -199,8 +198,7 @@ def _port_culprit(
 ) -> Culprit | None:
     """Return the culprit for a wrong setting of a bridge port, or None if the wrong setting stops no packets.
 
-    ``port`` is the name of the bridge port. ``fix`` is the remedy, except for a port that is down: there the remedy is
-    always ``ip link set PORT up``.
+    ``fix`` is the remedy, except for a port that is down: there the remedy is always ``ip link set PORT up``.
     """
     if difference.setting in HARMLESS or (difference.setting == ISOLATED and not difference.value):
         return None
@@ -254,6 +252,11 @@ def bridge_of(network: NetworkRecord) -> str:
         return bridge_options.parse(network_spec(network)).bridge
     except DriverError:
         return names.bridge_name(network.id)
+
+
+def bridge_at(member: JoinedEndpoint | None) -> str:
+    """Return the name of the bridge of an endpoint's network, or "" without an endpoint on a bridge network."""
+    return bridge_of(member.network) if member is not None and member.network.driver == "bridge" else ""
 
 
 def port_of(member: JoinedEndpoint) -> str:

@@ -21,13 +21,12 @@ from drivers.firewall.rule_reading import (
     read,
 )
 from drivers.linux import path_lookup
-from engine.diagnosis.trace import rules
+from engine.diagnosis.trace import chains
 from engine.diagnosis.trace.direct_access import options_of
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import EXTERNAL, ROUTED, PacketPath
 from engine.diagnosis.trace.probing import neighbour_outside
 from engine.diagnosis.trace.records import HOST, OUTSIDE
-from engine.diagnosis.trace.state import bridge_of
 
 
 def changing(path: PacketPath) -> Culprit | None:
@@ -50,8 +49,8 @@ def changing(path: PacketPath) -> Culprit | None:
     for statements, effect in searched:
         for _, rule in find_statements(tables, steps, statements):
             if _precedes(rule, statements, is_published=path.binding is not None):
-                what, detail = f"table {rule.table} chain {rule.chain}", f"it {effect} by {rules.rule_in(HOST, rule)}"
-                return Culprit("foreign-firewall", what, f"host, {what}", detail, rules.removing(HOST, rule))
+                detail = f"it {effect} by {chains.rule_in(HOST, rule)}"
+                return chains.culprit(HOST, rule, detail, chains.removing(HOST, rule))
     return None
 
 
@@ -63,13 +62,14 @@ def of_legacy(path: PacketPath) -> tuple[Translating, Culprit] | None:
     if path.kind not in (ROUTED, EXTERNAL) or path.target_member is None:
         return None
     try:
-        rule = next(legacy_rules.find_translations([_step(path)]), None)
+        proven = next(legacy_rules.find_translations([_step(path)]), None)
     except (DriverError, OSError):
         return None
-    if rule is None:
+    if proven is None:
         return None
-    what, detail = rules.chain_of(rule[1]), f"it sends such packets somewhere else by {rules.rule_in(HOST, rule[1])}"
-    return rule[1], Culprit("foreign-firewall", what, f"host, {what}", detail, rules.listing(rule[1], HOST))
+    _, rule = proven
+    detail = f"it sends such packets somewhere else by {chains.rule_in(HOST, rule)}"
+    return rule, chains.culprit(HOST, rule, detail, chains.listing(HOST, rule))
 
 
 def _precedes(rule: Changed, statements: Sequence[str], *, is_published: bool) -> bool:
@@ -88,21 +88,19 @@ def _precedes(rule: Changed, statements: Sequence[str], *, is_published: bool) -
 
 def is_masqueraded(path: PacketPath) -> bool:
     """Return whether hawse replaces the source address of packets on a path to an external machine."""
-    near, version = path.source_member, path.address.version
+    near = path.source_member
     if path.kind != EXTERNAL or near is None or near.network.driver != "bridge" or near.network.internal:
         return False
     options = options_of(near)
-    return options is not None and options.masquerades(version)
+    return options is not None and options.masquerades(path.address.version)
 
 
 def _step(path: PacketPath) -> tuple[str, Packet]:
     """Return the first hook at which the host's rules see the packet, and the packet at this hook."""
-    near, source = path.source_member, path.source_address
+    source = path.source_address
     if path.source.kind == OUTSIDE:
         source = neighbour_outside(path.source.interface, path.address)[0]
     packet = Packet(path.protocol, source, path.address, path.port)
     if path.source == HOST:
         return "output", packet.at("", path_lookup.route(path.address).interface)
-    if near is not None and near.network.driver == "bridge":
-        return "prerouting", packet.at(bridge_of(near.network))
-    return "prerouting", packet.at(path.source.interface)
+    return "prerouting", packet.at(path.source_bridge or path.source.interface)

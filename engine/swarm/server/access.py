@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from engine.cluster import keys, node_operations
 from engine.cluster.etcd import Client
+from engine.cluster.etcd.http import Json
 from engine.cluster.keys import LAYOUT
 from engine.cluster.model import MANAGER, AdmittedHost
 from engine.cluster.shared_endpoints import REMOVED
@@ -17,12 +19,19 @@ from engine.errors import Forbidden, InvalidArgument, Unavailable
 from engine.store.codec import decode
 from engine.swarm.server import admission, store_calls
 
-Json = dict[str, Any]
-CERTIFICATE = node_operations.PATH + "certificate"
 STORE = "/v3/"
 MISSHAPEN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
-"""The exceptions that can occur while a malformed request is read."""
+"""The exceptions that can occur while a malformed request is read (`well_formed`)."""
 OTHER_LAYOUT = "the manager's hawse keeps the cluster's records in another way than this host's: use the same version"
+
+
+@contextmanager
+def well_formed() -> Iterator[None]:
+    """Raise InvalidArgument if the ``with`` block fails because the request is malformed."""
+    try:
+        yield
+    except MISSHAPEN as error:
+        raise InvalidArgument(f"the request is not as it should be: {error}") from error
 
 
 def node_of(certificate: Mapping[str, Any] | None) -> str:
@@ -65,24 +74,21 @@ def check_layout(layout: str) -> None:
 def answer(root: Path, client: Client, member: AdmittedHost, path: str, body: Json) -> bytes:
     """Run the request ``body`` of a cluster host; return the answer as JSON bytes.
 
-    ``root`` is HAWSE_ROOT. ``path`` is the request's URL path. ``member`` is the host's admission record, which has the
-    host's role. Raises InvalidArgument for a malformed request, and Forbidden for a request that the role does not
-    allow.
+    ``path`` is the request's URL path. ``member`` is the host's admission record, which has the host's role. Raises
+    InvalidArgument for a malformed request, and Forbidden for a request that the role does not allow.
     """
     act = (
         node_operations.ACTS.get(path.removeprefix(node_operations.PATH))
         if path.startswith(node_operations.PATH)
         else None
     )
-    try:
+    with well_formed():
         if act is not None:
             return json.dumps(act(client, member, body)).encode()
-        if path == CERTIFICATE:
+        if path == node_operations.CERTIFICATE:
             return json.dumps(admission.renew(root, member, body)).encode()
         if path == store_calls.RANGE and member.role != MANAGER:
             return client.fetch(path, store_calls.checked_range(body))
-    except MISSHAPEN as error:
-        raise InvalidArgument(f"the request is not as it should be: {error}") from error
     if path.startswith(STORE) and member.role == MANAGER:
         return client.fetch(path, body)
     raise Forbidden(f"a worker may not ask for {path[:64]}")
@@ -94,7 +100,5 @@ def watch_request(member: AdmittedHost, body: Json) -> Json:
     A manager's request is unchanged. A worker's request keeps only the allowed fields. Raises InvalidArgument for a
     malformed request, and Forbidden for keys that a worker is not allowed to watch.
     """
-    try:
+    with well_formed():
         return body if member.role == MANAGER else store_calls.checked_watch(body)
-    except MISSHAPEN as error:
-        raise InvalidArgument(f"the request is not as it should be: {error}") from error

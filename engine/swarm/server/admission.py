@@ -1,7 +1,8 @@
 """Admit hosts to the cluster, and sign their certificates.
 
 The secret in a host's join token decides the host's role. The tokens are read from the etcd store for each request, so
-a new token is valid immediately.
+a new token is valid immediately. ``request`` is the JSON body of the host's request, and ``member`` the host's
+admission record.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from collections.abc import Collection
 from ipaddress import ip_address
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from msgspec.structs import replace
 
 from engine.cluster import keys, record_checks
 from engine.cluster import membership as memberships
 from engine.cluster.etcd import Client
+from engine.cluster.etcd.http import Json
 from engine.cluster.model import MANAGER, WORKER, AdmittedHost, ClusterMembership, Cursor, Tokens, new_id
 from engine.cluster.shared_networks import update
 from engine.errors import InvalidArgument
@@ -25,7 +26,6 @@ from engine.store.codec import decode, encode
 from engine.swarm import certificates, etcd_member
 from engine.swarm.enrollment import Manager
 
-Json = dict[str, Any]
 REFUSED = "rpc error: code = InvalidArgument desc = A valid join token is necessary to join this cluster"
 JOINING = 600
 """Seconds in which an admitted host must publish its node record; after that, the host's admission expires."""
@@ -42,8 +42,8 @@ def role_of(tokens: Tokens, secret: str) -> str:
 def admitted_role(client: Client, request: Json) -> str:
     """Return the role ("worker" or "manager") that a joining host gets, or "" if the host must be refused.
 
-    ``request`` is the JSON body of the host's request; its token decides the role. A host is refused if the token is
-    invalid, or if the request asks for another role than the token gives.
+    The token in the request decides the role. A host is refused if the token is invalid, or if the request asks for
+    another role than the token gives.
     """
     entry = client.get(keys.TOKENS)
     role = role_of(decode(Tokens, entry.value), str(request.get("secret", ""))) if entry else ""
@@ -53,9 +53,8 @@ def admitted_role(client: Client, request: Json) -> str:
 def admit(root: Path, client: Client, membership: ClusterMembership, request: Json, role: str) -> Json:
     """Admit a host to the cluster with ``role``; return the cluster's settings and the host's certificates.
 
-    ``root`` is HAWSE_ROOT. ``request`` is the JSON body of the host's request to join, ``membership`` this manager's
-    membership. A new manager is also announced to etcd as a member. If the etcd store is external, the new manager gets
-    access to this store instead.
+    ``membership`` is this manager's membership. A new manager is also announced to etcd as a member. If the etcd store
+    is external, the new manager gets access to this store instead.
     """
     address = str(ip_address(str(request.get("address", ""))))
     member = AdmittedHost(new_id(), role, _next_index(client))
@@ -64,41 +63,32 @@ def admit(root: Path, client: Client, membership: ClusterMembership, request: Js
     answer["managers"] = list(dict.fromkeys([*membership.managers, str(Manager(membership.address, membership.port))]))
     answer["external"] = membership.external
     client.put(keys.member(member.id), encode(member), client.grant(JOINING))
-    if role == MANAGER:
-        external = membership.external
-        answer |= (
-            _external_store(root, membership) if external else {"members": etcd_member.add(client, member.id, address)}
-        )
+    if role == MANAGER and membership.external:
+        answer |= _external_store(root, membership)
+    elif role == MANAGER:
+        answer["members"] = etcd_member.add(client, member.id, address)
     return answer
 
 
 def _certificates(root: Path, request: Json, member: AdmittedHost, address: str) -> Json:
-    """Return the certificates for a joining host and, for a manager, the authority's private key.
-
-    ``root`` is HAWSE_ROOT. ``request`` is the JSON body of the host's request to join, ``member`` its admission record,
-    ``address`` its address.
-    """
+    """Return the certificates for a joining host and, for a manager, the authority's private key."""
     answer: Json = {**renew(root, member, request), "authority": certificates.authority(root)}
     if member.role == MANAGER:
-        key = (memberships.directory(root) / memberships.AUTHORITY_KEY).read_text()
         answer["manager_certificate"] = certificates.of_manager(root, str(request["manager_request"]), address)
-        answer["authority_key"] = key
+        answer["authority_key"] = certificates.authority_key(root)
     return answer
 
 
 def renew(root: Path, member: AdmittedHost, request: Json) -> Json:
     """Sign the certificate request of the host ``member``; return the new certificate as ``{"certificate": PEM text}``.
 
-    ``root`` is HAWSE_ROOT. ``request`` is a JSON body in which ``request`` is the certificate request (PEM).
+    The certificate request (PEM) is in the field ``request``.
     """
     return {"certificate": certificates.of_node(root, str(request["request"]), member.id)}
 
 
 def _external_store(root: Path, membership: ClusterMembership) -> Json:
-    """Return the files and credentials with which a new manager accesses the user's external etcd store.
-
-    ``root`` is HAWSE_ROOT.
-    """
+    """Return the files and credentials with which a new manager accesses the user's external etcd store."""
     files = {name: memberships.directory(root) / name for name in memberships.STORE_FILES}
     texts = {name: path.read_text() for name, path in files.items() if path.exists()}
     return {"files": texts, "urls": list(membership.urls), "user": membership.user, "password": membership.password}

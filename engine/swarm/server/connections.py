@@ -19,18 +19,16 @@ from ipaddress import IPv6Address, ip_address
 from msgspec import Struct
 
 GUEST_SECONDS = 10.0
-"""Maximum seconds that the whole connection of a guest (a client without certificate or token) may take."""
+"""Maximum seconds that the whole connection of a guest may take."""
 KNOWN_SECONDS = 30.0
-"""Maximum seconds for one request of a known host (with certificate or token).
+"""Maximum seconds for one request of a known host.
 
 The time begins when the server has read the request, and ends when the server has sent the answer.
 """
 IDLE_SECONDS = 60.0
-"""Seconds that a known host (with certificate or token) has after an answer to send the next request. After this time,
-the server closes the connection.
-"""
+"""Seconds that a known host has after an answer to send the next request. Then the server closes the connection."""
 GUESTS_EACH, GUESTS = 64, 512
-"""Maximum number of guests (clients without certificate or token) from one IPv4 address or IPv6 /64, and in total."""
+"""Maximum number of guests from one IPv4 address or IPv6 /64, and in total."""
 CONNECTIONS_EACH = 256
 """Maximum number of connections that a manager's server accepts from one node."""
 CHECK_INTERVAL_SECONDS = 0.25
@@ -39,7 +37,7 @@ SITE = 2**64 - 1
 
 
 class Visit(Struct, eq=False):
-    """One connection to a manager's server; ``node`` is "" for a guest (a client without certificate or token).
+    """One connection to a manager's server; ``node`` is "" for a guest.
 
     ``client`` is the client's address or /64 (`client_of`). ``until`` is the connection's deadline on the monotonic
     clock. ``expires`` is the time when the client's certificate expires, in seconds since 1970; it is infinite without
@@ -84,14 +82,10 @@ class Visits:
         threading.Thread(target=self._watch, name="deadlines", daemon=True).start()
 
     def enter(self, connection: socket.socket, address: str) -> Visit:
-        """Add the connection of a guest: a client that has not yet shown a certificate or a valid token.
+        """Add the connection of a guest.
 
-        ``address`` is the guest's IP address. To limit the number of guests, an older guest may be disconnected first:
-
-        - If this address (for IPv6, its /64) has too many guests, the oldest guest of this address or /64 is
-          disconnected.
-        - Otherwise, if the server has too many guests in total, the server finds the address or /64 with the most
-          guests, and disconnects the oldest guest there.
+        ``address`` is the guest's IP address. To limit the number of guests, an older guest may be disconnected first
+        (`_surplus`).
         """
         visit = Visit(connection, client_of(address), time.monotonic() + GUEST_SECONDS)
         with self._lock:
@@ -105,8 +99,7 @@ class Visits:
     def _surplus(self, client: str) -> Visit | None:
         """Return the guest to disconnect before a new guest is added, or None if there is room for the new guest.
 
-        A guest is a client that has shown neither a certificate nor a valid token. ``client`` is the new guest's IPv4
-        address or IPv6 /64. The caller holds the lock.
+        ``client`` is the new guest's IPv4 address or IPv6 /64. The caller holds the lock.
 
         - If too many guests have this address or /64, the result is the oldest of these guests.
         - Otherwise, if the server has too many guests in total, the result is the oldest guest of the address or /64
@@ -122,10 +115,7 @@ class Visits:
         return min((v for v in self._visits if not v.node and v.client == crowded), key=lambda v: v.until)
 
     def know(self, visit: Visit, node: str, expires: float = float("inf")) -> bool:
-        """Record that a connection belongs to the host ``node``; return False if the host has too many connections.
-
-        ``expires`` is the time when the host's certificate expires, in seconds since 1970.
-        """
+        """Record that a connection belongs to the host ``node``; return False if the host has too many connections."""
         with self._lock:
             if sum(v.node == node for v in self._visits) >= CONNECTIONS_EACH:
                 return False

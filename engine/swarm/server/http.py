@@ -17,9 +17,7 @@ from engine.errors import InvalidArgument
 
 LONGEST_LINE, MOST_HEADERS = 4096, 32
 LARGEST_GUEST, LARGEST = 1 << 16, 1 << 20
-"""Maximum bytes of a request's body: from a guest (a client without certificate or token), and from a known host (with
-certificate or token).
-"""
+"""Maximum bytes of a request's body: from a guest, and from a known host (`connections`)."""
 REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 503: "Service Unavailable"}
 
 

@@ -9,22 +9,20 @@ import threading
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
 
 from engine.cluster import keys
 from engine.cluster import membership as memberships
 from engine.cluster.etcd import Client, EtcdError, EtcdUnavailable
 from engine.cluster.etcd.errors import kind_of
+from engine.cluster.etcd.http import Json
 from engine.cluster.model import MANAGER, AdmittedHost, ClusterMembership
-from engine.cluster.node_operations import PATH
+from engine.cluster.node_operations import AUTHORITY, JOIN, PATH
 from engine.errors import EngineError, Forbidden, InvalidArgument, Unavailable
 from engine.swarm import certificates
 from engine.swarm.server import access, admission, http, store_calls
 from engine.swarm.server.connections import IDLE_SECONDS, KNOWN_SECONDS, Visit, Visits
 from engine.swarm.server.rate_limit import ASKING, CHANGING, READING, Budgets
 
-Json = dict[str, Any]
-AUTHORITY, JOIN = PATH + "authority", PATH + "join"
 COSTLY = (PATH + "ask", PATH + "publish")
 """The requests that make other hosts work: a question to one host, and a node record, which all hosts read."""
 ADMITTED = "(joining)"
@@ -123,8 +121,8 @@ class ManagerServer:
     def _converse(self, visit: Visit, secure: ssl.SSLSocket) -> None:
         """Answer the requests of a connection until the host disconnects or a watch ends.
 
-        ``secure`` is the connection's TLS socket. An error is sent to the host. For a guest (a client without a
-        certificate or valid token), an error ends the connection too.
+        ``secure`` is the connection's TLS socket. An error is sent to the host. For a guest (`connections`), an error
+        ends the connection too.
         """
         certificate = secure.getpeercert()
         node = access.node_of(certificate)
@@ -154,8 +152,7 @@ class ManagerServer:
     def _guest(self, visit: Visit, client: Client, request: http.HttpRequest) -> Json:
         """Admit a guest that asks to join; return the cluster's settings and the guest's new certificates.
 
-        A guest is a client that has not yet shown a certificate or a valid token. Raises InvalidArgument for an invalid
-        token, after a delay. Raises Forbidden for any other request.
+        Raises InvalidArgument for an invalid token, after a delay. Raises Forbidden for any other request.
         """
         if request.path != JOIN:
             raise Forbidden("this takes a certificate of the cluster's authority")
@@ -168,15 +165,13 @@ class ManagerServer:
     def _admit(self, visit: Visit, client: Client, request: Json, role: str) -> Json:
         """Admit a host with a valid token for ``role``; return the cluster's settings and the host's certificates.
 
-        ``request`` is the JSON body of the request to join. Raises Unavailable if too many hosts join at the same time.
+        Raises Unavailable if too many hosts join at the same time.
         """
         if not self.visits.know(visit, ADMITTED):
             raise Unavailable("too many hosts join at once")
         visit.allow(KNOWN_SECONDS)
-        try:
+        with access.well_formed():
             return admission.admit(self.root, client, self._membership(), request, role)
-        except access.MISSHAPEN as error:
-            raise InvalidArgument(f"the request is not as it should be: {error}") from error
 
     def _known(self, visit: Visit, client: Client, node: str, expires: float, request: http.HttpRequest) -> bool:
         """Answer a host that has shown a certificate; return whether the connection can be used for more requests.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from xml.etree import ElementTree
@@ -75,3 +76,13 @@ def test_an_unknown_network_and_an_unknown_format_are_errors(patient):
 def test_a_predefined_network_is_shown_if_it_is_used_or_named(patient):
     assert "none  null" in patient.hawse("network", "map", "none").stdout
     assert "host  host" not in patient.hawse("network", "map").stdout
+
+
+def test_a_user_without_access_to_the_clusters_files_sees_the_networks(patient):
+    cluster = patient.host.root / "cluster"
+    cluster.mkdir(mode=0o700)
+    os.chown(cluster, 65534, 65534)
+    limited = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]
+    command = patient.host.command("network", "map", "app")
+    result = patient.host.run(*limited, *command[4:], env=patient.host.env(HAWSE_WARM="off"))
+    assert "app  bridge  172.31.0.0/16  fd31::/64" in result.stdout

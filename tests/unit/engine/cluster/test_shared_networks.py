@@ -15,7 +15,7 @@ FIRST = Cursor(subnet="10.0.0.0/24", vni=4096)
 
 
 def made(record, cursor=FIRST, others=()):
-    return allocate(record, CLUSTER, cursor, 0, others)
+    return allocate(record, CLUSTER, cursor, others)
 
 
 def test_subnets_and_ids_follow_one_another_and_are_not_reused_at_once():
@@ -71,8 +71,8 @@ def test_an_encrypted_network_has_no_subnet_with_tunnel_addresses():
     assert made(replace(PLAIN, pools=[inside]))[0].pools[0].subnet == inside.subnet
     cluster = replace(CLUSTER, pools=("100.64.0.0/10",))
     after = replace(FIRST, subnet="100.126.255.0/24")
-    assert allocate(encrypted, cluster, after, 0, ())[0].pools[0].subnet == "100.64.0.0/24"
-    assert allocate(PLAIN, cluster, after, 0, ())[0].pools[0].subnet == "100.127.0.0/24"
+    assert allocate(encrypted, cluster, after, ())[0].pools[0].subnet == "100.64.0.0/24"
+    assert allocate(PLAIN, cluster, after, ())[0].pools[0].subnet == "100.127.0.0/24"
 
 
 def test_two_encrypted_networks_never_get_one_udp_port():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from drivers.model import Difference
 from engine.events import repair
+from engine.store.sqlite import SqliteStore
+from engine.store.store_file import NAME
 
 MISSING = [Difference("missing", "inet hawse any4", f"tcp . {port}") for port in (84, 80, 82, 81, 83)]
 
@@ -14,8 +16,15 @@ def test_a_line_names_a_few_of_each_kind_and_counts_the_rest():
     assert repair.described(differences) == line
 
 
-def test_the_attributes_name_the_cause_and_what_was_done():
-    attributes = repair.attributes("nft (7)", MISSING[:1])
-    assert attributes == {"cause": "nft (7)", "action": "missing inet hawse any4 (tcp . 84)"}
-    assert repair.attributes("", ())["cause"] == "another program"
-    assert repair.resting("nft (7)", 4.0) == {"cause": "nft (7)", "action": "wait 4 s"}
+def test_the_attributes_name_the_cause_and_what_was_done(tmp_path):
+    store = SqliteStore(tmp_path / NAME)
+    repair.add_alone(store, "driver", "bridge", "nft (7)", MISSING[:1])
+    repair.add_alone(store, "driver", "bridge", "", MISSING[:1])
+    repair.add_delay(store, "driver", "bridge", "nft (7)", 4.0)
+    with store.read() as reader:
+        events = reader.events()
+    assert [(e.action, e.attributes["cause"], e.attributes["action"]) for e in events] == [
+        ("repair", "nft (7)", "missing inet hawse any4 (tcp . 84)"),
+        ("repair", "another program", "missing inet hawse any4 (tcp . 84)"),
+        ("drift", "nft (7)", "wait 4 s"),
+    ]

@@ -54,7 +54,7 @@ def test_differences_are_kept_when_the_routes_cannot_be_read(monkeypatch, tmp_pa
     network = NetworkRecord("n", "app", "", "double")
     record = ContainerRecord(id="c", name="web", created="", config=ContainerConfig(image="i"), host=HostConfig())
     members = [JoinedEndpoint(network, EndpointRecord("e", "n", "c", "", ipv4="10.0.0.2/24", interface="eth0"))]
-    results = list(repair._compare_members(record, members, repairing=repairing))
+    results = list(repair._compare_parts(record, members, repairing=repairing))
     assert [d for differences, _ in results for d in differences] == [LOST]
     assert [str(f) for _, failures in results for f in failures] == ["list routes: no buffer space available"]
     assert driver.repaired == [LOST] * repairing

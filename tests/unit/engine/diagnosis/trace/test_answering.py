@@ -7,7 +7,7 @@ import pytest
 from drivers.errors import DriverError
 from engine.cluster.model import Question
 from engine.diagnosis.trace import answering
-from engine.diagnosis.trace.model import Culprit, Log
+from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.other_host import CULPRITS_LIMIT
 from engine.diagnosis.trace.records import Place
 
@@ -38,7 +38,7 @@ def hops(monkeypatch, *, faults=0, listening=lambda: ()):
     monkeypatch.setattr(answering.rules, "dropping_at_target", lambda *_: None)
     records = SimpleNamespace(container_of=lambda _: object())
     ends = member("10.0.0.2/24"), member("10.0.0.3/24")
-    report = answering._examined(None, None, records, side, Log(), QUESTION, *ends)
+    report = answering._examined(None, None, records, side, QUESTION, *ends)
     return [(hop.what, hop.detail) for hop in report.hops if hop.what.startswith("port ")]
 
 
