@@ -4,8 +4,8 @@ All output goes through this module, so that only this module decides about colo
 text as bytes, immediately and in the order of the calls. An argument that is not UTF-8 is written with its original
 bytes. On a terminal, control characters are escaped (`cli.output.terminal_escapes`). A pipe gets every byte unchanged.
 
-Functions import what few commands need: the engine, which help and flag errors do not need, and modules for output to a
-terminal.
+Modules that only few runs need are imported inside functions. They are the engine, which help texts and flag errors do
+not need, and the modules for output to a terminal.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ class App:
                 self._progress = None
 
     def removing(self, number: int, kind: str) -> AbstractContextManager[object]:
-        """Return a context manager that shows "Removing 12 containers" (`waiting`), from `NOTICE_LIMIT` objects on."""
+        """Show "Removing 12 containers" (`waiting`) in the ``with`` block, for at least `NOTICE_LIMIT` objects."""
         return self.waiting(f"Removing {number} {kind}") if number >= NOTICE_LIMIT else nullcontext()
 
     @property
@@ -261,7 +261,7 @@ class App:
         return self.write_text(self.stderr, _layout().first_word(_escaping().escaped(text), "red"))
 
     def line(self, text: str, stream: BinaryIO) -> str:
-        """Return a text that must stay on one line of ``stream``; for a terminal, escape also line breaks and tabs."""
+        """Return ``text`` for one line of ``stream``; for a terminal, line breaks and tabs are escaped too."""
         return _escaping().escaped_line(text) if stream.isatty() else text
 
     def daemon_text(self, error: EngineError) -> str:

@@ -197,9 +197,9 @@ class Networks(Protocol):
         """Connect a container to a network; ``reference`` is the network's name or id.
 
         ``container`` may also be a network namespace that hawse did not create, given as ``netns:NAME`` or ``pid:N``.
-        ``adoption`` has the user's settings for this namespace. ``ports`` are host ports to publish in the same
-        operation (a hawse extension). Raises Forbidden for a host's own network namespace, such as that of PID 1,
-        unless ``adoption.force`` is set.
+        Such a namespace is called "adopted" after the connection. ``adoption`` has the user's settings for this
+        namespace. ``ports`` are host ports to publish in the same operation (a hawse extension). Raises Forbidden for a
+        host's own network namespace, such as that of PID 1, unless ``adoption.force`` is set.
         """
 
     def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:

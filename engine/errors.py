@@ -122,7 +122,7 @@ class NotImplementedByHawse(EngineError):
 
 
 class DriverFailure(EngineError):
-    """A network driver refused a request, and Docker gives the error no class."""
+    """A network driver refused a request, and Docker's error has no errdefs kind."""
 
 
 class KernelFailure(EngineError):

@@ -1,4 +1,4 @@
-"""The engine of the front. Its threads share it, and only read; workers open their own engines."""
+"""The engine of the front. The front's threads share the engine, and only read with it; workers open their own."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ def wait_for_job(idle: socket.socket) -> NoReturn:
 
 
 def serve(channel: socket.socket) -> NoReturn:
-    """Run the job that the front sends over ``channel`` in this process, a new worker; does not return."""
+    """Receive a job from the front over ``channel``, run it in this worker, and send the result; does not return."""
     code = 1
     try:
         with suppress(OSError):

@@ -114,7 +114,7 @@ ARGUMENTS: Mapping[str, str] = {
 
 
 def source_of(table: Mapping[str, str], module: str, name: str) -> str:
-    """Return the completion source of a flag or argument; "none", which offers no words, if it is not in the table.
+    """Return the completion source of a flag or argument, or "none" (which offers no words) if the table has no source.
 
     ``table`` is `FLAGS` or `ARGUMENTS`. ``module`` is the command's module below ``cli``, such as "network.ls".
     ``name`` is the flag's long name, such as "--filter", or the name of the function's parameter, such as "networks".

@@ -6,8 +6,8 @@ writes nothing to stderr. The command needs no privilege, and creates no local s
 The functions here share three parameters:
 
 - ``kinds``: the kinds of names to print, such as ``networks,images``; ``kind`` is one of them
-- ``words``: the other arguments of the completed command line
-- ``index``: how many of these words come before the completed argument
+- ``words``: the other arguments of the command line, without the argument that is being completed
+- ``index``: how many of these words come before the argument that is being completed
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def can_be_typed(name: str) -> bool:
 
 
 def find(kind: str, index: int, words: Sequence[str]) -> Names:
-    """Return the names of one kind with their descriptions; names from the local store only if it exists."""
+    """Return the names of one kind with their descriptions; none if they are in a local store that does not exist."""
     if kind in MACHINE:
         return sorted(MACHINE[kind]())
     from engine.paths import root_directory

@@ -100,7 +100,7 @@ def each_port(port: PortRecord) -> Iterator[tuple[str, str]]:
 
 
 def published_ports(reader: Reader, *_: Any) -> Names:
-    """Return the host ports that containers publish, such as ``53/udp``, each with the container's name."""
+    """Return the host ports that containers publish, such as ``8080`` or ``53/udp``, each with its container's name."""
     containers = {container.id: container.name for container in reader.containers()}
     ports: dict[str, str] = {}
     for endpoint in reader.endpoints():
@@ -112,14 +112,17 @@ def published_ports(reader: Reader, *_: Any) -> Names:
 
 
 def labels(holders: Iterable[Mapping[str, str] | None]) -> Names:
-    """Return all labels of the objects as ``key=value``, sorted and without duplicates; None counts as no labels."""
+    """Return the labels in ``holders`` as ``key=value``, sorted and without duplicates.
+
+    ``holders`` has the labels of each object; None means that an object has no labels.
+    """
     return (
         (text, "") for text in sorted({f"{key}={value}" for holder in holders for key, value in (holder or {}).items()})
     )
 
 
 def images(reader: Reader, *_: Any) -> Names:
-    """Return the names of the images without the tag ``latest``, each with the image's short id."""
+    """Return the names of all images, each with the image's short id; the tag ``latest`` is left out of a name."""
     return (
         (reference.removesuffix(":latest"), image.id.removeprefix("sha256:")[:12])
         for image in reader.images()

@@ -1,4 +1,4 @@
-"""Every completion source by name."""
+"""The completion sources by name; a `Source` has the words that may complete a flag value or an argument."""
 
 from __future__ import annotations
 
@@ -45,7 +45,10 @@ class Source(Struct, frozen=True):
 
 
 def described_keys(source: Source) -> Iterator[str]:
-    """Yield three words for each key of a source: the key, the source of the text after it, and its description."""
+    """Yield three words for each key of a source: the key, the name of a source, and the key's description.
+
+    The named source completes the text after the key. The description is "" if the key has none.
+    """
     for key, values in source.keys.items():
         yield from (key, values, source.summaries.get(key, ""))
 

@@ -52,7 +52,10 @@ def refuse(flags: FlagValues) -> None:
 
 
 def ignored(values: FlagValues, changed: Collection[str]) -> Sequence[str]:
-    """Return the flags without effect, such as "--cpu-shares"; ``changed`` has the names of the given flags."""
+    """Return the flags to warn about, such as "--cpu-shares": those that the user gave and hawse ignores.
+
+    ``changed`` has the names of the flags that the user gave.
+    """
     flags = [_flag(n) for n in IGNORED if n in changed and values[n] != SAME_ANYWAY.get(n)]
     return flags + _ignored_logging(values)
 

@@ -13,7 +13,7 @@ from engine.golang.strconv import quote
 
 
 class TemplateNode(Struct, eq=False):
-    """A node of a parsed template; two nodes are never equal."""
+    """A node of a parsed template; nodes are compared by identity."""
 
     pos: int
 

@@ -111,7 +111,7 @@ def write_fitted(app: App, rows: Sequence[Sequence[str]], elided: Sequence[str])
 
 
 def write(app: App, lines: Sequence[str], *, headed: bool) -> None:
-    """Print the lines of a list command; with ``headed``, the first is a header, which is bold if there is colour."""
+    """Print the lines of a list command; with ``headed``, the first is a header, bold if the terminal shows colour."""
     if headed and app.color:
         lines = [click.style(lines[0], bold=True), *lines[1:]]
     app.out_rendered("".join(f"{line}\n" for line in lines))
@@ -125,5 +125,5 @@ def shown(app: App, row: FormatContext) -> FormatContext:
 
 
 def measure(app: App) -> Measure:
-    """Return the function that computes widths; on a terminal, it counts the escape sequence for each mark."""
+    """Return the function that computes a text's width; on a terminal, a mark is as wide as its escape sequence."""
     return revealed_width if app.on_terminal else width_of

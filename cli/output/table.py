@@ -32,7 +32,7 @@ def align(lines: Sequence[str], measure: Measure = width_of, minimum: int = MINI
 
 
 def align_columns(columns: Columns, measure: Measure = width_of) -> list[str]:
-    """Return the result of `align` for lines in which tabs separate these cells; there must be at least one column."""
+    """Return the aligned lines of a table, as `align` does for lines with tabs; there must be at least one column."""
     text = "".join(map("".join, columns))
     if text.isascii() and "\t" not in text and "\n" not in text:
         return filled(columns)

@@ -61,7 +61,7 @@ def coloured(state: str, shown: str) -> str:
 
 
 def _least(title: str, width: int, elided: Sequence[str]) -> int:
-    """Return the least width with which the column ``title`` is useful; ``width`` is that of its widest cell.
+    """Return the least width with which the column ``title`` is useful; ``width`` is the width of its widest cell.
 
     A column with ids is only useful with its full width.
     """

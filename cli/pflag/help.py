@@ -1,4 +1,4 @@
-"""What help texts and error texts need to know: the full name of a command, and the terminal."""
+"""Facts for help texts and error texts: a command's full name, the text's width, and whether a terminal shows help."""
 
 from __future__ import annotations
 

@@ -45,7 +45,10 @@ def unfinished(path: Path, pid: str) -> Path:
 
 
 def delete_unfinished(path: Path) -> None:
-    """Delete the files of killed processes at the paths that `unfinished` returns for a unit file; idempotent."""
+    """Delete the unfinished copies of a unit file whose processes have ended; idempotent.
+
+    The copies are at the paths that `unfinished` returns.
+    """
     for left in path.parent.glob(unfinished(path, "[0-9]*").name):
         if not Path("/proc", left.name.split(".")[-2]).exists():
             left.unlink(missing_ok=True)

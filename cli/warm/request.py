@@ -18,7 +18,7 @@ class MalformedRequest(Exception):
 class WarmRequest(Struct, frozen=True):
     """One command and its context, as the launcher has sent them.
 
-    - ``identity``: the version and the files of the launcher's hawse, as one text.
+    - ``identity``: the facts that must be the same for the launcher and the server (`cli.launcher.launch.identity`).
     - ``ignored``: the numbers of the signals that the launcher ignores.
     - ``streams``: maps 0, 1 and 2 to the received file descriptors. A stream that is closed in the launcher is missing.
     - ``directory`` and ``root``: file descriptors of the launcher's current directory and root directory.

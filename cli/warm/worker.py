@@ -27,9 +27,9 @@ MODES = ("r", "w", "w")
 
 
 def serve(connection: socket.socket, identity: peer.Identity) -> NoReturn:
-    """Run the command of the launcher on ``connection`` in this new child; does not return.
+    """Run the command of the launcher at the other end of ``connection`` in this new child; does not return.
 
-    ``identity`` is that of the server.
+    ``identity`` is the server's identity. A launcher with another identity is refused.
     """
     close_inherited(connection)
     serve_launcher(identity)
@@ -38,7 +38,7 @@ def serve(connection: socket.socket, identity: peer.Identity) -> NoReturn:
 def wait_for_client(channel: socket.socket, identity: peer.Identity) -> NoReturn:
     """Warm up until the server sends a launcher's connection through ``channel``, then run the launcher's command.
 
-    If the server closes the channel, this process exits. ``identity`` is that of the server.
+    If the server closes the channel, this process exits. ``identity`` is the server's identity (see `serve`).
     """
     close_inherited(channel)
     try:

@@ -55,10 +55,10 @@ def bound_port() -> int:
 
 
 def reusable_port() -> int:
-    """Return `bound_port`, or 0 while this process still changes the rules, because the change may remove them.
+    """Return `bound_port`, or 0 while a change of the rules has not ended, because the change may remove the rules.
 
-    After a restart, the agent binds this port again, because a new redirection takes milliseconds for each sandbox.
-    Runs in the calling thread's network namespace.
+    The agent binds this port again after a restart, because new rules take milliseconds for each sandbox. Runs in the
+    calling thread's network namespace.
     """
     return 0 if _waiting_changes.has_any() else bound_port()
 

@@ -178,7 +178,10 @@ def _update(services: Sequence[Service], state: Snapshot) -> bool:
 
 
 def _is_in_use(state: Snapshot) -> bool:
-    """Return whether a container of the snapshot still runs, or the host is in a cluster, so that peers may need it."""
+    """Return whether a container of the snapshot still runs, or the snapshot has a cluster network.
+
+    Containers on other hosts may need the cluster network, even if no container of this host runs.
+    """
     return any(map(lookup.is_alive, state.containers)) or any(n.scope == "swarm" for n in state.networks)
 
 

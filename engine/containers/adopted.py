@@ -1,4 +1,4 @@
-"""Use network namespaces that hawse did not create as if they were containers ("adopted" sandboxes).
+"""Use network namespaces that hawse did not create ("adopted namespaces") as if they were sandboxes of containers.
 
 A reference names such a namespace:
 

@@ -97,9 +97,10 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
 
 
 def _admit_firewall_rules(host: Host, record: ContainerRecord) -> None:
-    """Record that a command of the container may make firewall rules in its sandbox, and tell the agent.
+    """Record that a privileged command may make firewall rules in the container's sandbox, and tell the agent.
 
-    The call is made before the command runs. The agent serves the names of such a sandbox apart from others.
+    Call this function before the command runs. The agent then answers the DNS queries of the sandbox in a separate
+    thread (`SandboxView.apart`).
     """
     with locked(host.run, "container", record.id), host.store.write() as tx:
         present = lookup.find(tx, record.id)
@@ -155,9 +156,11 @@ def _execute_in_namespace(host: Host, record: ContainerRecord, request: ExecCrea
     """Run a command of the host in an adopted namespace, and return its exit code.
 
     The command runs in a new mount namespace, in which hawse's resolv.conf for the network namespace is mounted on
-    /etc/resolv.conf. For a namespace of `ip netns`, `ip netns exec` mounts the files in /etc/netns/NAME. Returns 0
-    immediately for a detached command. Raises RuntimeFailure if the command does not exist, or if another namespace is
-    now at the path, which its owner may exchange at any time.
+    /etc/resolv.conf. For a namespace of `ip netns`, `ip netns exec` mounts the files in /etc/netns/NAME instead.
+    Returns 0 immediately for a detached command. Raises RuntimeFailure if the command does not exist.
+
+    Except for a namespace of `ip netns`, also raises RuntimeFailure if the path now leads to another namespace. The
+    owner of the path can change this at any time.
     """
     environment = {**os.environ, **dict(variable.split("=", 1) for variable in request.env if "=" in variable)}
     if shutil.which(request.cmd[0], path=environment.get("PATH")) is None:
@@ -186,7 +189,11 @@ def _execute_in_namespace(host: Host, record: ContainerRecord, request: ExecCrea
 def _started(
     entering: list[str], request: ExecCreate, stdio: Stdio, environment: dict[str, str]
 ) -> subprocess.Popen[bytes]:
-    """Start a command by the program ``entering``, in the calling thread's network namespace."""
+    """Start the command of ``request`` by means of the command ``entering``, and return the new process.
+
+    ``entering`` is a program with arguments. It enters the command's namespaces and then executes the command. The
+    process starts in the calling thread's network namespace.
+    """
     return subprocess.Popen(
         [*entering, *request.cmd],
         stdin=stdio.stdin if request.attach_stdin and not request.detach else subprocess.DEVNULL,

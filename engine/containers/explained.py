@@ -53,7 +53,8 @@ def serves_names(record: ContainerRecord) -> bool:
 def resolver(record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
     """Record for ``--explain`` the redirection of DNS queries that the agent has just made in a container's namespace.
 
-    ``members`` are the container's endpoints. Predefined networks have no names, and therefore no redirection.
+    ``members`` are the container's endpoints. Nothing is recorded for a container that is only on predefined networks,
+    because containers have no DNS names there.
     """
     if recording.recorder is None or all(member.network.predefined for member in members):
         return

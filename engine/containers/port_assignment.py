@@ -158,10 +158,12 @@ def move(
 ) -> list[JoinedEndpoint]:
     """Move a container's published ports to the endpoint that `holder` returns; return the container's endpoints.
 
-    ``members`` are the container's endpoints before the move. The host ports are allocated from the container's
-    configuration. A host port that the user did not choose changes. If no endpoint had the ports before, they are
-    published now, and ``former`` are the ports of an endpoint that was removed. If `holder` returns None, the ports are
-    no longer published.
+    ``members`` are the container's endpoints before the move. The host ports are allocated again from the container's
+    configuration. Only the host ports that the user chose stay the same (`_allocate_again`). If `holder` returns None,
+    the ports are no longer published.
+
+    If no endpoint in ``members`` has ports, the ports are published now. In this case, ``former`` are the ports of a
+    removed endpoint, which must not be chosen again.
     """
     target = holder(host, record, members)
     current = next((m for m in members if m.endpoint.ports), None)
@@ -230,13 +232,16 @@ def _port_holder(reader: Reader, conflict: allocation.PortConflict) -> str:
 def reassign_ports(
     host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint], former: Sequence[PortRecord]
 ) -> None:
-    """Give the published ports to the endpoint that should have them after the removal of another one (`holder`).
+    """Give the published ports to the endpoint that `holder` returns after the removal of another endpoint.
 
-    ``members`` are the endpoints that the container still has. ``former`` are the ports of the removed endpoint. A host
-    port that the user did not choose changes. As in Docker, no port is published if another container or another
-    program has one of the host ports by now. Only for the gateway bridge, KernelFailure is raised.
+    ``members`` are the endpoints that the container still has. ``former`` are the ports of the removed endpoint. Only
+    the host ports that the user chose stay the same (`_allocate_again`).
 
-    The removed endpoint may have had no ports, and its default route may have prevented the publication (`holder`).
+    As in Docker, no port is published if another container or another program has one of the host ports by now. In this
+    case, no error is raised, except KernelFailure for the gateway bridge.
+
+    ``former`` may be empty even if the container publishes ports. The default route of the removed endpoint may have
+    prevented the publication (`holder`). The ports are then published now.
     """
     with suppress(PortFailure):
         move(host, record, members, former)

@@ -41,8 +41,8 @@ def rejoin(host: Host, container_id: str) -> None:
     """Connect an adopted namespace to all its networks again, and publish its ports; idempotent.
 
     The namespace lost its networks at a boot and waits for its name. It gets its former addresses if they are still
-    reserved for it. Raises NotFound if no namespace has the name now, and Forbidden if the name now means a host's own
-    namespace.
+    reserved for it. Raises NotFound if no namespace has the name now. Raises Forbidden if the name now means a host's
+    own network namespace, such as that of PID 1.
     """
     with host.store.read() as reader:
         record = reader.container(container_id)

@@ -14,7 +14,7 @@ from engine.golang import timestamps
 from engine.model import ContainerRecord
 from engine.validate.signals import parse_signal
 
-# as in Docker's restart monitor
+# These values are the same as in Docker's restart monitor.
 FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS, STEADY_AFTER_SECONDS = 0.1, 60.0, 10.0
 
 

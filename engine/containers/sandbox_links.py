@@ -46,10 +46,11 @@ def open_path(run: Path, sandbox_id: str, namespace: str) -> str:
 
 
 def open_host_path(run: Path, namespace: str) -> None:
-    """Create the symbolic link to the host's network namespace, which inspect shows as SandboxKey in host mode.
+    """Create the symbolic link to the host's network namespace, unless the link already leads to this namespace.
 
-    ``namespace`` is the path /proc/PID/ns/net of a process in host mode. All containers in host mode share the link. If
-    PID 1 is in the same network namespace, the link leads to /proc/1/ns/net, because PID 1 outlives the containers.
+    All containers in host mode share the link. For them, inspect shows the link's path as SandboxKey. ``namespace`` is
+    the path /proc/PID/ns/net of a process in host mode. If PID 1 is in the same network namespace, the link leads to
+    /proc/1/ns/net, because PID 1 outlives the containers.
     """
     inode = inode_of(namespace)
     if inode_of(path_of(run, HOST_SANDBOX)) != inode:
@@ -66,7 +67,7 @@ def inode_of(namespace: str) -> int:
 
 
 def path_of(run: Path, sandbox_id: str) -> str:
-    """Return the path of the symbolic link to a sandbox's network namespace, which inspect shows as SandboxKey."""
+    """Return the path that inspect shows as SandboxKey: the symbolic link to a sandbox's network namespace."""
     return str(run / "netns" / short_id(sandbox_id))
 
 

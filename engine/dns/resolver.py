@@ -121,13 +121,14 @@ class SandboxResolver:
         return self._udp.dup(), self._tcp.dup()
 
     def own(self, netns: int) -> None:
-        """Use another file descriptor of the network namespace, which `close` will close."""
+        """Use ``netns``, another file descriptor of the same network namespace; `close` closes this descriptor."""
         self.netns = self._owned = netns
 
     def retire(self) -> None:
-        """Take no more queries, because another resolver has the same sockets; close after the last answer.
+        """Take no more queries, because another resolver has the same sockets; close some seconds later.
 
-        Until then, this resolver answers the queries that it has forwarded, and those of connected TCP clients.
+        The delay is `UPSTREAM_TIMEOUT_SECONDS`. In this time, this resolver answers the queries that it has forwarded,
+        and the queries of connected TCP clients.
         """
         for sock in (self._udp, self._tcp):
             self._loop.forget(sock.fileno())

@@ -61,8 +61,8 @@ class SandboxView(Struct, frozen=True):
     - ``ndots``: True if the user set ndots; names of one label are then not forwarded.
     - ``adopted``: True if hawse did not create the namespace, which then remains after the sandbox has ended.
     - ``apart``: True if the sandbox's own firewall rules may delay the agent when it sends there.
-    - ``neighbours``: the group of sandboxes that the firewall rules of the same neighbours may delay, or "". It is the
-      id of a network, or `PUBLISHED`.
+    - ``neighbours``: "" if the firewall rules of other sandboxes cannot delay the agent when it forwards queries of
+      this sandbox. Otherwise, the group of sandboxes that the same rules may delay: a network's id, or `PUBLISHED`.
     """
 
     id: str
@@ -80,13 +80,13 @@ class SandboxView(Struct, frozen=True):
 
 
 class Administered(NamedTuple):
-    """The sandboxes in which other programs than hawse may make firewall rules, and how packets of others reach them.
+    """The administered sandboxes, in which other programs than hawse may make firewall rules, and the ways to them.
 
     - ``joined``: the inodes of the sandboxes that a container with CAP_NET_ADMIN has joined.
-    - ``networks``: the ids of the networks on which such a sandbox is. It gets packets of all other members, because it
-      can claim to have the gateway's address.
-    - ``servers``: the host addresses whose port 53 leads to such a sandbox. A wildcard (0.0.0.0 or ::) means every
-      address of the host.
+    - ``networks``: the ids of the networks on which an administered sandbox is. This sandbox may get packets of all
+      other members, because it can claim to have the gateway's address.
+    - ``servers``: the host addresses whose port 53 leads to an administered sandbox. A wildcard (0.0.0.0 or ::) means
+      every address of the host.
     """
 
     joined: frozenset[int] = frozenset()
@@ -219,7 +219,8 @@ def _administered(state: Snapshot) -> Administered:
 def _concerned(state: Snapshot, before: Administered, after: Administered) -> Iterator[ContainerRecord]:
     """Yield the containers whose settings may differ because the administered sandboxes have changed.
 
-    A change on one network concerns only its members, because there may be thousands of other containers.
+    Because a host may have thousands of containers, the other containers are not yielded. For example, a change on one
+    network concerns only the members of this network.
     """
     joined, networks = before.joined ^ after.joined, before.networks ^ after.networks
     for container, endpoints in state.joined:
@@ -234,10 +235,13 @@ def _neighbours(
     upstreams: Sequence[Upstream],
     administered: Administered,
 ) -> str:
-    """Return the group of a sandbox whose forwarded queries may reach a sandbox with slow firewall rules, or "".
+    """Return the value of `SandboxView.neighbours`: "" if no forwarded query can reach an administered sandbox.
 
-    The kernel applies these rules to a query before the agent's system call returns. The query may get there in two
-    ways: on a common network, or by a published port, if the container has a server of its own (--dns).
+    The kernel applies the rules of the sandbox that a query reaches before the agent's system call returns. A query may
+    reach an administered sandbox in two ways:
+
+    - on a common network, unless the agent asks all upstream servers from the host
+    - by a published port, if the container has servers of its own (--dns)
     """
     common = [e.network_id for e in endpoints if e.network_id in administered.networks]
     if common and not all(upstream.on_host for upstream in upstreams):

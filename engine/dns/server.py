@@ -220,9 +220,11 @@ class DnsService:
         if before is not None and before.id != view.id:
             self._leave(before)
         served = self._served.get(view.id)
-        if served is not None:  # because firewall rules remain, the sandbox stays with its thread
+        if served is not None:
+            # Because earlier firewall rules may still exist, the sandbox stays with its thread. Exception: a sandbox
+            # that has left the network of its group.
             apart, group = view.apart or served.view.apart, served.view.neighbours
-            stays = group in (*view.networks, PUBLISHED)  # but not after it has left the network of these neighbours
+            stays = group in (*view.networks, PUBLISHED)
             view = replace(view, apart=apart, neighbours="" if apart else group if stays else view.neighbours)
         self._followed[container_id] = view
         if required.is_named or served is not None:
@@ -238,7 +240,10 @@ class DnsService:
             self._drop(view.id)
 
     def _move(self, served: ServedSandbox) -> None:
-        """Let the loop serve a sandbox that its changed settings require; if that fails, open its sockets anew."""
+        """Let another loop serve a sandbox, because its changed settings require another loop.
+
+        If this fails, the sandbox's sockets are closed, and `_fill` opens new ones.
+        """
         try:
             served.move(self._loops.choose(apart=served.view.apart, neighbours=served.view.neighbours), self._budget)
         except (OSError, RuntimeError):

@@ -3,8 +3,9 @@
 The kernel applies a sandbox's firewall rules to each message that the agent sends in the sandbox, before the agent's
 system call returns. If another sandbox of the host receives the message, the same is true for its rules. A program that
 can make such rules (CAP_NET_ADMIN) can therefore make this system call take seconds. The loops in threads serve the
-sandboxes in which this is possible. Some threads serve sandboxes with rules of their own (`SandboxView.apart`), and
-other threads those that other rules may delay (`SandboxView.neighbours`). The agent's own loop serves all others.
+sandboxes in which this is possible. Some threads serve the sandboxes with rules of their own (`SandboxView.apart`).
+Other threads serve the sandboxes whose queries may reach the rules of another sandbox (`SandboxView.neighbours`). The
+agent's own loop serves all other sandboxes.
 """
 
 from __future__ import annotations
@@ -61,11 +62,14 @@ class ServingLoops:
         self._with_neighbours = _threads("dns group {}")
 
     def choose(self, *, apart: bool, neighbours: str = "") -> ServingLoop:
-        """Return the loop for a new sandbox, of which ``apart`` and ``neighbours`` are those of its `SandboxView`.
+        """Return the loop that must serve a sandbox; ``apart`` and ``neighbours`` are fields of its `SandboxView`.
 
-        With ``apart``, it is the loop with the fewest sandboxes of its kind. All sandboxes with the same ``neighbours``
-        get the same loop, so that these neighbours delay no other group. If the limit of threads is reached, only loops
-        with a running thread are considered. Raises RuntimeError if there is none.
+        - With ``apart``: the loop with the fewest sandboxes, of the loops for such sandboxes.
+        - With ``neighbours``: all sandboxes of one group get the same loop, so that slow rules delay few other groups.
+        - Otherwise: the agent's own loop.
+
+        If the limit of threads is reached, only loops with a running thread are considered. Raises RuntimeError if no
+        such loop exists.
         """
         if not apart and not neighbours:
             return self._own

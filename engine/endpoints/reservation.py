@@ -321,11 +321,12 @@ def release_endpoint(
 ) -> None:
     """Remove one endpoint from its sandbox and delete the endpoint's record.
 
-    The ports are unpublished before the interface is removed, so that no new connections arrive during the removal. If
-    a step fails, the other steps still run, and the first error is raised at the end. The record then stays in the
-    phase "leaving" while the sandbox exists, so that the resolver of the caller's intent can call this function again.
     ``others`` are the endpoints that the container keeps. ``alive`` is False if the sandbox no longer exists; its
-    network namespace is then not entered.
+    network namespace is then not entered. The ports are unpublished before the interface is removed, so that no new
+    connections arrive during the removal.
+
+    If a step fails, the other steps still run, and the first error is raised at the end. If the sandbox exists, the
+    record then stays in the phase "leaving", so that recovery can call this function again for the caller's intent.
     """
     with host.store.write() as tx:
         _record_leaving(tx, member)

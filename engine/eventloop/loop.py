@@ -163,7 +163,8 @@ class Loop:
     def stop(self) -> None:
         """Make `run` return as soon as the handlers and timers that are ready now have been called.
 
-        A call before `run` makes the next `run` return immediately, because a signal may come between the two.
+        If `run` has not begun yet, it returns immediately when it is called. For example, the handler of an early
+        signal may call this method before `run`.
         """
         self._stopped = True
 

@@ -50,7 +50,7 @@ class ImageStore:
 
     The constructor's ``limits`` apply to every import. Without ``limits``, the environment variables and the free space
     set the limits. ``check`` is called before files without a record are deleted. It raises an error if the store is
-    new, and the records of an earlier store may be restored.
+    new because the earlier store was lost. A repair can then still restore the records of these files.
     """
 
     def __init__(

@@ -93,7 +93,7 @@ def cancel(host: Host) -> None:
         running = [r.id for r in reader.containers() if r.kind == "process" and r.status == "running"]
     for container_id in running:
         deadline = host.runtime.stop_deadline(container_id)
-        if deadline is not None:  # a killed `end_all` has left the process ending
+        if deadline is not None:  # `end_all` was killed while it waited for the end of this process
             _has_ended(host, container_id, max(0.0, deadline - time.time()) + MARGIN_SECONDS)
         with locked(host.run, "container", container_id):
             finalize_exit(host, container_id, at_shutdown=True)

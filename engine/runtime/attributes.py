@@ -1,9 +1,9 @@
 """Copy attributes of another process to this process: resource limits, processors, priority, OOM score.
 
-A resident process copies the attributes of process 1. It then has the same attributes as a service of the init program.
-Otherwise it would inherit the attributes of the command that starts it, and so would all containers. Example: after
-``ulimit -t 60`` in a shell, the agent would be killed after a minute of processor time. After ``nice``, all later
-containers would run with a low priority.
+A resident process (agent, supervisor, guard or warm server) copies the attributes of process 1. It then has the same
+attributes as a service of the init program. Otherwise it would inherit the attributes of the command that starts it,
+and so would all containers. Example: after ``ulimit -t 60`` in a shell, the agent would be killed after a minute of
+processor time. After ``nice``, all later containers would run with a low priority.
 """
 
 from __future__ import annotations

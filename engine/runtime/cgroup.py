@@ -6,7 +6,7 @@ resident process moves to ``/hawse/shared``, which is outside the groups of syst
 ``/hawse`` itself has no processes, so that its subgroups can have controllers (cgroups(7)).
 
 A container with ``--pid host`` has its own group, so that the kernel can kill all its processes at once, even while
-they fork. The functions get the path of the container's directory in HAWSE_RUN.
+they fork. A parameter ``container`` is the path of the container's directory in HAWSE_RUN.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def _move(kind: str, name: str) -> None:
 def enter(container: str, first: int = 0) -> None:
     """Move a process to a container's own control group, with all children that it forks later.
 
-    ``first`` is the pid of the container's first process, to create the group and move this process. With 0, the
-    calling process is moved to the existing group.
+    If ``first`` is 0, the calling process is moved to the existing group. Otherwise ``first`` is the pid of the
+    container's first process. The group is then created, and the first process is moved.
 
     Does nothing if the calling process is not allowed to change control groups.
     """

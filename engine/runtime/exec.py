@@ -163,7 +163,7 @@ def exec_environment(spec: Spec, request: ExecCreate, identity: Identity) -> dic
     The environment has these variables. If a name occurs twice, the later variable is used.
 
     - With a terminal: TERM=xterm.
-    - The container's variables. An entry of the request that is only a name, without "=", removes this variable.
+    - The container's variables. An entry NAME of the request, without "=", removes the container's variable NAME.
     - The variables of the request.
     - If HOME is then missing or empty: HOME, the home directory of the user.
     """

@@ -150,8 +150,8 @@ def enter_namespaces(spec: Spec, setup: ChildSetup) -> None:
 def join_network(spec: Spec, setup: ChildSetup) -> None:
     """Join the client's mount namespace, and join or create the network namespace that ``spec`` requests.
 
-    Raises `SetupFailed` if another network namespace is now at the requested path. The owner of the path may have
-    exchanged it, or the path may name an ended process whose pid another process has got.
+    Raises `SetupFailed` if the requested path now leads to another network namespace (``netns_inode``). The file at the
+    path may have been replaced. Or the path contains the pid of an ended process, and a new process has this pid.
     """
     syscalls.setns(setup.mounts, syscalls.CLONE_NEWNS)
     syscalls.setns(setup.network, syscalls.CLONE_NEWNET)

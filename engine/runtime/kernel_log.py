@@ -38,7 +38,7 @@ class KernelLog:
 
     @cached_property
     def _fd(self) -> int:
-        """The open log, or -1 if this process cannot read it, or if its pids are of another pid namespace."""
+        """The file descriptor of the log, or -1 without the right to read it or outside the initial pid namespace."""
         with contextlib.suppress(OSError):
             if os.stat("/proc/self/ns/pid").st_ino == INITIAL_PID_NAMESPACE:
                 return os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

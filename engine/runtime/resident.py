@@ -1,6 +1,6 @@
 """The lock and the socket of a resident process in HAWSE_RUN: agent, supervisor or warm server.
 
-The lock ensures that only one such process runs. Commands connect to the process through the socket
+The lock ensures that only one process of each kind runs. Commands connect to the process through the socket
 (`engine.runtime.peer`).
 """
 
@@ -108,10 +108,10 @@ def holder(run: str, name: str) -> int:
 
 
 def kill_stopped_holder(run: str, name: str, before: int) -> int:
-    """Return the pid of the holder of the lock ``name`` in ``run``, if SIGSTOP has stopped it, or 0.
+    """Return the pid of the process that holds the lock ``name`` in ``run`` if SIGSTOP has stopped it, otherwise 0.
 
-    Kills the holder if it is ``before``, the result of the caller's previous call. No client can connect to a process
-    that was stopped before it listens, so that only its lock shows that it is there.
+    ``before`` is the result of the caller's previous call. If the same process was already stopped then, it is killed.
+    The process may have been stopped before it listened on its socket. Only its lock then shows that it exists.
     """
     pid = holder(run, name)
     if not process.is_stopped(pid):

@@ -91,10 +91,12 @@ def ensure(
 ) -> str:
     """Create ``path`` as a file or directory if it is missing; return its canonical path, without symbolic links.
 
-    ``root`` is a file descriptor of the root directory. With ``replace``, a symbolic link in ``path``, or a file where
-    a directory is needed, is replaced by a real directory or file, as in Docker's writable layer. Nothing is created at
-    or below a path in ``mounted``, because a mount will cover that path. With ``own_links``, raises `ForeignLink` for a
-    symbolic link that is not root's or the calling user's. Raises OSError.
+    ``root`` is a file descriptor of the root directory. Nothing is created at or below a path in ``mounted``, because a
+    mount will cover that path. Raises OSError.
+
+    - With ``replace``, a real directory or file replaces a symbolic link in ``path``, and a directory replaces a file
+      where a directory is needed. Docker does the same in the writable layer.
+    - With ``own_links``, raises `ForeignLink` for a symbolic link that belongs neither to root nor to the calling user.
     """
     todo, done, links = deque(path.split("/")), list[str](), 0
     while todo:
@@ -152,7 +154,7 @@ def _step(parent: int, name: str, *, directory: bool, replace: bool, own_links: 
 
 
 def _create(parent: int, name: str, *, directory: bool) -> str | None:
-    """Create a file or directory in the directory ``parent``; return ``name`` if it exists by now, otherwise None."""
+    """Create a file or directory in the directory ``parent``; return None, or ``name`` if it exists already."""
     try:
         if directory:
             os.mkdir(name, 0o755, dir_fd=parent)

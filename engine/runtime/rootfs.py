@@ -357,8 +357,9 @@ def _bind(source: str, target: str, *, read_only: bool) -> None:
 def make_on_host(path: str, *, directory: bool) -> str:
     """Create a missing file or directory for a hostfs container; return its path without symbolic links.
 
-    The file is made on the host, by root. Therefore no link of another user is followed, who could make it lead
-    anywhere: raises `SetupFailed`. Raises OSError if the file cannot be made.
+    Root makes the file in the host's own file system. A symbolic link of another user in ``path`` could lead to any
+    place on the host. Therefore the function raises `SetupFailed` for such a link. Raises OSError if the file cannot be
+    made.
     """
     root = root_paths.open_root("/")
     try:

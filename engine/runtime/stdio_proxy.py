@@ -25,10 +25,10 @@ _CHUNK = 32768
 def open_streams(
     stack: ExitStack, request: ExecCreate, stdio: Stdio, may_say: Callable[[bytes], bool] | None = None
 ) -> StdioProxy:
-    """Open the streams of a command, which the exit stack ``stack`` closes; ``may_say`` is as in `StdioProxy`.
+    """Open the standard streams of the command in ``request``; the exit stack ``stack`` closes them.
 
-    A stream that the request does not attach is /dev/null. So are all streams of a command with a terminal, which gets
-    its streams from the terminal.
+    Standard input is /dev/null unless the request attaches it. All streams are /dev/null if the request is to run
+    detached, or if the command gets its streams from a terminal. ``may_say`` is as in `StdioProxy`.
     """
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     stack.callback(os.close, null)
@@ -50,7 +50,8 @@ class StdioProxy:
 
     ``may_say`` gets the first error output, and returns whether crun may have written it. If the result is True, the
     output is kept in ``held`` and not written. If more error output follows, the kept output and the new output are
-    written to the caller's error stream. Otherwise the caller decides after the command's end, and calls `release`.
+    written to the caller's error stream. If none follows, the caller calls `release` after the command's end, with the
+    kept output or with a text that replaces it.
 
     If standard output is replaced and goes to the same file as the error stream, both use one pipe. The order of all
     output then stays the same.

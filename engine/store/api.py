@@ -120,8 +120,8 @@ class Reader(Protocol):
     def containers(self, *, with_links: bool = False, adopted: bool = False) -> list[ContainerRecord]:
         """Return all containers; with one of the two arguments, only some of them.
 
-        - ``with_links``: only containers with legacy links
-        - ``adopted``: only adopted namespaces
+        - ``with_links``: only containers with legacy links (``--link``)
+        - ``adopted``: only the containers of adopted namespaces (`ContainerRecord.kind`)
 
         If both are True, ``adopted`` has no effect.
         """

@@ -68,7 +68,8 @@ def repair(store: Path, build: Build) -> list[str]:
                 done += _losses(salvaged)
                 store_file.remove_with_logs(repaired)
                 os.rename(new, repaired)
-                # Now, because a repair of a sound store would not delete what a killed repair has left.
+                # Delete the temporary files before the store is sound. If this process is killed after that, no later
+                # repair deletes them, because a sound store is not repaired.
                 shutil.rmtree(scratch, ignore_errors=True)
                 return [*done, *_replace(store, repaired, _free_name(store))]
         finally:

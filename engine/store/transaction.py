@@ -279,7 +279,7 @@ class SqliteTransaction(SqliteReader):
         self._delete("containers", container_id)
 
     def put_endpoint(self, record: EndpointRecord) -> None:
-        """Insert or replace an endpoint and its ports by id; raises `Taken` if another endpoint has a host port."""
+        """Insert or replace an endpoint and its ports by id; raises `Taken` if one of its host ports is in use."""
         self._put_ports(record)
         self._put("endpoints", id=record.id, network_id=record.network_id, container_id=record.container_id,
                   body=encode(record), revision=_revision())  # fmt: skip

@@ -1,7 +1,8 @@
 """/containers/{id}/exec and /exec: run further commands in containers.
 
-The command runs in a worker, with pipes or a terminal. The front copies between the other ends of these and the client.
-The output is sent in frames (stdcopy), unless the client asks for a ``raw`` stream.
+The command runs in a worker, with pipes or a terminal. The front has the other end of the pipes or the terminal, and
+copies data between this end and the client. The front sends the output in frames that name the stream (stdcopy), unless
+the client asks for a ``raw`` stream.
 """
 
 from __future__ import annotations
@@ -278,7 +279,7 @@ def _finish(instance: Exec, job: Job, client: Client) -> None:
 
 
 def _outcome(job: Job) -> tuple[int, str]:
-    """Wait for the end of the job; return the result of `_execute`, or `FAILED` and the text of another error."""
+    """Wait for the end of the job; return the result of `_execute`, or `FAILED` and the text of the job's error."""
     try:
         code, text = job.result()
     except ApiError as error:

@@ -181,7 +181,7 @@ class _Output:
             self.writer = -1
 
     def lines(self, client: int) -> Iterator[bytes]:
-        """Yield the lines that the worker writes, in the same way as `pieces`."""
+        """Yield the lines that the worker writes; the end, the error and ``client`` are as in `pieces`."""
         unfinished = b""
         for data in self.pieces(client):
             *lines, unfinished = (unfinished + data).split(b"\n")
