@@ -134,6 +134,11 @@ class SandboxResolver:
             self._loop.forget(sock.fileno())
         self._loop.after(UPSTREAM_TIMEOUT_SECONDS, self.close)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` has closed the sockets; any thread may ask."""
+        return self._udp.fileno() < 0
+
     def close(self) -> None:
         """Close every socket; idempotent."""
         self.outstanding.abandon()

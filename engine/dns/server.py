@@ -54,7 +54,7 @@ class ServedSandbox(Struct):
     """A sandbox with its resolver, its open network namespace, and the loop that serves it.
 
     The loop may run in another thread. Only the loop's thread uses the resolver's sockets after the construction.
-    ``former`` has the resolvers that served the sandbox before, with their loops.
+    ``former`` has the resolvers that served the sandbox before and may still answer queries, with their loops.
     """
 
     view: SandboxView
@@ -81,6 +81,7 @@ class ServedSandbox(Struct):
             os.close(netns)
             raise
         former.own(netns)
+        self.former = [each for each in self.former if not each[0].is_closed]
         self.former.append((former, self.serving))
         self.serving.sandboxes -= 1
         self.serving.call(former.retire)

@@ -61,7 +61,7 @@ def test_a_sandbox_whose_process_has_ended_is_not_served(service):
 
 
 def test_a_sandbox_stays_with_the_thread_of_its_neighbours_until_it_leaves_their_network(service, monkeypatch):
-    monkeypatch.setattr(server, "SandboxResolver", lambda *_: Mock())
+    monkeypatch.setattr(server, "SandboxResolver", lambda *_: Mock(is_closed=True))
     service._defaults = Defaults(HostFiles("nameserver 192.0.2.1\n"))
     state = state_of(os.getpid(), start_time(os.getpid()), "c", "g")
     own, guest = state.containers
@@ -72,6 +72,7 @@ def test_a_sandbox_stays_with_the_thread_of_its_neighbours_until_it_leaves_their
         service.reconcile(Snapshot([*state.networks, other], [own, replace(guest, kind=kind)], endpoints))
         groups.append(service._served["sandbox-c"].view.neighbours)
     assert groups == ["", "n", "n", "", ""]
+    assert len(service._served["sandbox-c"].former) == 1  # the closed resolver of the first move is forgotten
 
 
 @pytest.mark.parametrize("text", ["", "five", "-1", "²"])
