@@ -328,6 +328,16 @@ def test_events_need_no_resident_process(machine: Host) -> None:
     machine.hawse("network", "rm", "alone", env=off)
 
 
+def test_the_stream_ends_with_the_program_that_reads_it(machine: Host) -> None:
+    """As in ``hawse events | head -1``, although no further event comes."""
+    machine.hawse("network", "create", "read")
+    machine.hawse("network", "rm", "read")
+    events = shlex.join(machine.command("events", "--since", "1h"))
+    done = subprocess.run(f"{events} | head -1", shell=True, capture_output=True, text=True, timeout=20,
+                          env=machine.env())  # fmt: skip
+    assert (len(done.stdout.splitlines()), done.stderr) == (1, "")
+
+
 def test_an_adopted_namespace_and_images_appear(machine: Host, tmp_path: Path) -> None:
     began = f"{time.time():.9f}"
     lab = f"{machine.name}lab"
