@@ -308,9 +308,9 @@ class Checks:
         path = self._path
         if path.target is None or not path.inner_port or path.protocol not in ("tcp", "udp"):
             return
-        waiting = path.target.inside(lambda: listeners.at(path.protocol, path.inner_port))
+        waiting, ipv6_only = path.target.inside(partial(_waiting, path.protocol, path.inner_port))
         expected = path.inner_address if path.target_member is not None else path.address
-        if listeners.accepts(waiting, expected):
+        if listeners.accepts(waiting, expected, ipv6_only=ipv6_only):
             return
         what, where = f"port {path.service} of {path.target.name}", str(path.target)
         if not waiting and path.target == HOST and path.binding is None and path.source.kind in ("host", OUTSIDE):
@@ -325,6 +325,10 @@ class Checks:
             detail = f"the process in {path.target.name} listens at {_shown(waiting)} only"
             fix = f"let the service listen at 0.0.0.0 (or ::), not at {_shown(waiting)}"
             yield Culprit("listening-on-loopback-only", what, where, detail, fix)
+        elif ipv6_only and expected.version == 4:
+            detail = f"the process in {path.target.name} listens at {_shown(waiting)} for IPv6 only (IPV6_V6ONLY)"
+            fix = "let the service listen at 0.0.0.0 too, or use an IPv6 address of the target"
+            yield Culprit("port-not-listening", what, where, detail, fix)
         else:
             detail = f"the process in {path.target.name} listens at {_shown(waiting)}, and not at {expected}"
             fix = f"let the service listen at {expected} or at every address"
@@ -394,6 +398,11 @@ def _too_large(name: str, size: int, right: int, place: Place) -> Culprit:
     what = f"interface {name} of {place.name}"
     detail = f"{name} of {place.name} has an MTU of {size}, its network of {right}: larger packets are dropped silently"
     return Culprit("mtu", what, str(place), detail, f"lower it: {place.command(f'ip link set {name} mtu {right}')}")
+
+
+def _waiting(protocol: str, port: int) -> tuple[list[IPAddress], bool]:
+    """Return `listeners.at` and `listeners.is_ipv6_only` of a port."""
+    return listeners.at(protocol, port), listeners.is_ipv6_only(protocol, port)
 
 
 def _is_loopback(value: IPAddress) -> bool:

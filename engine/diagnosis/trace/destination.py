@@ -127,7 +127,7 @@ class Destinations:
         others = self._publishing(target.port, target.protocol)
         held = {ip_address(binding.host_ip) for _, binding in others}
         listening = [a for a in listeners.at(target.protocol, target.port) if a not in held] if recorded else []
-        if listeners.accepts(listening, address):
+        if listeners.accepts(listening, address, ipv6_only=listeners.is_ipv6_only(target.protocol, target.port)):
             return
         for endpoint, binding in recorded:
             host_ip = ip_address(binding.host_ip)

@@ -1,0 +1,29 @@
+"""The remedy of ``hawse trace`` is typed as it is printed, and then the source reaches the target."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from tests.netns.diagnosis.trace.test_trace_more_faults import fault
+
+pytestmark = pytest.mark.netns
+POLICY = "nft 'add table {0} foreign; add chain {0} foreign c {{ type filter hook forward priority 0; policy drop; }}'"
+
+
+def type_remedy(lab, culprit, **names):
+    """Run the commands after the colon of a remedy. ``names`` replace placeholders, such as NETWORK."""
+    for command in culprit["fix"].rpartition(": ")[2].split(" && "):
+        words = [names.get(word, word) for word in shlex.split(command)]
+        (lab.hawse if words[0] == "hawse" else lab.host.run)(*(words[1:] if words[0] == "hawse" else words))
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_a_service_that_listens_for_ipv6_only(lab, protocol):
+    lab.serve(lab.paths_of["web"], 82 if protocol == "tcp" else 83, addresses=["::"])
+    target = f"172.31.0.2:{82 if protocol == 'tcp' else 83}/{protocol}"
+    for flags in ((), ("--dry",)):
+        culprit = lab.trace(*flags, "db", target)["culprit"]
+        assert (culprit["kind"], "IPV6_V6ONLY" in culprit["detail"]) == ("port-not-listening", True), culprit
+        assert lab.trace(*flags, "db", target.replace("172.31.0.2", "[fd31::2]"))["reachable"] is True
