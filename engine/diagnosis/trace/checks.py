@@ -210,6 +210,8 @@ class Checks:
 
     def _is_forwarded(self) -> bool:
         path = self._path
+        if path.avoids_host:
+            return False
         through = path.source_member is not None or path.source.kind == OUTSIDE
         return through and (path.target_member is not None or path.target is None)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from drivers.model import IPAddress
+from drivers.registry import facts
 from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, address_of, addresses
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.model import PortRecord
@@ -52,6 +53,16 @@ class PacketPath(Struct, frozen=True):
     def source_address(self) -> IPAddress | None:
         """The address of the source's endpoint that has the same IP version as the target's address, or None."""
         return address_of(self.source_member.endpoint, self.inner_address.version) if self.source_member else None
+
+    @property
+    def avoids_host(self) -> bool:
+        """Whether the packets pass no hook and no route of the host: those between another machine and a macvlan or
+        ipvlan endpoint.
+        """
+        if self.kind == EXTERNAL:
+            return self.source_member is not None and facts(self.source_member.network.driver).has_parent
+        far = self.target_member
+        return self.source.kind == OUTSIDE and far is not None and facts(far.network.driver).has_parent
 
     @property
     def members(self) -> list[JoinedEndpoint]:

@@ -154,6 +154,8 @@ class Routes:
             return
         if self.isolated_member() is not None or (path.target is not None and path.target_member is None):
             return
+        if path.avoids_host:
+            return
         if client.version == path.inner_address.version:
             yield from self._forwarded(client, received, path.inner_address, far)
             if far:

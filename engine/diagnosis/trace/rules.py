@@ -222,6 +222,8 @@ def _host_steps(path: PacketPath, first: Packet, last: Packet) -> Iterator[Step]
         if filters_bridged(last.version):
             yield HOST, "forward", IP, last.at(_in(path), _in(path))
         return
+    if path.avoids_host:
+        return
     if path.source.netns_path or path.source.kind == OUTSIDE:
         if port:
             yield HOST, "prerouting", ("bridge",), first.at(port)

@@ -27,3 +27,19 @@ def test_a_service_that_listens_for_ipv6_only(lab, protocol):
         culprit = lab.trace(*flags, "db", target)["culprit"]
         assert (culprit["kind"], "IPV6_V6ONLY" in culprit["detail"]) == ("port-not-listening", True), culprit
         assert lab.trace(*flags, "db", target.replace("172.31.0.2", "[fd31::2]"))["reachable"] is True
+
+
+def test_packets_to_a_macvlan_container_do_not_pass_the_host(lab):
+    flags = ("-o", "parent=ext0", "--subnet", "192.168.99.0/24", "--ip-range", "192.168.99.64/28")
+    lab.hawse("network", "create", "-d", "macvlan", *flags, "wire")
+    paths = lab.containers(mac=["--network", "wire", "--ip", "192.168.99.65"])
+    lab.serve(paths["mac"], 80, addresses=["0.0.0.0"])
+    lab.host.sh(f"{POLICY.format('ip')}; sysctl -qw net.ipv4.ip_forward=0")
+    try:
+        for words in (("outside", "mac:80"), ("mac", "192.168.99.99:91")):
+            assert lab.trace(*words)["reachable"] is True
+            assert lab.trace("--dry", *words)["culprit"] is None
+    finally:
+        lab.host.sh("nft delete table ip foreign; sysctl -qw net.ipv4.ip_forward=1")
+        lab.hawse("rm", "-f", "mac")
+        lab.hawse("network", "rm", "wire")
