@@ -144,6 +144,10 @@ class Destinations:
             detail = f"{address} is in the subnet of network {names}, and no container has it"
             fix = f"look at the addresses that are in use: hawse network inspect {local[0].name}"
             raise CulpritFound(Culprit("no-such-endpoint", f"address {address}", f"network {names}", detail, fix))
+        if self._source.kind == OUTSIDE and path_lookup.route(address).interface == self._source.interface:
+            detail = f"neither this host nor a container has {address}, so packets from outside do not come here"
+            fix = "use an address of this host (ip -brief address) or of a container (hawse ps)"
+            raise CulpritFound(Culprit("no-such-endpoint", f"address {address}", "outside", detail, fix))
         near = next((m for m in self._members for n in subnets if n.id == m.network.id), None)
         return self._made(target, address, REMOTE if near is not None else EXTERNAL, None, None, near)
 

@@ -380,6 +380,10 @@ class Explanation:
     def _own_drop(self, event: Event) -> Culprit:
         path, chain_name = self._path, f"table {event.table} chain {event.chain}"
         detail = f"hawse's own rules drop this packet in {chain_name}: nothing allows it"
+        if path.target is None and path.source.kind == OUTSIDE:
+            detail = f"no container has {path.address}, and hawse switched forwarding on for its networks only"
+            fix = "use an address of this host (ip -brief address) or of a container (hawse ps)"
+            return Culprit("no-such-endpoint", f"address {path.address}", f"host, {chain_name}", detail, fix)
         fix = "publish the port (hawse publish), or connect both to one network"
         return Culprit(
             "not-published", f"port {path.service} of {path.target_name} ({chain_name})", "host", detail, fix

@@ -29,6 +29,14 @@ def test_a_service_that_listens_for_ipv6_only(lab, protocol):
         assert lab.trace(*flags, "db", target.replace("172.31.0.2", "[fd31::2]"))["reachable"] is True
 
 
+@pytest.mark.parametrize("address", ["192.168.99.98", "10.9.9.9"])
+def test_an_address_that_is_not_on_this_host(lab, address):
+    for flags in ((), ("--dry",)):
+        culprit = lab.trace(*flags, "outside", f"{address}:80")["culprit"]
+        assert (culprit["kind"], culprit["object"]) == ("no-such-endpoint", f"address {address}"), culprit
+        assert "publish" not in culprit["fix"]
+
+
 def test_packets_to_a_macvlan_container_do_not_pass_the_host(lab):
     flags = ("-o", "parent=ext0", "--subnet", "192.168.99.0/24", "--ip-range", "192.168.99.64/28")
     lab.hawse("network", "create", "-d", "macvlan", *flags, "wire")
