@@ -44,6 +44,7 @@ class Destinations:
         published = self._publishing(target.port, target.protocol)
         if not published:
             raise CulpritFound(self._nothing_published(target))
+        self._require_host_address(target, published)
         reachable = [(b, a) for b, a in ((b, self._host_address(b[1])) for b in published) if a is not None]
         if not reachable:
             raise CulpritFound(self._elsewhere(target.port, published))
@@ -136,7 +137,22 @@ class Destinations:
         if others and target.port:
             raise CulpritFound(self._elsewhere(target.port, others, address))
 
+    def _require_host_address(self, target: Target, published: Sequence[tuple[EndpointRecord, PortRecord]]) -> None:
+        """Check that the host has an address on which the target's port is published; raises `CulpritFound` if not.
+
+        ``published`` has the records that publish the port, each with its endpoint. Nothing is raised if it is empty.
+        """
+        lost = [ip_address(binding.host_ip) for _, binding in published]
+        if not lost or any(a.is_unspecified or a.is_loopback or a in self._host_addresses for a in lost):
+            return
+        detail = f"port {target.port}/{target.protocol} is published on {lost[0]}, and the host has lost this address"
+        fix = f"give it back: ip address add {lost[0]}/LENGTH dev INTERFACE"
+        raise CulpritFound(Culprit("wrong-address", f"address {lost[0]} of host", "host", detail, fix))
+
     def _elsewhere_or_outside(self, target: Target, address: IPAddress) -> PacketPath:
+        if self._source.kind == OUTSIDE:  # for other sources, another machine may have the address now
+            published = self._publishing(target.port, target.protocol)
+            self._require_host_address(target, [p for p in published if ip_address(p[1].host_ip) == address])
         subnets = self._records.of_subnet(address)
         local = [n for n in subnets if n.scope == "local"]
         if local:

@@ -51,3 +51,24 @@ def test_packets_to_a_macvlan_container_do_not_pass_the_host(lab):
         lab.host.sh("nft delete table ip foreign; sysctl -qw net.ipv4.ip_forward=1")
         lab.hawse("rm", "-f", "mac")
         lab.hawse("network", "rm", "wire")
+
+
+def test_the_host_has_lost_the_address_of_a_published_port(lab):
+    lab.host.sh("ip addr add 192.168.99.77/24 dev ext0")
+    lab.containers(shown=["--network", "app", "-p", "192.168.99.77:8090:80"])
+    lab.serve(lab.paths("shown")["shown"], 80)
+    lab.host.sh("ip addr del 192.168.99.77/24 dev ext0")
+    try:
+        for target in ("published:8090", "192.168.99.77:8090"):
+            for flags in ((), ("--dry",)):
+                assert fault(lab, "outside", target, *flags) == ("wrong-address", "address 192.168.99.77 of host")
+            type_remedy(lab, lab.trace("outside", target)["culprit"],
+                        **{"192.168.99.77/LENGTH": "192.168.99.77/24", "INTERFACE": "ext0"})  # fmt: skip
+            assert lab.trace("outside", target)["reachable"] is True
+            lab.host.sh("ip addr del 192.168.99.77/24 dev ext0")
+        lab.peer.sh("ip addr add 192.168.99.77/32 dev br0")
+        lab.serve(lab.peer.path, 8090, addresses=["192.168.99.77"])
+        assert lab.trace("db", "192.168.99.77:8090")["reachable"] is True
+    finally:
+        lab.peer.sh("ip addr del 192.168.99.77/32 dev br0 2> /dev/null || true")
+        lab.hawse("rm", "-f", "shown")
