@@ -6,7 +6,7 @@ No record describes these objects. The agent does not repair them, because hawse
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 
 from msgspec import Struct
@@ -16,6 +16,7 @@ from drivers.errors import DriverError
 from drivers.linux import features, path_lookup
 from drivers.linux import obstacles as linux_obstacles
 from drivers.linux.features import Interface
+from drivers.linux.host import interface_addresses
 from drivers.linux.path_lookup import Neighbour
 from drivers.model import IPAddress
 from drivers.registry import facts
@@ -86,13 +87,27 @@ def check(examined: Examined) -> Iterator[Check]:
     for bridge, members in by_bridge(joined).items():
         findings += _on_host(bridge, members)
         findings += _static_entries(bridge, members, static.get(bridge, {}), ports)
+    held = {address for _, address in interface_addresses()} if joined else set()
     for member in joined:
+        findings += _published(member, held)
         port = ports.get(member.endpoint.id)
         findings += _inside(member, holders, port)
         findings += obstacles.at(member.name, port.name, hindered.get(port.name, ())) if port is not None else ()
     if joined and not findings:
         yield ok("paths", "routes, neighbour entries, MACs and MTUs lead to all containers")
     yield from findings
+
+
+def _published(member: Joined, held: Collection[IPAddress]) -> Iterator[Check]:
+    """Yield a warning for each address on which a container publishes a port and which the host has lost.
+
+    ``held`` are the host's addresses.
+    """
+    lost = {ip_address(port.host_ip) for port in member.endpoint.ports}.difference(held)
+    for address in sorted(map(str, (a for a in lost if not a.is_unspecified and not a.is_loopback))):
+        cause = "another program removed the address, or another machine has it now"
+        fix = f"ip address add {address}/LENGTH dev INTERFACE, or publish the port on another address"
+        yield warning(member.name, f"it publishes ports on {address}, which the host has lost", cause, fix)
 
 
 def joined_endpoints(examined: Examined, interfaces: Mapping[str, Interface]) -> Iterator[Joined]:

@@ -553,3 +553,16 @@ def test_a_bridge_that_answers_arp_for_its_isolated_containers_is_no_fault(patie
     assert not patient.faults()
     patient.hawse("rm", "-f", "one", "two")
     patient.hawse("network", "rm", "apart")
+
+
+def test_the_host_has_lost_the_address_of_a_published_port(patient):
+    patient.host.sh("ip address add 192.168.99.78/24 dev ext0")
+    patient.hawse("run", "-d", "--network", "app", "--name", "shown", "-p", "192.168.99.78:8078:80",
+                  "hostfs", "sleep", "1d")  # fmt: skip
+    try:
+        assert not patient.findings()
+        patient.host.sh("ip address del 192.168.99.78/24 dev ext0")
+        what = "it publishes ports on 192.168.99.78, which the host has lost"
+        assert is_named(patient.findings(), "warning", "container shown", what)
+    finally:
+        patient.hawse("rm", "-f", "shown")
