@@ -145,6 +145,7 @@ class Explanation:
         if sending and self._path.source.kind == OUTSIDE:
             yield from self._obstacles.proven()
             yield from outside.wrong_neighbour(self._path)
+            yield from outside.silent_router_back(self._path)
         yield from self._checks.mtu()
         if sending and self._path.kind == EXTERNAL:
             yield from outside.small_mtu(self._path)
@@ -426,7 +427,10 @@ class Explanation:
         if obstacle is not None:
             return obstacle
         if seen.saw(HOST, path_lookup.route(path.address).interface, reply=True):
-            return rules.dropping(path)  # the answer came back to this host, which lost it
+            lost = f"an answer of {path.address} came back, and this host did not accept it"
+            fix = "see the answer: tcpdump -nei any; its MAC must be that of this host, or the machine has an old entry"
+            # The answer came back to this host, which lost it.
+            return rules.dropping(path) or Culprit("peer-unreachable", f"machine {path.address}", "outside", lost, fix)
         detail = f"the probe left this host, and {path.address} does not answer"
         fix = "check that machine, and the network and firewalls on the way to it"
         return Culprit("peer-unreachable", f"machine {path.address}", "outside", detail, fix)

@@ -72,3 +72,23 @@ def test_the_host_has_lost_the_address_of_a_published_port(lab):
     finally:
         lab.peer.sh("ip addr del 192.168.99.77/32 dev br0 2> /dev/null || true")
         lab.hawse("rm", "-f", "shown")
+
+
+def test_a_routing_rule_that_leads_to_a_silent_router(lab):
+    """Another program sends the packets of the network by a router that does not exist."""
+    lab.host.sh("ip route add default via 192.168.99.98 table 77; ip rule add from 172.31.0.0/16 lookup 77")
+    try:
+        for source, target in (("outside", "published:8080"), ("db", "192.168.99.99:91")):
+            culprit = fault(lab, source, target)
+            assert culprit == ("peer-unreachable", "machine 192.168.99.98 (gateway to 192.168.99.99)")
+    finally:
+        lab.host.sh("ip rule del from 172.31.0.0/16; ip route flush table 77")
+
+
+def test_the_answer_goes_to_another_mac(lab):
+    lab.peer.sh("ip neigh replace 192.168.99.11 lladdr 02:00:00:00:00:05 dev br0 nud permanent")
+    try:
+        assert fault(lab, "db", "192.168.99.99:91") == ("peer-unreachable", "machine 192.168.99.99")
+        assert "came back" in lab.trace("db", "192.168.99.99:91")["culprit"]["detail"]
+    finally:
+        lab.peer.sh("ip neigh del 192.168.99.11 dev br0")
