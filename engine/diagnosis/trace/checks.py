@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, ip_address
 from drivers import bridge_options
 from drivers.errors import DriverError
 from drivers.linux import address_conflict, conntrack, link, listeners, path_lookup, sysctl
-from drivers.linux.features import holders, mac_of, mtu_of, port_state
+from drivers.linux.features import bridge_runs_stp, holders, mac_of, mtu_of, port_state
 from drivers.model import IPAddress
 from drivers.socket_text import socket_text
 from engine.diagnosis.trace.model import Culprit
@@ -253,6 +253,8 @@ class Checks:
                 if state not in (None, link.FORWARDING):
                     detail = f"{port} is in {bridge_of(member.network)}, but in state {state}, which forwards nothing"
                     fix = f"bridge link set dev {port} state {link.FORWARDING}"
+                    if bridge_runs_stp(bridge_of(member.network)):  # the kernel sets the states of the ports
+                        fix = f"ip link set {bridge_of(member.network)} type bridge stp_state 0 && {fix}"
                     yield Culprit("not-in-bridge", f"bridge port {port} of {name}", "host", detail, fix)
 
     def ignores_ping(self) -> Iterator[Culprit]:

@@ -37,6 +37,20 @@ def test_an_address_that_is_not_on_this_host(lab, address):
         assert "publish" not in culprit["fix"]
 
 
+def test_a_bridge_with_the_spanning_tree_protocol(lab):
+    bridge, port = lab.bridge("app"), lab.port("web")
+    lab.host.sh(f"ip link set {bridge} type bridge stp_state 1; ip link set {port} nomaster; "
+                f"ip link set {port} master {bridge}")  # fmt: skip
+    try:
+        culprit = lab.trace("db", "172.31.0.2:80")["culprit"]
+        assert culprit["kind"] == "not-in-bridge", culprit
+        lab.host.sh(culprit["fix"])
+        assert lab.trace("db", "172.31.0.2:80")["reachable"] is True
+    finally:
+        lab.host.sh(f"ip link set {bridge} type bridge stp_state 0")
+        lab.host.hawse("doctor", "--fix", check=False)
+
+
 def test_packets_to_a_macvlan_container_do_not_pass_the_host(lab):
     flags = ("-o", "parent=ext0", "--subnet", "192.168.99.0/24", "--ip-range", "192.168.99.64/28")
     lab.hawse("network", "create", "-d", "macvlan", *flags, "wire")
