@@ -9,7 +9,7 @@ import errno
 import socket
 import struct
 from collections import defaultdict
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from itertools import chain
 from typing import NamedTuple
 
@@ -19,9 +19,9 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session, session
-from drivers.linux.route import FAMILIES, UNREACHABLE
+from drivers.linux.route import CLONED, FAMILIES, MAIN_TABLE, UNREACHABLE
 from drivers.linux.rtnetlink import decode, dump, encode
-from drivers.model import IPAddress
+from drivers.model import IPAddress, IPNetwork
 
 INTERFACE = struct.Struct("=4xi")  # the link's index in struct ndmsg; 4x skips the family and the padding
 ANYWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}  # addresses for documentation (RFC 5737, RFC 3849)
@@ -82,6 +82,40 @@ def route(target: IPAddress, source: IPAddress | None = None, received: str = ""
         ip_address(gateway) if gateway else None,
         ip_address(preferred) if preferred else None,
     )
+
+
+def deciding_route(target: IPAddress, found: PacketRoute) -> str:
+    """Return the route by which `route` found ``found`` for ``target``, in the words of ``ip route``; "" if none did.
+
+    No route has decided if a routing rule refuses the packets. A route with several next hops is not found either.
+    """
+    routes = []
+    with session() as opened, kernel_errors("list", "routes"):
+        for message in dump(opened, RTM_GETROUTE, rtmsg, (), lambda _: True, family=FAMILIES[target.version]):
+            start = message.get_attr("RTA_DST") or ip_address(bytes(target.max_prefixlen // 8))
+            destination = ip_network(f"{start}/{message['dst_len']}")
+            if target in destination and _is_of_route(opened, message, found):
+                routes.append((destination.prefixlen, _words(destination, message, found)))
+    return max(routes, default=(0, ""), key=lambda pair: pair[0])[1]
+
+
+def _is_of_route(opened: Session, message: rtmsg, found: PacketRoute) -> bool:
+    """Return whether a route in the kernel's list has the type, the interface and the next hop of ``found``."""
+    if message["flags"] & CLONED or KINDS.get(message["type"]) != found.kind:
+        return False
+    if found.kind != "unicast":
+        return True
+    link, gateway = message.get_attr("RTA_OIF"), message.get_attr("RTA_GATEWAY")
+    next_hop = ip_address(gateway) if gateway else None
+    return bool(link) and opened.name(link) == found.interface and next_hop == found.gateway
+
+
+def _words(destination: IPNetwork, message: rtmsg, found: PacketRoute) -> str:
+    table = message.get_attr("RTA_TABLE")
+    words = [found.kind] if found.kind != "unicast" else []
+    words += [str(destination), *(("via", str(found.gateway)) if found.gateway else ())]
+    words += [*(("dev", found.interface) if found.interface else ())]
+    return " ".join([*words, *(("table", str(table)) if table != MAIN_TABLE else ())])
 
 
 def anywhere(version: int) -> IPAddress:

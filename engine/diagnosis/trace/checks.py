@@ -15,6 +15,7 @@ from drivers.linux import address_conflict, conntrack, link, listeners, path_loo
 from drivers.linux.features import bridge_runs_stp, holders, mac_of, mtu_of, port_state
 from drivers.model import IPAddress
 from drivers.socket_text import socket_text
+from engine.diagnosis.trace.direct_access import has_icc
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
 from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, Records, address_of
@@ -47,7 +48,7 @@ class Checks:
             yield from self._changed_mac(path.source, near)
             yield from self._compare_macs(path.source, near, far, path.inner_address)
         elif path.kind == BRIDGED and near is not None and far is not None and path.target is not None:
-            if self._has_icc(near):
+            if has_icc(near.network):
                 yield from self._compare_macs(path.source, near, far, path.inner_address)
                 if source_address is not None:
                     yield from self._compare_macs(path.target, far, near, source_address)
@@ -133,10 +134,6 @@ class Checks:
         except (DriverError, OSError):
             return ""
 
-    @staticmethod
-    def _has_icc(member: JoinedEndpoint) -> bool:
-        return member.network.driver != "bridge" or bridge_options.parse(member.spec).icc
-
     # ----------------------------------------------------------------------------------------- conflict
 
     def duplicates(self, *, sending: bool) -> Iterator[Culprit]:
@@ -175,7 +172,7 @@ class Checks:
         source, target = (address_of(m.endpoint, 4) for m in (near, far))
         if self._version != 4 or not (isinstance(source, IPv4Address) and isinstance(target, IPv4Address)):
             return
-        if not self._has_icc(near):
+        if not has_icc(near.network):
             return
         try:
             macs = self._path.source.inside(partial(address_conflict.holders, near.endpoint.interface, source, target))

@@ -22,17 +22,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_network
 from itertools import chain
 
-from drivers import bridge_options
 from drivers.errors import DriverError
 from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.legacy_tables import Translating
 from drivers.firewall.packet_trace import Event
 from drivers.linux import path_lookup
+from drivers.linux.host import filters_bridged
 from drivers.linux.obstacles import is_down
 from drivers.model import ISOLATED, MAC, Difference
 from engine.diagnosis.trace import outside, own_rules, parent_link, rules, source_ports, translation_rules
 from engine.diagnosis.trace.checks import Checks
-from engine.diagnosis.trace.direct_access import is_permitted
+from engine.diagnosis.trace.direct_access import has_icc, is_permitted
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.names import networks_of, not_same_network
 from engine.diagnosis.trace.obstacles import Obstacles
@@ -40,11 +40,11 @@ from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE,
 from engine.diagnosis.trace.probing import Observation, neighbour_outside
 from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, Records, addresses
 from engine.diagnosis.trace.routes import Routes
-from engine.diagnosis.trace.rules import br_netfilter, rule_in
+from engine.diagnosis.trace.rules import br_netfilter, br_netfilter_sysctl, rule_in
+from engine.diagnosis.trace.source import connection
 from engine.diagnosis.trace.state import Fault, State, bridge_of
 from engine.diagnosis.trace.target import Target
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.host import network_spec
 from engine.store.api import Reader
 
 L2_KINDS = ("bridge-missing", "bridge-down")
@@ -160,6 +160,7 @@ class Explanation:
             return None
         return (
             self._not_on_network()
+            or self._isolated_ports()
             or parent_link.cut_off(path)
             or self._isolated()
             or self._internal()
@@ -243,15 +244,28 @@ class Explanation:
         near, far = self._path.source_member, self._path.target_member
         assert near is not None
         assert far is not None
-        try:
-            icc = bridge_options.parse(network_spec(near.network)).icc
-        except DriverError:
-            icc = True
-        if icc:
+        if has_icc(near.network):
             return None
         detail = f"network {near.network.name} has enable_icc=false: its containers do not reach each other"
-        fix = "make a network without that option, or connect both to another network"
+        commands = (connection("NETWORK", name, ()) for name in (self._path.source.name, self._path.target_name))
+        fix = f"connect both to another network: hawse network create NETWORK && {' && '.join(commands)}"
         return Culprit("icc-disabled", f"network {near.network.name}", "host", detail, fix)
+
+    def _isolated_ports(self) -> Culprit | None:
+        """Return the culprit if enable_icc=false and br_netfilter block a published port between two containers.
+
+        With br_netfilter, the kernel translates the packets within the bridge. It then sends them from one isolated
+        bridge port to another, and drops them.
+        """
+        path, near, far = self._path, self._path.source_member, self._path.target_member
+        if path.binding is None or near is None or far is None or near.endpoint.id == far.endpoint.id:
+            return None
+        name, version = near.network.name, path.address.version
+        if near.network.id != far.network.id or has_icc(near.network) or not filters_bridged(version):
+            return None
+        key = br_netfilter_sysctl(version)
+        detail = f"network {name} has enable_icc=false, and with {key}=1 this concerns published ports too"
+        return Culprit("icc-disabled", f"network {name}", "host", detail, f"sysctl -w {key}=0")
 
     def own_damage(self) -> Culprit | None:
         """Return the culprit if another program has damaged hawse's own firewall for this path, or None."""

@@ -389,7 +389,12 @@ def br_netfilter(what: str, detail: str, version: int) -> Culprit:
     The policy applies to these packets only because br_netfilter is on. ``what`` names the chain. ``detail`` says how
     the chain drops the packets. ``version`` is the IP version of the packets, which decides the sysctl to change.
     """
-    key = f"net.bridge.bridge-nf-call-{'ip6tables' if version == 6 else 'iptables'}"
+    key = br_netfilter_sysctl(version)
     said = f"{key}=1 sends packets within a bridge through the IP firewall: {what}: {detail}"
     fix = f"sysctl -w {key}=0, or accept the packets in {what}"
     return Culprit("br-netfilter", f"sysctl {key} ({what})", f"host, {what}", said, fix)
+
+
+def br_netfilter_sysctl(version: int) -> str:
+    """Return the sysctl that sends packets of an IP version within a bridge through the IP firewall."""
+    return f"net.bridge.bridge-nf-call-{'ip6tables' if version == 6 else 'iptables'}"

@@ -19,6 +19,50 @@ def type_remedy(lab, culprit, **names):
         (lab.hawse if words[0] == "hawse" else lab.host.run)(*(words[1:] if words[0] == "hawse" else words))
 
 
+def test_a_container_without_a_network(lab):
+    """At first the container is on the network none. Afterwards it is on no network at all."""
+    lab.containers(bare=["--network", "none"])
+    cases = [("bare", "web:80", "app"), ("db", "bare", "app"), ("host", "bare", "app"),
+             ("bare", "192.168.99.99:91", "fresh")]  # fmt: skip
+    try:
+        for source, target, network in cases:
+            for _ in range(2):
+                type_remedy(lab, lab.trace(source, target)["culprit"], NETWORK=network)
+                assert lab.trace(source, target)["reachable"] is True
+                lab.hawse("network", "disconnect", network, "bare")
+                if network == "fresh":
+                    lab.hawse("network", "rm", network)
+            lab.hawse("network", "connect", "none", "bare")
+    finally:
+        lab.hawse("rm", "-f", "bare")
+
+
+def test_no_remedy_joins_a_network_whose_containers_are_isolated_from_each_other(lab):
+    assert lab.trace("lone2", "lone:80")["culprit"]["fix"].endswith(
+        "hawse network create NETWORK && hawse network connect NETWORK lone2 && hawse network connect NETWORK lone"
+    )
+    type_remedy(lab, lab.trace("third", "lone:80")["culprit"])
+    try:
+        assert lab.trace("third", "lone:80")["reachable"] is True
+    finally:
+        lab.hawse("network", "disconnect", "app", "lone")
+
+
+def test_a_published_port_of_a_neighbour_on_a_network_with_isolated_containers(lab):
+    """With br_netfilter, the kernel translates the packets within the bridge and drops them at an isolated port."""
+    lab.containers(shown=["--network", "strict", "-p", "8034:80"])
+    lab.serve(lab.paths("shown")["shown"], 80)
+    lab.filter_bridged(True)
+    try:
+        for flags in ((), ("--dry",)):
+            assert fault(lab, "lone2", "published:8034", *flags) == ("icc-disabled", "network strict")
+        lab.host.sh(lab.trace("lone2", "published:8034")["culprit"]["fix"])
+        assert lab.trace("lone2", "published:8034")["reachable"] is True
+    finally:
+        lab.filter_bridged(True)
+        lab.hawse("rm", "-f", "shown")
+
+
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 def test_a_service_that_listens_for_ipv6_only(lab, protocol):
     lab.serve(lab.paths_of["web"], 82 if protocol == "tcp" else 83, addresses=["::"])
@@ -65,6 +109,41 @@ def test_packets_to_a_macvlan_container_do_not_pass_the_host(lab):
         lab.host.sh("nft delete table ip foreign; sysctl -qw net.ipv4.ip_forward=1")
         lab.hawse("rm", "-f", "mac")
         lab.hawse("network", "rm", "wire")
+
+
+@pytest.mark.parametrize(
+    ("place", "script", "undo", "source", "target"),
+    [
+        ("db", "ip route add blackhole 172.31.0.2/32", "ip route del blackhole 172.31.0.2/32", "db", "web:80"),
+        ("db", "ip -6 route add prohibit fd31::2/128", "ip -6 route del prohibit fd31::2/128", "db", "[fd31::2]:80"),
+        ("db", "ip route add 172.31.0.2/32 via 172.31.0.4", "ip route del 172.31.0.2/32", "db", "web:80"),
+        ("host", "ip route add 172.31.0.0/24 via 192.168.99.99", "ip route del 172.31.0.0/24", "host", "web:80"),
+        ("host", "ip route add 172.31.0.0/24 via 192.168.99.99", "ip route del 172.31.0.0/24", "outside",
+         "published:8080"),
+        ("host", "ip route add 172.31.0.2/32 via 192.168.99.99 table 77; ip rule add to 172.31.0.2 lookup 77",
+         "ip rule del to 172.31.0.2; ip route flush table 77", "host", "web:80"),
+    ],
+)  # fmt: skip
+def test_a_wrong_route(lab, place, script, undo, source, target):
+    lab.at(place, script)
+    try:
+        culprit = lab.trace(source, target)["culprit"]
+        assert culprit["kind"] == "wrong-route", culprit
+        type_remedy(lab, culprit)
+        assert lab.trace(source, target)["reachable"] is True
+    finally:
+        lab.at(place, f"({undo}) 2> /dev/null || true")
+
+
+def test_another_default_route_in_a_container(lab):
+    lab.at("db", "ip route replace default via 172.31.0.4")
+    try:
+        culprit = lab.trace("db", "192.168.99.99:91")["culprit"]
+        assert (culprit["kind"], culprit["object"]) == ("wrong-route", "default route of db")
+        type_remedy(lab, culprit)
+        assert lab.trace("db", "192.168.99.99:91")["reachable"] is True
+    finally:
+        lab.at("db", "ip route replace default via 172.31.0.1")
 
 
 def test_the_host_has_lost_the_address_of_a_published_port(lab):
