@@ -262,7 +262,8 @@ class Checks:
             name = sysctl.name_of(key)
             detail = f"{name} is 1 in {target.name}, so it does not answer pings"
             what = f"sysctl {name} of {target.name}"
-            yield Culprit("container-firewall", what, str(target), detail, target.command(f"sysctl -w {name}=0"))
+            kind = "container-firewall" if target.netns_path else "foreign-firewall"
+            yield Culprit(kind, what, str(target), detail, target.command(f"sysctl -w {name}=0"))
 
     # ---------------------------------------------------------------------------------------------- MTU
 

@@ -350,9 +350,7 @@ class Explanation:
 
     def of_drop(self, place: Place, event: Event) -> Culprit:
         """Return the culprit for a drop (``event``) that nftables reported in the namespace ``place``."""
-        if place.netns_path:
-            return self._container_firewall(place, event)
-        if event.table in OURS:
+        if not place.netns_path and event.table in OURS:
             damage = self.own_damage()
             state = next(self._state_faults(), None) or next(self._routes.routes(), None)
             forbidden = self.policy()
@@ -365,14 +363,24 @@ class Explanation:
             )
         what = f"table {event.table} chain {event.chain}"
         detail = f"it drops the {'answer' if event.reply else 'probe'} by {rule_in(place, event)}"
+        if place.netns_path:
+            fix = self._accepting(place, event)
+            return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
         if self._path.kind == BRIDGED and not event.table.startswith(("bridge", "netdev")) and not event.handle:
             return br_netfilter(what, detail, self._path.inner_address.version)
+        return Culprit("foreign-firewall", what, f"host, {what}", detail, self._accepting(place, event))
+
+    def _accepting(self, place: Place, event: Event) -> str:
+        """Return the remedy for a chain in ``place`` that drops the probe or its answer (``event``)."""
         path = self._path
         addresses = {a for a in (path.address, path.inner_address) if a.version == path.address.version}
-        fix = rules.accepting(event, path.protocol, addresses, {path.port, path.inner_port}, reply=event.reply)
+        ports = {path.port, path.inner_port}
+        fix = rules.accepting(place, event, path.protocol, addresses, ports, reply=event.reply)
         if event.searches:
-            fix = rules.letting_search(event)
-        return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
+            fix = rules.letting_search(place, event, path.inner_address.version)
+        if event.searches or not event.reply:
+            fix += rules.also_accepting(path, requests=event.searches)
+        return fix
 
     def _redirected(self, seen: Observation) -> Culprit | None:
         """Return the culprit if a rule of another program sent the probe to another destination, or None."""
@@ -383,14 +391,6 @@ class Explanation:
             return Culprit("foreign-firewall", what, f"{place}, {what}", detail, rules.removing(place, event))
         legacy = translation_rules.of_legacy(self._path)
         return legacy[1] if legacy is not None and (HOST, legacy[0]) in seen.legacy else None
-
-    def _container_firewall(self, place: Place, event: Event) -> Culprit:
-        rule = rule_in(place, event)
-        what = f"table {event.table} chain {event.chain}"
-        which = "answer" if event.reply else "probe"
-        detail = f"it drops the {which} by {rule}"
-        fix = rules.changing(place, event)
-        return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
 
     def _own_drop(self, event: Event) -> Culprit:
         path, chain_name = self._path, f"table {event.table} chain {event.chain}"

@@ -44,7 +44,11 @@ def dropping(path: PacketPath) -> Culprit | None:
         except (DriverError, OSError):
             continue
         if proven is not None:
-            return _culprit(place, proven[1], packet, bridged=path.kind == BRIDGED and families == IP)
+            culprit = _culprit(place, proven[1], packet, bridged=path.kind == BRIDGED and families == IP)
+            if culprit.fix.endswith(" accept") and not packet.source_port:
+                searches = packet.protocol in (ARP, DISCOVERY)
+                return replace(culprit, fix=culprit.fix + also_accepting(path, requests=searches))
+            return culprit
     return None
 
 
@@ -77,15 +81,28 @@ def dropping_resolver(place: Place, address: IPv4Address) -> Culprit | None:
     The rules see the port to which queries are redirected, and not port 53.
     """
 
-    def find() -> Proven | tuple[Packet, Dropping] | None:
+    def find() -> tuple[list[tuple[str, Proven]], tuple[Packet, Dropping] | None]:
         client, port = path_lookup.route(address).source, resolver_redirect.serving_port(address)
         query = Packet("udp", client, address, port)
         answer = Packet("udp", address, client or address, 0, state="established", source_port=port)
         steps = [step for packet in (query, answer) for step in _both_directions(packet.at("lo"), packet.at("", "lo"))]
-        return _first(steps, IP)
+        tables = read(IP)
+        drops = [(step[0], proven) for step in steps for proven in find_drops(tables, [step])]
+        return drops, next(legacy_rules.find_drops(steps), None) if not drops else None
 
-    proven = place.inside(find)
-    return _culprit(place, proven[1], proven[0], bridged=False) if proven is not None else None
+    drops, legacy = place.inside(find)
+    if not drops:
+        return _culprit(place, legacy[1], legacy[0], bridged=False) if legacy is not None else None
+    packet, drop = drops[0][1]
+    fix = f"let the packets pass there: {' && '.join(_accepting_loopback(place, drops))}"
+    return replace(_culprit(place, drop, packet, bridged=False), fix=fix)
+
+
+def _accepting_loopback(place: Place, drops: Iterable[tuple[str, Proven]]) -> list[str]:
+    """Return the commands that accept the packets on lo in the chains of ``drops``; each drop has its hook."""
+    sides = (("oifname" if hook in ("output", "postrouting") else "iifname", drop) for hook, (_, drop) in drops)
+    rules = (f"nft insert rule {in_shell(drop.table, drop.chain)} {side} lo accept" for side, drop in sides)
+    return list(dict.fromkeys(map(place.command, rules)))
 
 
 def dropping_in_network(path: PacketPath, client: IPAddress, place: Place) -> Culprit | None:
@@ -192,6 +209,12 @@ def _answers(path: PacketPath) -> Iterator[Step]:
     """
     near, far = path.source_member, path.target_member
     client = address_of(near.endpoint, path.inner_address.version) if near is not None else None
+    if path.kind == EXTERNAL and path.source.kind != OUTSIDE and not path.avoids_host:
+        client = client or path_lookup.route(path.address).source
+        if client is not None:
+            answer = Packet(path.protocol, path.address, client, 0, state="established", source_port=path.port)
+            yield HOST, "forward" if near is not None else "input", IP, answer.at(_out(path), _in(path))
+        return
     if far is None or path.target is None or (client is None and path.source.kind != OUTSIDE):
         return
     if client is None:
@@ -297,16 +320,14 @@ def _culprit(place: Place, drop: Drop | Dropping, packet: Packet, *, bridged: bo
         return of_legacy(place, drop, packet.version, bridged=bridged)
     what = chain_of(drop)
     detail = f"it drops such packets by {rule_in(place, drop)}"
-    if place.netns_path:
-        return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, changing(place, drop))
     if packet.protocol in (ARP, DISCOVERY):
-        return Culprit("foreign-firewall", what, f"host, {what}", detail, letting_search(drop))
+        fix = letting_search(place, drop, packet.version)
+    else:
+        fix = accepting(place, drop, packet.protocol, *_server_of(packet), reply=bool(packet.source_port))
+    if place.netns_path:
+        return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
     if bridged and not drop.handle:
         return br_netfilter(what, detail, packet.version)
-    reply = bool(packet.source_port)
-    port = packet.source_port if reply else packet.port
-    server = packet.source if reply and packet.source is not None else packet.destination
-    fix = accepting(drop, packet.protocol, {server}, {port}, reply=reply)
     return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
 
 
@@ -343,16 +364,58 @@ def removing(place: Place, event: Event | Changed) -> str:
 
 
 def changing(place: Place, decision: Drop | Event) -> str:
-    """Return the remedy for a chain that is not on the host: the command that lists its rules."""
+    """Return the remedy for a chain in the namespace of a network: the command that lists its rules."""
     command = place.command(f"nft -a list chain {in_shell(decision.table, decision.chain)}")
     return f"change the rule or the policy: {command}"
 
 
-def accepting(decision: Drop | Event, protocol: str, addresses: set[IPAddress], ports: set[int], *, reply: bool) -> str:
+def accepting(
+    place: Place, decision: Drop | Event, protocol: str, addresses: set[IPAddress], ports: set[int], *, reply: bool
+) -> str:
     """Return the remedy for a chain that drops packets: the command that adds a rule to accept them.
 
     ``addresses`` and ``ports`` are the destinations of the packets; with ``reply``, they are the sources.
     """
+    return f"let the packets pass there: {_inserting(place, decision, protocol, addresses, ports, reply=reply)}"
+
+
+def also_accepting(path: PacketPath, *, requests: bool = False) -> str:
+    """Return " && COMMAND" that accepts the answers on a path, if a rule of nftables drops them, or "".
+
+    A policy often drops the packets in both directions. With ``requests``, another command before this one accepts the
+    packets to the target if a rule drops them.
+    """
+    return "".join(map(_accepting_first, (_steps(path), _answers(path)) if requests else (_answers(path),)))
+
+
+def _accepting_first(steps: Iterable[Step]) -> str:
+    """Return " && COMMAND" for the first of ``steps`` at which a rule of nftables drops the packet, or ""."""
+    for place, hook, families, packet in steps:
+        try:
+            proven = place.inside(partial(_first_of_nftables, families, hook, packet))
+        except (DriverError, OSError):
+            continue
+        if proven is not None:
+            reply = bool(packet.source_port)
+            return f" && {_inserting(place, proven[1], packet.protocol, *_server_of(packet), reply=reply)}"
+    return ""
+
+
+def _first_of_nftables(families: tuple[str, ...], hook: str, packet: Packet) -> Proven | None:
+    return next(find_drops(read(families), [(hook, packet)]), None)
+
+
+def _server_of(packet: Packet) -> tuple[set[IPAddress], set[int]]:
+    """Return the address and the port of the server to which a packet goes, or from which an answer comes."""
+    if packet.source_port and packet.source is not None:
+        return {packet.source}, {packet.source_port}
+    return {packet.destination}, {packet.port}
+
+
+def _inserting(
+    place: Place, decision: Drop | Event, protocol: str, addresses: set[IPAddress], ports: set[int], *, reply: bool
+) -> str:
+    """Return the command of `accepting`."""
     side = ("saddr", "sport") if reply else ("daddr", "dport")
     version = next(iter(addresses)).version
     held = _any_of(str(a) for a in sorted(addresses))
@@ -360,13 +423,16 @@ def accepting(decision: Drop | Event, protocol: str, addresses: set[IPAddress], 
     if protocol == "icmp":
         service = f"meta l4proto {'icmp' if version == 4 else 'ipv6-icmp'}"
     match = f"{'ip' if version == 4 else 'ip6'} {side[0]} {held} {service}"
-    return f"let the packets pass there: nft insert rule {in_shell(decision.table, decision.chain)} {match} accept"
+    return place.command(f"nft insert rule {in_shell(decision.table, decision.chain)} {match} accept")
 
 
-def letting_search(decision: Drop | Event) -> str:
-    """Return the remedy for a chain that drops ARP packets or packets of IPv6 neighbour discovery."""
-    show = f"nft -a list chain {in_shell(decision.table, decision.chain)}"
-    return f"accept ARP (for IPv6: neighbour solicitations and advertisements) there: {show}"
+def letting_search(place: Place, decision: Drop | Event, version: int) -> str:
+    """Return the remedy for a chain that drops ARP packets, or packets of neighbour discovery for IP ``version`` 6."""
+    match, what = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }", "neighbour solicitations and answers"
+    if version == 4:
+        match, what = "arp operation { request, reply }", "ARP"
+    command = f"nft insert rule {in_shell(decision.table, decision.chain)} {match} accept"
+    return f"accept {what} there: {place.command(command)}"
 
 
 def _any_of(values: Iterable[str]) -> str:
@@ -391,7 +457,7 @@ def br_netfilter(what: str, detail: str, version: int) -> Culprit:
     """
     key = br_netfilter_sysctl(version)
     said = f"{key}=1 sends packets within a bridge through the IP firewall: {what}: {detail}"
-    fix = f"sysctl -w {key}=0, or accept the packets in {what}"
+    fix = f"accept the packets in {what}, or switch it off: sysctl -w {key}=0"
     return Culprit("br-netfilter", f"sysctl {key} ({what})", f"host, {what}", said, fix)
 
 

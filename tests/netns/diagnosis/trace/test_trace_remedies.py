@@ -19,6 +19,27 @@ def type_remedy(lab, culprit, **names):
         (lab.hawse if words[0] == "hawse" else lab.host.run)(*(words[1:] if words[0] == "hawse" else words))
 
 
+@pytest.mark.parametrize(
+    ("family", "source", "target"),
+    [
+        ("ip", "outside", "published:8080"),
+        ("ip6", "outside", "[fd99::11]:8080"),
+        ("ip", "db", "192.168.99.99:91"),
+        ("bridge", "db", "172.31.0.2:80"),
+        ("bridge", "db", "[fd31::2]:80"),
+    ],
+)
+@pytest.mark.parametrize("flags", [(), ("--dry",)])
+def test_a_policy_that_drops_the_packets_and_the_answers(lab, family, source, target, flags):
+    lab.at("db", "ip neigh flush dev eth0; ip -6 neigh flush dev eth0")
+    lab.host.sh(POLICY.format(family))
+    try:
+        type_remedy(lab, lab.trace(*flags, source, target)["culprit"])
+        assert lab.trace(source, target)["reachable"] is True
+    finally:
+        lab.host.sh(f"nft delete table {family} foreign")
+
+
 def test_a_container_without_a_network(lab):
     """At first the container is on the network none. Afterwards it is on no network at all."""
     lab.containers(bare=["--network", "none"])
@@ -109,6 +130,23 @@ def test_packets_to_a_macvlan_container_do_not_pass_the_host(lab):
         lab.host.sh("nft delete table ip foreign; sysctl -qw net.ipv4.ip_forward=1")
         lab.hawse("rm", "-f", "mac")
         lab.hawse("network", "rm", "wire")
+
+
+@pytest.mark.parametrize("flags", [(), ("--dry",)])
+def test_a_firewall_of_the_source_that_drops_everything(lab, flags):
+    """The first remedy is for the queries to the resolver, and the second for the packets to the target."""
+    chains = "; ".join(f"add chain inet foreign {hook} {{ type filter hook {hook} priority 0; policy drop; }}"
+                       for hook in ("input", "output"))  # fmt: skip
+    lab.at("db", f"nft 'add table inet foreign; {chains}; add rule inet foreign input meta l4proto icmpv6 accept; "
+                 "add rule inet foreign output meta l4proto icmpv6 accept'")  # fmt: skip
+    try:
+        for _ in range(2):
+            culprit = lab.trace(*flags, "db", "web:80")["culprit"]
+            assert culprit["kind"] == "container-firewall", culprit
+            type_remedy(lab, culprit)
+        assert lab.trace("db", "web:80")["reachable"] is True
+    finally:
+        lab.at("db", "nft delete table inet foreign")
 
 
 @pytest.mark.parametrize(
