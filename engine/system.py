@@ -177,13 +177,14 @@ class SystemVerbs:
         with answering.limits():
             return answering.answer(self.host, question)
 
-    def events(self, options: EventOptions, client: int = -1) -> EventStream:
+    def events(self, options: EventOptions, client: int = -1, output: int = -1) -> EventStream:
         """Return the events since ``options.since`` (default: now); the stream then waits for new events.
 
         The stream ends at the time ``options.until``, if it is given, or when a client has closed its connection.
-        ``client`` is the file descriptor of this connection, or -1.
+        ``client`` is the file descriptor of this connection, or -1. The stream raises BrokenPipeError when no process
+        reads the file descriptor ``output`` any more, to which the caller writes the events; -1 is no descriptor.
         """
-        return EventStream(self.host.store, self._event_watch, options, client)
+        return EventStream(self.host.store, self._event_watch, options, client, output)
 
     def boot(self, timeout: float) -> BootReport:
         """Restore networks, containers and adopted namespaces after a boot of the host; idempotent.

@@ -36,7 +36,8 @@ def events(app: App, filter: Mapping[str, Sequence[str]], format: str, since: st
     Ends at once if the process that reads stdout ends, as in ``hawse events | head -1``.
     """
     write = writer(app, format)
-    with app.engine.system.events(EventOptions(moment(since), moment(until), filter), app.stdout.fileno()) as stream:
+    options = EventOptions(moment(since), moment(until), filter)
+    with app.engine.system.events(options, output=app.stdout.fileno()) as stream:
         for event in stream:
             write(event)
 
