@@ -44,11 +44,13 @@ class Destinations:
         published = self._publishing(target.port, target.protocol)
         if not published:
             raise CulpritFound(self._nothing_published(target))
-        self._require_host_address(target, published)
         reachable = [(b, a) for b, a in ((b, self._host_address(b[1])) for b in published) if a is not None]
         if not reachable:
             raise CulpritFound(self._elsewhere(target.port, published))
-        (endpoint, binding), address = reachable[0]
+        held = [(b, a) for b, a in reachable if self._is_of_host(a)]
+        if not held:
+            raise CulpritFound(_lost(target, reachable[0][1]))
+        (endpoint, binding), address = held[0]
         return self._through(endpoint, binding, address, target.port)
 
     def path(self, target: Target, addresses: Sequence[IPAddress]) -> PacketPath:
@@ -69,7 +71,7 @@ class Destinations:
             return self._made(target, address, LOCAL, self._source, own_member)
         if shared or held:
             return self._to_member(target, address, (shared or held)[0])
-        if address in self._host_addresses:
+        if self._is_of_host(address):
             return self._at_host(target, address)
         return self._elsewhere_or_outside(target, address)
 
@@ -137,22 +139,15 @@ class Destinations:
         if others and target.port:
             raise CulpritFound(self._elsewhere(target.port, others, address))
 
-    def _require_host_address(self, target: Target, published: Sequence[tuple[EndpointRecord, PortRecord]]) -> None:
-        """Check that the host has an address on which the target's port is published; raises `CulpritFound` if not.
-
-        ``published`` has the records that publish the port, each with its endpoint. Nothing is raised if it is empty.
-        """
-        lost = [ip_address(binding.host_ip) for _, binding in published]
-        if not lost or any(a.is_unspecified or a.is_loopback or a in self._host_addresses for a in lost):
-            return
-        detail = f"port {target.port}/{target.protocol} is published on {lost[0]}, and the host has lost this address"
-        fix = f"give it back: ip address add {lost[0]}/LENGTH dev INTERFACE"
-        raise CulpritFound(Culprit("wrong-address", f"address {lost[0]} of host", "host", detail, fix))
+    def _is_of_host(self, address: IPAddress) -> bool:
+        """Return whether this host has an address, or a local route to it (type "local" in ip-route(8))."""
+        return address in self._host_addresses or address.is_loopback or path_lookup.route(address).kind == "local"
 
     def _elsewhere_or_outside(self, target: Target, address: IPAddress) -> PacketPath:
         if self._source.kind == OUTSIDE:  # for other sources, another machine may have the address now
             published = self._publishing(target.port, target.protocol)
-            self._require_host_address(target, [p for p in published if ip_address(p[1].host_ip) == address])
+            if any(ip_address(binding.host_ip) == address for _, binding in published):
+                raise CulpritFound(_lost(target, address))
         subnets = self._records.of_subnet(address)
         local = [n for n in subnets if n.scope == "local"]
         if local:
@@ -179,7 +174,7 @@ class Destinations:
             raise CulpritFound(Culprit("no-such-endpoint", f"address {address}", "outside", detail, fix))
         if held:
             return self._from_outside_to(held[0], target, address)
-        if address in self._host_addresses:
+        if self._is_of_host(address):
             return self._at_host(target, address)
         return self._elsewhere_or_outside(target, address)
 
@@ -424,6 +419,13 @@ def _shut(container: ContainerRecord, member: JoinedEndpoint, target: Target) ->
         detail = f"{container.name} has no address that machines outside can ping"
         fix = "publish the ports they need"
     return Culprit("not-published", service, "host", detail, fix)
+
+
+def _lost(target: Target, address: IPAddress) -> Culprit:
+    """Return the culprit for a host address on which the target's port is published, and which the host has lost."""
+    detail = f"port {target.port}/{target.protocol} is published on {address}, and this host does not have this address"
+    fix = f"add it, if no other machine has it: ip address add {address}/LENGTH dev INTERFACE"
+    return Culprit("wrong-address", f"address {address} of host", "host", detail, fix)
 
 
 def _inner_port(binding: PortRecord, host_port: int) -> int:

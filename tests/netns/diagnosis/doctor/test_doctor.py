@@ -567,3 +567,22 @@ def test_the_host_has_lost_the_address_of_a_published_port(patient):
         assert is_named(patient.findings(), "warning", "container shown", what)
     finally:
         patient.hawse("rm", "-f", "shown")
+
+
+def test_a_host_address_that_no_interface_has_is_no_fault(patient):
+    """A local route may have the address, or another host for now (VRRP). A routed network ignores the address."""
+    patient.host.sh("ip route add local 10.77.0.0/24 dev lo; sysctl -qw net.ipv4.ip_nonlocal_bind=1")
+    routed = ("-o", "com.docker.network.bridge.gateway_mode_ipv4=routed")
+    patient.hawse("network", "create", *routed, "--subnet", "172.39.0.0/16", "routed")
+    for name, network, port in (("local", "app", "10.77.0.5:8077:80"), ("standby", "app", "192.168.99.79:8079:80"),
+                                ("open", "routed", "192.168.99.80:8080:80")):  # fmt: skip
+        patient.hawse("run", "-d", "--network", network, "--name", name, "-p", port, "hostfs", "sleep", "1d")
+    try:
+        assert not patient.findings()
+        patient.host.sh("sysctl -qw net.ipv4.ip_nonlocal_bind=0")
+        (finding,) = patient.findings()
+        assert finding["object"] == "container standby"
+    finally:
+        patient.host.sh("ip route del local 10.77.0.0/24 dev lo; sysctl -qw net.ipv4.ip_nonlocal_bind=0")
+        patient.hawse("rm", "-f", "local", "standby", "open")
+        patient.hawse("network", "rm", "routed")

@@ -205,6 +205,22 @@ def test_the_host_has_lost_the_address_of_a_published_port(lab):
         lab.hawse("rm", "-f", "shown")
 
 
+def test_a_port_published_on_an_address_of_a_local_route(lab):
+    """The container also publishes the port on an address that the host has lost."""
+    lab.host.sh("ip route add local 10.77.0.0/24 dev lo; ip addr add 192.168.99.77/24 dev ext0")
+    lab.containers(shown=["--network", "app", "-p", "192.168.99.77:8077:80", "-p", "10.77.0.5:8077:80"])
+    lab.serve(lab.paths("shown")["shown"], 80)
+    lab.host.sh("ip addr del 192.168.99.77/24 dev ext0")
+    try:
+        for source in ("outside", "host", "db"):
+            for target in ("published:8077", "10.77.0.5:8077"):
+                assert lab.trace(source, target)["reachable"] is True
+                assert lab.trace("--dry", source, target)["culprit"] is None
+    finally:
+        lab.hawse("rm", "-f", "shown")
+        lab.host.sh("ip route del local 10.77.0.0/24 dev lo")
+
+
 def test_a_routing_rule_that_leads_to_a_silent_router(lab):
     """Another program sends the packets of the network by a router that does not exist."""
     lab.host.sh("ip route add default via 192.168.99.98 table 77; ip rule add from 172.31.0.0/16 lookup 77")
