@@ -45,8 +45,8 @@ def dropping(path: PacketPath) -> Culprit | None:
             continue
         if proven is not None:
             culprit = _culprit(place, proven[1], packet, bridged=path.kind == BRIDGED and families == IP)
-            if culprit.fix.endswith(" accept") and not packet.source_port:
-                searches = packet.protocol in (ARP, DISCOVERY)
+            searches = packet.protocol in (ARP, DISCOVERY)
+            if culprit.fix.endswith(" accept") and (searches or not _is_answer(packet)):
                 return replace(culprit, fix=culprit.fix + also_accepting(path, requests=searches))
             return culprit
     return None
@@ -323,7 +323,7 @@ def _culprit(place: Place, drop: Drop | Dropping, packet: Packet, *, bridged: bo
     if packet.protocol in (ARP, DISCOVERY):
         fix = letting_search(place, drop, packet.version)
     else:
-        fix = accepting(place, drop, packet.protocol, *_server_of(packet), reply=bool(packet.source_port))
+        fix = accepting(place, drop, packet.protocol, *_server_of(packet), reply=_is_answer(packet))
     if place.netns_path:
         return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
     if bridged and not drop.handle:
@@ -396,7 +396,7 @@ def _accepting_first(steps: Iterable[Step]) -> str:
         except (DriverError, OSError):
             continue
         if proven is not None:
-            reply = bool(packet.source_port)
+            reply = _is_answer(packet)
             return f" && {_inserting(place, proven[1], packet.protocol, *_server_of(packet), reply=reply)}"
     return ""
 
@@ -407,9 +407,13 @@ def _first_of_nftables(families: tuple[str, ...], hook: str, packet: Packet) -> 
 
 def _server_of(packet: Packet) -> tuple[set[IPAddress], set[int]]:
     """Return the address and the port of the server to which a packet goes, or from which an answer comes."""
-    if packet.source_port and packet.source is not None:
+    if _is_answer(packet) and packet.source is not None:
         return {packet.source}, {packet.source_port}
     return {packet.destination}, {packet.port}
+
+
+def _is_answer(packet: Packet) -> bool:
+    return packet.state == "established" and packet.source is not None
 
 
 def _inserting(
