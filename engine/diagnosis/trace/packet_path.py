@@ -57,11 +57,12 @@ class PacketPath(Struct, frozen=True):
     @property
     def avoids_host(self) -> bool:
         """Whether the packets pass no hook and no route of the host: those between another machine and a macvlan or
-        ipvlan endpoint.
+        ipvlan endpoint. In the ipvlan modes l3 and l3s, the host routes the packets that the container sends.
         """
+        near, far = self.source_member, self.target_member
         if self.kind == EXTERNAL:
-            return self.source_member is not None and facts(self.source_member.network.driver).has_parent
-        far = self.target_member
+            mode = (near.network.options or {}).get("ipvlan_mode", "l2") if near is not None else ""
+            return near is not None and facts(near.network.driver).has_parent and mode == "l2"
         return self.source.kind == OUTSIDE and far is not None and facts(far.network.driver).has_parent
 
     @property

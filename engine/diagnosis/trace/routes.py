@@ -150,7 +150,7 @@ class Routes:
         near, source_address = path.source_member, path.source_address
         if near is not None and near.network.driver == "bridge" and source_address is not None:
             yield from self._on_host(near, source_address)
-        if near is not None and path.target_member is None and path.kind == EXTERNAL:
+        if near is not None and path.target_member is None and path.kind == EXTERNAL and not path.avoids_host:
             yield from self._any(HOST, path.address)
 
     def by_rules(self) -> Iterator[Culprit]:

@@ -141,7 +141,7 @@ class _Tracer:
     def _without_probe(self, path: PacketPath, explanation: Explanation) -> Trace:
         for culprit in explanation.faults():
             return self._log.ended(False, culprit)
-        if path.source.kind == OUTSIDE and probing.neighbour_outside(path.source.interface, path.address)[0] is None:
+        if path.source.kind == OUTSIDE and not path.avoids_host and _has_no_address(path):
             return self._log.ended(False, _without_address(path))
         if path.kind != LOCAL:
             damage = explanation.own_damage()
@@ -205,6 +205,10 @@ class _Tracer:
         )
         for where, chain in passed:
             self._log.add_at(where, f"chain {chain}", "passed")
+
+
+def _has_no_address(path: PacketPath) -> bool:
+    return probing.neighbour_outside(path.source.interface, path.address)[0] is None
 
 
 def _without_address(path: PacketPath) -> Culprit:

@@ -126,8 +126,14 @@ def test_packets_to_a_macvlan_container_do_not_pass_the_host(lab):
         for words in (("outside", "mac:80"), ("mac", "192.168.99.99:91")):
             assert lab.trace(*words)["reachable"] is True
             assert lab.trace("--dry", *words)["culprit"] is None
+        lab.host.sh("ip route add blackhole 192.168.99.99; ip addr del 192.168.99.11/24 dev ext0")
+        assert lab.trace("mac", "192.168.99.99:91")["reachable"] is True
+        assert lab.trace("--dry", "mac", "192.168.99.99:91")["culprit"] is None
+        assert lab.trace("outside", "192.168.99.65:80")["culprit"] is None
     finally:
-        lab.host.sh("nft delete table ip foreign; sysctl -qw net.ipv4.ip_forward=1")
+        lab.host.sh("ip route del blackhole 192.168.99.99 2> /dev/null || true; "
+                    "ip addr replace 192.168.99.11/24 dev ext0; ip route replace default via 192.168.99.99; nft delete table ip foreign;"
+                    "sysctl -qw net.ipv4.ip_forward=1")  # fmt: skip
         lab.hawse("rm", "-f", "mac")
         lab.hawse("network", "rm", "wire")
 
