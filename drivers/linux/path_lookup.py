@@ -40,12 +40,14 @@ class PacketRoute(NamedTuple):
 
     ``kind`` is the route's type, such as ``unicast``, ``local`` or ``blackhole``; "" without a route. ``gateway`` is
     the next hop, or None for a direct route. ``source`` is the source address that the kernel prefers, or None.
+    ``table`` is the number of the routing table, or 0 if the kernel does not tell it.
     """
 
     kind: str
     interface: str = ""
     gateway: IPAddress | None = None
     source: IPAddress | None = None
+    table: int = 0
 
 
 class Neighbour(NamedTuple):
@@ -81,13 +83,15 @@ def route(target: IPAddress, source: IPAddress | None = None, received: str = ""
         interface,
         ip_address(gateway) if gateway else None,
         ip_address(preferred) if preferred else None,
+        message.get_attr("RTA_TABLE") or 0,
     )
 
 
 def deciding_route(target: IPAddress, found: PacketRoute) -> str:
     """Return the route by which `route` found ``found`` for ``target``, in the words of ``ip route``; "" if none did.
 
-    No route has decided if a routing rule refuses the packets. A route with several next hops is not found either.
+    No route has decided if a routing rule refuses the packets. A route with several next hops is not found either, nor
+    one of several routes if the kernel does not tell the table.
     """
     routes = []
     with session() as opened, kernel_errors("list", "routes"):
@@ -95,13 +99,19 @@ def deciding_route(target: IPAddress, found: PacketRoute) -> str:
             start = message.get_attr("RTA_DST") or ip_address(bytes(target.max_prefixlen // 8))
             destination = ip_network(f"{start}/{message['dst_len']}")
             if target in destination and _is_of_route(opened, message, found):
-                routes.append((destination.prefixlen, _words(destination, message, found)))
-    return max(routes, default=(0, ""), key=lambda pair: pair[0])[1]
+                routes.append(
+                    (message.get_attr("RTA_TABLE"), destination.prefixlen, _words(destination, message, found))
+                )
+    if len({table for table, _, _ in routes}) > 1:
+        return ""
+    return max(routes, default=(0, 0, ""), key=lambda route: route[1])[2]
 
 
 def _is_of_route(opened: Session, message: rtmsg, found: PacketRoute) -> bool:
     """Return whether a route in the kernel's list has the type, the interface and the next hop of ``found``."""
     if message["flags"] & CLONED or KINDS.get(message["type"]) != found.kind:
+        return False
+    if found.table not in (0, message.get_attr("RTA_TABLE")):
         return False
     if found.kind != "unicast":
         return True

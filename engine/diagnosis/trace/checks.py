@@ -251,7 +251,8 @@ class Checks:
                     detail = f"{port} is in {bridge_of(member.network)}, but in state {state}, which forwards nothing"
                     fix = f"bridge link set dev {port} state {link.FORWARDING}"
                     if bridge_runs_stp(bridge_of(member.network)):  # the kernel sets the states of the ports
-                        fix = f"ip link set {bridge_of(member.network)} type bridge stp_state 0 && {fix}"
+                        wait = "wait 30 s for the spanning tree protocol, or switch it off if there is no loop"
+                        fix = f"{wait}: ip link set {bridge_of(member.network)} type bridge stp_state 0 && {fix}"
                     yield Culprit("not-in-bridge", f"bridge port {port} of {name}", "host", detail, fix)
 
     def ignores_ping(self) -> Iterator[Culprit]:

@@ -8,6 +8,7 @@ from shlex import quote
 from drivers.linux import link, path_lookup
 from drivers.linux.features import outside_interfaces
 from drivers.linux.path_lookup import PacketRoute
+from drivers.linux.route import MAIN_TABLE
 from drivers.model import IPAddress, IPInterface
 from engine import names
 from engine.containers import adopted, lookup
@@ -126,7 +127,13 @@ def reconnection(place: Place, network: str) -> str:
 
 
 def removing(place: Place, target: IPAddress, route: PacketRoute) -> str:
-    """Return the remedy for a wrong route to ``target`` in a place, which the look-up ``route`` found."""
+    """Return the remedy for a wrong route to ``target`` in a place, which the look-up ``route`` found.
+
+    Because a route of another table than main is meant for other packets too, a rule for ``target`` comes before it.
+    """
+    if route.table not in (0, MAIN_TABLE):
+        family = " -6" if target.version == 6 else ""
+        return f"let the main table decide: {place.command(f'ip{family} rule add to {target} lookup main')}"
     words = place.inside(lambda: path_lookup.deciding_route(target, route))
     if words:
         return f"remove the route that is wrong: {place.command(f'ip route del {words}')}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from ipaddress import ip_interface
+from shlex import quote
 
 from msgspec import Struct
 
@@ -106,7 +107,7 @@ class State:
             if other is not None:
                 kind, detail = "wrong-route", f"{detail}, and has a default route via {other} instead"
                 place, anywhere = of_container(self._records, owner), path_lookup.anywhere(version)
-                command = f"hawse network verify --fix {members[0].network.name}"
+                command = f"hawse network verify --fix {quote(members[0].network.name)}"
                 fix = f"{removing(place, anywhere, place.inside(partial(path_lookup.route, anywhere)))} && {command}"
             what, where = f"default route of {owner.name}", f"container {owner.name}"
             yield Fault(Culprit(kind, what, where, detail, fix), version=version)
@@ -139,7 +140,7 @@ class State:
         If the agent also repairs the difference, the remedy says so. ``container`` is the container that differs from
         its records, or None if the network does.
         """
-        command = f"hawse network verify --fix {network.name}"
+        command = f"hawse network verify --fix {quote(network.name)}"
         if self._host.config.heal and heals(container if container is not None else network):
             return f"the agent repairs this within a second; or repair it yourself: {command}"
         return f"repair it: {command}"

@@ -109,7 +109,7 @@ def test_a_bridge_with_the_spanning_tree_protocol(lab):
     try:
         culprit = lab.trace("db", "172.31.0.2:80")["culprit"]
         assert culprit["kind"] == "not-in-bridge", culprit
-        lab.host.sh(culprit["fix"])
+        type_remedy(lab, culprit)
         assert lab.trace("db", "172.31.0.2:80")["reachable"] is True
     finally:
         lab.host.sh(f"ip link set {bridge} type bridge stp_state 0")
@@ -132,8 +132,8 @@ def test_packets_to_a_macvlan_container_do_not_pass_the_host(lab):
         assert lab.trace("outside", "192.168.99.65:80")["culprit"] is None
     finally:
         lab.host.sh("ip route del blackhole 192.168.99.99 2> /dev/null || true; "
-                    "ip addr replace 192.168.99.11/24 dev ext0; ip route replace default via 192.168.99.99; nft delete table ip foreign;"
-                    "sysctl -qw net.ipv4.ip_forward=1")  # fmt: skip
+                    "ip addr replace 192.168.99.11/24 dev ext0; ip route replace default via 192.168.99.99; "
+                    "nft delete table ip foreign; sysctl -qw net.ipv4.ip_forward=1")  # fmt: skip
         lab.hawse("rm", "-f", "mac")
         lab.hawse("network", "rm", "wire")
 
@@ -165,7 +165,7 @@ def test_a_firewall_of_the_source_that_drops_everything(lab, flags):
         ("host", "ip route add 172.31.0.0/24 via 192.168.99.99", "ip route del 172.31.0.0/24", "outside",
          "published:8080"),
         ("host", "ip route add 172.31.0.2/32 via 192.168.99.99 table 77; ip rule add to 172.31.0.2 lookup 77",
-         "ip rule del to 172.31.0.2; ip route flush table 77", "host", "web:80"),
+         "ip rule del to 172.31.0.2 lookup 77; ip rule del to 172.31.0.2; ip route flush table 77", "host", "web:80"),
     ],
 )  # fmt: skip
 def test_a_wrong_route(lab, place, script, undo, source, target):
@@ -177,6 +177,22 @@ def test_a_wrong_route(lab, place, script, undo, source, target):
         assert lab.trace(source, target)["reachable"] is True
     finally:
         lab.at(place, f"({undo}) 2> /dev/null || true")
+
+
+def test_a_rule_that_sends_the_packets_by_a_route_for_others(lab):
+    """Another program, such as a VPN, needs the default route of its table. Table 78 is used by no rule."""
+    lab.host.sh("ip route add default via 192.168.99.99 table 77; ip rule add from all lookup 77 priority 99;"
+                "ip route add 172.31.0.2 via 192.168.99.99 table 78")  # fmt: skip
+    try:
+        culprit = lab.trace("host", "web:80")["culprit"]
+        assert culprit["kind"] == "wrong-route", culprit
+        type_remedy(lab, culprit)
+        assert lab.trace("host", "web:80")["reachable"] is True
+        assert lab.host.sh("ip route show table 77") and lab.host.sh("ip route show table 78")
+    finally:
+        lab.host.sh(
+            "ip rule del priority 99; ip rule del to 172.31.0.2; ip route flush table 77; ip route flush table 78"
+        )
 
 
 def test_another_default_route_in_a_container(lab):
@@ -229,7 +245,8 @@ def test_a_port_published_on_an_address_of_a_local_route(lab):
 
 def test_a_routing_rule_that_leads_to_a_silent_router(lab):
     """Another program sends the packets of the network by a router that does not exist."""
-    lab.host.sh("ip route add default via 192.168.99.98 table 77; ip rule add from 172.31.0.0/16 lookup 77")
+    lab.host.sh("ip route add default via 192.168.99.98 table 77; ip rule add from 172.31.0.0/16 lookup 77;"
+                "ip neigh flush dev ext0")  # fmt: skip
     try:
         for source, target in (("outside", "published:8080"), ("db", "192.168.99.99:91")):
             culprit = fault(lab, source, target)
