@@ -78,6 +78,8 @@ class Routes:
             elif not (shared and members_here[route.interface].network.id == member.network.id):
                 detail = f"{target} is a neighbour on {member.endpoint.interface}, but {place.name} sends by {next_hop}"
                 yield Culprit("wrong-route", what, where, detail, fix)
+        elif self._path.kind == EXTERNAL and _is_adopted(place) and route.interface not in members_here:
+            return  # a namespace that hawse did not create may have networks of its own
         elif (
             chosen is not None
             and members_here
@@ -215,6 +217,10 @@ class Routes:
                 command = again(path.target, path.target_member.network.name)
                 fix = f"correct the routes in {path.target.name}, or set them up again: {command}"
                 yield Culprit(kind, f"route to {source} of {path.target.name}", str(path.target), detail, fix)
+
+
+def _is_adopted(place: Place) -> bool:
+    return place.record is not None and place.record.kind == "adopted"
 
 
 def _without_link_local(place: Place, member: JoinedEndpoint, target: IPAddress) -> Culprit:
