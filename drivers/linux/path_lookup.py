@@ -87,31 +87,30 @@ def route(target: IPAddress, source: IPAddress | None = None, received: str = ""
     )
 
 
-def deciding_route(target: IPAddress, found: PacketRoute) -> str:
-    """Return the route by which `route` found ``found`` for ``target``, in the words of ``ip route``; "" if none did.
+def deciding_route(target: IPAddress, found: PacketRoute) -> tuple[int, str]:
+    """Return the table of the route by which `route` found ``found`` for ``target``, and its words in ``ip route``.
 
-    No route has decided if a routing rule refuses the packets. A route with several next hops is not found either, nor
-    one of several routes if the kernel does not tell the table.
+    The result is (0, "") if a routing rule refuses the packets, if the route has several next hops, and if the kernel
+    does not tell which of several tables has decided.
     """
     routes = []
     with session() as opened, kernel_errors("list", "routes"):
         for message in dump(opened, RTM_GETROUTE, rtmsg, (), lambda _: True, family=FAMILIES[target.version]):
             start = message.get_attr("RTA_DST") or ip_address(bytes(target.max_prefixlen // 8))
-            destination = ip_network(f"{start}/{message['dst_len']}")
+            destination, table = ip_network(f"{start}/{message['dst_len']}"), message.get_attr("RTA_TABLE")
             if target in destination and _is_of_route(opened, message, found):
-                routes.append(
-                    (message.get_attr("RTA_TABLE"), destination.prefixlen, _words(destination, message, found))
-                )
-    if len({table for table, _, _ in routes}) > 1:
-        return ""
-    return max(routes, default=(0, 0, ""), key=lambda route: route[1])[2]
+                routes.append((table, destination.prefixlen, _words(destination, message, found)))
+    if len({table for table, _, _ in routes}) != 1:
+        return 0, ""
+    table, _, words = max(routes, key=lambda route: route[1])
+    return table, words
 
 
 def _is_of_route(opened: Session, message: rtmsg, found: PacketRoute) -> bool:
     """Return whether a route in the kernel's list has the type, the interface and the next hop of ``found``."""
     if message["flags"] & CLONED or KINDS.get(message["type"]) != found.kind:
         return False
-    if found.table not in (0, message.get_attr("RTA_TABLE")):
+    if found.kind == "unicast" and found.table not in (0, message.get_attr("RTA_TABLE")):
         return False
     if found.kind != "unicast":
         return True

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from shlex import quote
 
 from drivers.linux import link, path_lookup
-from drivers.linux.features import outside_interfaces
+from drivers.linux.features import holders, outside_interfaces
 from drivers.linux.path_lookup import PacketRoute
-from drivers.linux.route import MAIN_TABLE
+from drivers.linux.route import LOCAL_TABLE, MAIN_TABLE
 from drivers.model import IPAddress, IPInterface
 from engine import names
 from engine.containers import adopted, lookup
@@ -131,10 +131,13 @@ def removing(place: Place, target: IPAddress, route: PacketRoute) -> str:
 
     Because a route of another table than main is meant for other packets too, a rule for ``target`` comes before it.
     """
-    if route.table not in (0, MAIN_TABLE):
+    held = place.inside(lambda: holders(target))
+    if held:
+        return without_address(place, held)
+    table, words = place.inside(lambda: path_lookup.deciding_route(target, route))
+    if table not in (0, MAIN_TABLE, LOCAL_TABLE):
         family = " -6" if target.version == 6 else ""
         return f"let the main table decide: {place.command(f'ip{family} rule add to {target} lookup main')}"
-    words = place.inside(lambda: path_lookup.deciding_route(target, route))
     if words:
         return f"remove the route that is wrong: {place.command(f'ip route del {words}')}"
     return f"remove the route or rule that is wrong: {place.command('ip route')}; {place.command('ip rule')}"

@@ -159,6 +159,8 @@ def test_a_firewall_of_the_source_that_drops_everything(lab, flags):
     ("place", "script", "undo", "source", "target"),
     [
         ("db", "ip route add blackhole 172.31.0.2/32", "ip route del blackhole 172.31.0.2/32", "db", "web:80"),
+        ("db", "ip addr add 172.31.0.2/32 dev eth0", "ip addr del 172.31.0.2/32 dev eth0", "db", "172.31.0.2:80"),
+        ("db", "ip route add local 172.31.0.2 dev lo", "ip route del local 172.31.0.2 dev lo", "db", "172.31.0.2:80"),
         ("db", "ip -6 route add prohibit fd31::2/128", "ip -6 route del prohibit fd31::2/128", "db", "[fd31::2]:80"),
         ("db", "ip route add 172.31.0.2/32 via 172.31.0.4", "ip route del 172.31.0.2/32", "db", "web:80"),
         ("host", "ip route add 172.31.0.0/24 via 192.168.99.99", "ip route del 172.31.0.0/24", "host", "web:80"),
@@ -179,20 +181,21 @@ def test_a_wrong_route(lab, place, script, undo, source, target):
         lab.at(place, f"({undo}) 2> /dev/null || true")
 
 
-def test_a_rule_that_sends_the_packets_by_a_route_for_others(lab):
-    """Another program, such as a VPN, needs the default route of its table. Table 78 is used by no rule."""
-    lab.host.sh("ip route add default via 192.168.99.99 table 77; ip rule add from all lookup 77 priority 99;"
+@pytest.mark.parametrize("route", ["default via 192.168.99.99", "unreachable default"])
+def test_a_rule_that_sends_the_packets_by_a_route_for_others(lab, route):
+    """Another program, such as a VPN, needs the default route of its table. No rule uses table 78."""
+    lab.host.sh(f"ip route add {route} table 77; ip rule add from all lookup 77 priority 99;"
                 "ip route add 172.31.0.2 via 192.168.99.99 table 78")  # fmt: skip
     try:
         culprit = lab.trace("host", "web:80")["culprit"]
         assert culprit["kind"] == "wrong-route", culprit
         type_remedy(lab, culprit)
         assert lab.trace("host", "web:80")["reachable"] is True
-        assert lab.host.sh("ip route show table 77") and lab.host.sh("ip route show table 78")
+        assert lab.host.sh("ip route show table 77")
+        assert lab.host.sh("ip route show table 78")
     finally:
-        lab.host.sh(
-            "ip rule del priority 99; ip rule del to 172.31.0.2; ip route flush table 77; ip route flush table 78"
-        )
+        lab.host.sh("ip rule del priority 99; ip rule del to 172.31.0.2 || true;"
+                    "ip route flush table 77; ip route flush table 78")  # fmt: skip
 
 
 def test_another_default_route_in_a_container(lab):
