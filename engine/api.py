@@ -492,7 +492,7 @@ class System(Protocol):
     def swarm_state(self) -> str:
         """Return "inactive", "active/manager" or "active/worker" from this host's own files, without a request."""
 
-    def events(self, options: EventOptions, client: int = -1) -> EventStream:
+    def events(self, options: EventOptions, client: int = -1, output: int = -1) -> EventStream:
         """Return the events since ``options.since`` (default: now); `engine.events.stream` renders them as JSON.
 
         Without ``options.until``, or if this time is in the future, the stream waits for new events. It watches the
@@ -500,7 +500,8 @@ class System(Protocol):
         `EVENTS_KEPT` events. Raises InvalidArgument with Docker's text if ``until`` is before ``since``.
 
         ``client`` is the file descriptor of the connection to a client, or -1. The stream also ends when the client has
-        closed this connection.
+        closed this connection. The stream raises BrokenPipeError when no process reads the file descriptor ``output``
+        any more, to which the caller writes the events; -1 is no descriptor.
         """
 
     def boot(self, timeout: float) -> BootReport:

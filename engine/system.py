@@ -171,9 +171,9 @@ class SystemVerbs:
         with answering.limits():
             return answering.answer(self.host, question)
 
-    def events(self, options: EventOptions, client: int = -1) -> EventStream:
+    def events(self, options: EventOptions, client: int = -1, output: int = -1) -> EventStream:
         """Return the events since ``options.since`` (default: now); the stream then waits for new events."""
-        return EventStream(self.host.store, self._event_watch, options, client)
+        return EventStream(self.host.store, self._event_watch, options, client, output)
 
     def boot(self, timeout: float) -> BootReport:
         """Restore networks, containers and adopted namespaces after a boot of the host; idempotent."""

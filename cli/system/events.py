@@ -31,9 +31,13 @@ INVALID_FORMAT = 64  # the exit code for a --format that is no valid template
 @flag("--until", kind=STRING, usage="Stream events until this timestamp")
 @click.pass_obj
 def events(app: App, filter: Mapping[str, Sequence[str]], format: str, since: str, until: str) -> None:
-    """Print the events since ``--since``, then each new event until ``--until``."""
+    """Print the events since ``--since``, then each new event until ``--until``.
+
+    Ends at once if the process that reads stdout ends, as in ``hawse events | head -1``.
+    """
     write = writer(app, format)
-    with app.engine.system.events(EventOptions(moment(since), moment(until), filter)) as stream:
+    options = EventOptions(moment(since), moment(until), filter)
+    with app.engine.system.events(options, output=app.stdout.fileno()) as stream:
         for event in stream:
             write(event)
 

@@ -157,6 +157,12 @@ def host_end_name(endpoint_id: str) -> str:
     return port.name if port is not None else names.host_end_names(endpoint_id)[0]
 
 
+def bridge_runs_stp(name: str) -> bool:
+    """Return whether a bridge runs the spanning tree protocol, so that the kernel sets the states of its ports."""
+    with Session() as opened:
+        return bool(link.find(opened, name)) and bool(link.kind_attributes(opened, name).get_attr("IFLA_BR_STP_STATE"))
+
+
 def port_state(name: str) -> int | None:
     """Return the state of a bridge port (0 disabled … 3 forwarding, 4 blocking), or None for another interface."""
     with Session() as opened:

@@ -10,14 +10,17 @@ from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
+from drivers.linux.attributes import read
 from drivers.linux.netlink import Session
 from drivers.model import IPAddress
 
 FILES = {"tcp": ("tcp", "tcp6"), "udp": ("udp", "udp6"), "sctp": ()}
 SOCK_DIAG, BY_FAMILY = 4, 20  # kernel constants NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY
-LISTEN = 10  # socket state TCP_LISTEN, also of listening Unix sockets
+LISTEN, CLOSE = 10, 7  # socket states TCP_LISTEN, also of listening Unix sockets; TCP_CLOSE
 REQUEST = struct.Struct("=BBxxI48x")  # struct inet_diag_req_v2: family, protocol, states
 PORT, QUEUE = struct.Struct("!4xH"), struct.Struct("=56xII")  # struct inet_diag_msg: idiag_sport; idiag_rqueue, _wqueue
+LOCAL, ANSWER_BYTES = struct.Struct("=8x16s"), 72  # struct inet_diag_msg: idiag_src; the length of the struct
+IPV6_ONLY = 11  # attribute INET_DIAG_SKV6ONLY
 WAITING = {"tcp": "0A", "udp": "07"}  # socket states TCP_LISTEN; TCP_CLOSE, which a UDP socket has before connect(2)
 
 
@@ -51,17 +54,35 @@ def full_queue(port: int) -> int:
     return waiting
 
 
+def is_ipv6_only(protocol: str, port: int) -> bool:
+    """Return whether each socket at a port that is bound to ``::`` has the option IPV6_V6ONLY, so it gets no IPv4.
+
+    ``protocol`` is tcp or udp. The result is False without such a socket, and on a kernel without sock_diag(7).
+    """
+    values = []
+    number, state = (socket.IPPROTO_TCP, LISTEN) if protocol == "tcp" else (socket.IPPROTO_UDP, CLOSE)
+    try:
+        with Session(SOCK_DIAG) as session:
+            for body in session.dump(BY_FAMILY, REQUEST.pack(socket.AF_INET6, number, 1 << state)):
+                if PORT.unpack_from(body) == (port,) and LOCAL.unpack_from(body) == (bytes(16),):
+                    values.append(read(body, ANSWER_BYTES).get(IPV6_ONLY, b"\0") != b"\0")
+    except OSError:
+        return False
+    return bool(values) and all(values)
+
+
 def udp_ports(address: IPv4Address) -> list[int]:
     """Return the ports of the UDP sockets that are bound to an IPv4 address, including connected sockets."""
     return [number for text, number in (_end(fields[1]) for fields in _read("udp")) if _address(text) == address]
 
 
-def accepts(addresses: list[IPAddress], target: IPAddress) -> bool:
+def accepts(addresses: list[IPAddress], target: IPAddress, *, ipv6_only: bool) -> bool:
     """Return whether a socket at one of the addresses receives packets to ``target``.
 
-    A socket at ``::`` is assumed to receive IPv4 packets too, because /proc does not show the option IPV6_V6ONLY.
+    A socket at ``::`` receives IPv4 packets too, except with ``ipv6_only`` (`is_ipv6_only`).
     """
-    wildcards = (IPv6Address(0), IPv4Address(0)) if target.version == 4 else (IPv6Address(0),)
+    wildcards: tuple[IPAddress, ...] = (IPv6Address(0),) if target.version == 6 or not ipv6_only else ()
+    wildcards += (IPv4Address(0),) if target.version == 4 else ()
     mapped = IPv6Address(f"::ffff:{target}") if target.version == 4 else target
     return any(address in (*wildcards, target, mapped) for address in addresses)
 

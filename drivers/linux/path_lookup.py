@@ -9,7 +9,7 @@ import errno
 import socket
 import struct
 from collections import defaultdict
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from itertools import chain
 from typing import NamedTuple
 
@@ -19,9 +19,9 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
-from drivers.linux.route import FAMILIES, UNREACHABLE
+from drivers.linux.route import CLONED, FAMILIES, MAIN_TABLE, UNREACHABLE
 from drivers.linux.rtnetlink import decode, dump, encode
-from drivers.model import IPAddress
+from drivers.model import IPAddress, IPNetwork
 
 INTERFACE = struct.Struct("=4xi")  # the link's index in struct ndmsg; 4x skips the family and the padding
 ANYWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}  # addresses for documentation (RFC 5737, RFC 3849)
@@ -40,12 +40,14 @@ class PacketRoute(NamedTuple):
 
     ``kind`` is the route's type, such as ``unicast``, ``local`` or ``blackhole``; "" without a route. ``gateway`` is
     the next hop, or None for a direct route. ``source`` is the source address that the kernel prefers, or None.
+    ``table`` is the number of the routing table, or 0 if the kernel does not tell it.
     """
 
     kind: str
     interface: str = ""
     gateway: IPAddress | None = None
     source: IPAddress | None = None
+    table: int = 0
 
 
 class Neighbour(NamedTuple):
@@ -81,7 +83,48 @@ def route(target: IPAddress, source: IPAddress | None = None, received: str = ""
         interface,
         ip_address(gateway) if gateway else None,
         ip_address(preferred) if preferred else None,
+        message.get_attr("RTA_TABLE") or 0,
     )
+
+
+def deciding_route(target: IPAddress, found: PacketRoute) -> tuple[int, str]:
+    """Return the table of the route by which `route` found ``found`` for ``target``, and its words in ``ip route``.
+
+    The result is (0, "") if a routing rule refuses the packets, if the route has several next hops, and if the kernel
+    does not tell which of several tables has decided.
+    """
+    routes = []
+    with Session() as opened, kernel_errors("list", "routes"):
+        for message in dump(opened, RTM_GETROUTE, rtmsg, (), lambda _: True, family=FAMILIES[target.version]):
+            start = message.get_attr("RTA_DST") or ip_address(bytes(target.max_prefixlen // 8))
+            destination, table = ip_network(f"{start}/{message['dst_len']}"), message.get_attr("RTA_TABLE")
+            if target in destination and _is_of_route(opened, message, found):
+                routes.append((table, destination.prefixlen, _words(destination, message, found)))
+    if len({table for table, _, _ in routes}) != 1:
+        return 0, ""
+    table, _, words = max(routes, key=lambda route: route[1])
+    return table, words
+
+
+def _is_of_route(opened: Session, message: rtmsg, found: PacketRoute) -> bool:
+    """Return whether a route in the kernel's list has the type, the interface and the next hop of ``found``."""
+    if message["flags"] & CLONED or KINDS.get(message["type"]) != found.kind:
+        return False
+    if found.kind == "unicast" and found.table not in (0, message.get_attr("RTA_TABLE")):
+        return False
+    if found.kind != "unicast":
+        return True
+    link, gateway = message.get_attr("RTA_OIF"), message.get_attr("RTA_GATEWAY")
+    next_hop = ip_address(gateway) if gateway else None
+    return bool(link) and opened.name(link) == found.interface and next_hop == found.gateway
+
+
+def _words(destination: IPNetwork, message: rtmsg, found: PacketRoute) -> str:
+    table = message.get_attr("RTA_TABLE")
+    words = [found.kind] if found.kind != "unicast" else []
+    words += [str(destination), *(("via", str(found.gateway)) if found.gateway else ())]
+    words += [*(("dev", found.interface) if found.interface else ())]
+    return " ".join([*words, *(("table", str(table)) if table != MAIN_TABLE else ())])
 
 
 def anywhere(version: int) -> IPAddress:

@@ -27,7 +27,7 @@ from drivers.model import IPAddress, IPInterface, IPNetwork
 FAMILY, PREFIX_LENGTH, TABLE = 0, 1, 4  # offsets in struct rtmsg (rtnetlink(7)): rtm_family, rtm_dst_len, rtm_table
 ROUTE_BYTES, DESTINATION = 12, 1  # size of struct rtmsg; attribute RTA_DST
 CLONED = 0x200  # kernel flag RTM_F_CLONED: a cached copy of another route
-MAIN_TABLE = 254
+MAIN_TABLE, LOCAL_TABLE = 254, 255
 BOOT = 3  # RTPROT_BOOT, the protocol of routes set by hand; `ip route` does not print this protocol
 OURS = 104
 """The protocol number of hawse's routes in network namespaces where other programs add routes too.

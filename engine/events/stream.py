@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import select
 import threading
 import time
@@ -28,15 +30,19 @@ class EventStream:
 
     The iteration ends at ``until``, or earlier when `stop` is called or the store's directory is deleted. ``client`` is
     the file descriptor of the connection to a client, or -1. The iteration also ends when the client closes this
-    connection. Other threads may call `stop`. Only one thread may iterate, and then call `close`.
+    connection or its half of it. ``output`` is the file descriptor to which the caller writes the events, or -1. The
+    iteration raises BrokenPipeError when no process reads ``output`` any more. Other threads may call `stop`. Only one
+    thread may iterate, and then call `close`.
 
     The constructor raises InvalidArgument if ``until`` is before ``since``, and OSError if no file descriptor is left.
     The constructor and the iteration raise EngineError if the store cannot be read.
     """
 
-    def __init__(self, store: Store, watch: EventWatch, options: EventOptions, client: int = -1) -> None:
+    def __init__(
+        self, store: Store, watch: EventWatch, options: EventOptions, client: int = -1, output: int = -1
+    ) -> None:
         _check(options)
-        self._client = client
+        self._client, self._output = client, output
         self._store, self._watch, self._options = store, watch, options
         self._after, self._closing, self._stopping, self._closed = 0, threading.Lock(), False, False
         with store.read() as reader:  # creates the store and its directory if they are missing
@@ -92,15 +98,19 @@ class EventStream:
     def _wait(self) -> None:
         """Wait until new events are possible, `stop` is called, ``until`` is reached, or the client disconnects.
 
-        Also returns after `LONG_SECONDS` if the options have a time ``until``. The caller checks these conditions
-        itself.
+        Raises BrokenPipeError if no process reads the output any more. Also returns after `LONG_SECONDS` if the options
+        have a time ``until``. The caller checks these conditions itself.
         """
         poll = select.poll()
         poll.register(self._wakeup, select.POLLIN)
         if self._client >= 0:
             poll.register(self._client, select.POLLRDHUP)
+        if self._output >= 0:
+            poll.register(self._output, 0)  # POLLERR and POLLHUP only: a socket's other direction may be shut down
         left = self._left()
         ready = dict(poll.poll(None if left == FOREVER else max(0.0, min(left, LONG_SECONDS)) * 1000 + 1))
+        if self._output in ready:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         if self._client in ready:
             self._stopping = True
         elif self._wakeup.fileno() in ready:

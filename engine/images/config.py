@@ -60,7 +60,7 @@ def read_record(image_id: str, config: bytes) -> ImageRecord:
         text_at(document.get(key), f"{_IN_IMAGE}{key}")
     for key in ("architecture", "variant", "os", "docker_version"):
         _printable(key, text_at(document.get(key), f"{_IN_IMAGE}{key}"))
-    if (system := document.get("os") or "linux") != "linux":
+    if (system := document.get("os") or "linux").lower() != "linux":
         raise InvalidArgument(f"cannot load {shown(system)} image on linux")
     inner = object_at(document.get("config"), f"{_IN_IMAGE}config", "container.Config")
     _check_unused(inner)

@@ -160,6 +160,7 @@ def choose(manifests: Any, requested: Platform) -> Mapping[str, Any]:
 
 
 def _normal(system: str, machine: str, variant: str = "") -> Platform:
+    system, machine, variant = system.lower(), machine.lower(), variant.lower()
     name, usual = _OTHER_NAMES.get(machine, (machine, ""))
     if name in ("arm", "arm64") and variant.isdecimal():
         variant = f"v{variant}"

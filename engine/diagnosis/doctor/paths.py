@@ -6,16 +6,17 @@ No record describes these objects. The agent does not repair them, because hawse
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 
 from msgspec import Struct
 
 from drivers import bridge_options
 from drivers.errors import DriverError
-from drivers.linux import features, path_lookup
+from drivers.linux import features, path_lookup, sysctl
 from drivers.linux import obstacles as linux_obstacles
 from drivers.linux.features import Interface
+from drivers.linux.host import interface_addresses
 from drivers.linux.path_lookup import Neighbour
 from drivers.model import IPAddress
 from drivers.registry import facts
@@ -25,6 +26,7 @@ from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
 from engine.diagnosis.trace.records import HOST, Place
 from engine.host import addresses_of, network_spec
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
+from engine.ports.allocation import is_translated
 
 
 class Joined(Struct, frozen=True):
@@ -90,13 +92,31 @@ def check(examined: Examined) -> Iterator[Check]:
     for bridge, members in by_bridge(joined).items():
         findings += _on_host(bridge, members)
         findings += _static_entries(bridge, members, static.get(bridge, {}), ports)
+    held = {address for _, address in interface_addresses()} if joined else set()
     for member in joined:
+        findings += _published(member, held)
         port = ports.get(member.endpoint.id)
         findings += _inside(member, holders, port)
         findings += obstacles.at(member.name, port.name, hindered.get(port.name, ())) if port is not None else ()
     if joined and not findings:
         yield ok("paths", "routes, neighbour entries, MACs and MTUs lead to all containers")
     yield from findings
+
+
+def _published(member: Joined, held: Collection[IPAddress]) -> Iterator[Check]:
+    """Yield a warning for each address on which a container publishes a port and which the host has lost.
+
+    ``held`` are the host's addresses. With the sysctl ip_nonlocal_bind, hosts take turns to have an address (VRRP).
+    """
+    has_ipv6 = bool(member.endpoint.ipv6)
+    for address in {ip_address(port.host_ip) for port in member.endpoint.ports}.difference(held):
+        if address.is_unspecified or address.is_loopback or path_lookup.route(address).kind == "local":
+            continue
+        is_shared = sysctl.read(f"net/ipv{address.version}/ip_nonlocal_bind") == "1"
+        if not is_shared and is_translated(member.network, address.version, has_ipv6=has_ipv6):
+            cause = "another program removed the address, or another machine has it now"
+            fix = f"if no other machine has it: ip address add {address}/LENGTH dev INTERFACE; or publish on another"
+            yield warning(member.name, f"it publishes ports on {address}, which the host has lost", cause, fix)
 
 
 def joined_endpoints(examined: Examined, interfaces: Mapping[str, Interface]) -> Iterator[Joined]:

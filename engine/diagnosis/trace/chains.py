@@ -70,10 +70,15 @@ def br_netfilter(decision: Decision | Event, detail: str, version: int) -> Culpr
     The policy applies to these packets only because br_netfilter is on.
     """
     what = text_of(decision)
-    key = f"net.bridge.bridge-nf-call-{'ip6tables' if version == 6 else 'iptables'}"
+    key = br_netfilter_sysctl(version)
     said = f"{key}=1 sends packets within a bridge through the IP firewall: {what}: {detail}"
-    fix = f"sysctl -w {key}=0, or accept the packets in {what}"
+    fix = f"accept the packets in {what}, or switch it off: sysctl -w {key}=0"
     return Culprit("br-netfilter", f"sysctl {key} ({what})", f"host, {what}", said, fix)
+
+
+def br_netfilter_sysctl(version: int) -> str:
+    """Return the sysctl that sends packets of an IP version within a bridge through the IP firewall."""
+    return f"net.bridge.bridge-nf-call-{'ip6tables' if version == 6 else 'iptables'}"
 
 
 def passed(events: Iterable[tuple[Place, Event]], statements: re.Pattern[str]) -> Iterator[tuple[Place, Event, str]]:
@@ -96,7 +101,7 @@ def listing(place: Place, rule: Dropping) -> str:
 
 
 def changing(place: Place, decision: Drop | Event) -> str:
-    """Return the remedy for a chain that is not on the host: the command that lists its rules."""
+    """Return the remedy for a chain in the namespace of a network: the command that lists its rules."""
     command = place.command(f"nft -a list chain {in_shell(decision.table, decision.chain)}")
     return f"change the rule or the policy: {command}"
 
@@ -107,11 +112,20 @@ def removing(place: Place, event: Event | Changed) -> str:
     return f"remove that rule: {command}"
 
 
-def accepting(decision: Drop | Event, protocol: str, addresses: set[IPAddress], ports: set[int], *, reply: bool) -> str:
+def accepting(
+    place: Place, decision: Drop | Event, protocol: str, addresses: set[IPAddress], ports: set[int], *, reply: bool
+) -> str:
     """Return the remedy for a chain that drops packets: the command that adds a rule to accept them.
 
     ``addresses`` and ``ports`` are the destinations of the packets; with ``reply``, they are the sources.
     """
+    return f"let the packets pass there: {inserting(place, decision, protocol, addresses, ports, reply=reply)}"
+
+
+def inserting(
+    place: Place, decision: Drop | Event, protocol: str, addresses: set[IPAddress], ports: set[int], *, reply: bool
+) -> str:
+    """Return the command of `accepting`."""
     side = ("saddr", "sport") if reply else ("daddr", "dport")
     version = next(iter(addresses)).version
     held = _any_of(str(a) for a in sorted(addresses))
@@ -119,7 +133,7 @@ def accepting(decision: Drop | Event, protocol: str, addresses: set[IPAddress], 
     if protocol == "icmp":
         service = f"meta l4proto {'icmp' if version == 4 else 'ipv6-icmp'}"
     match = f"{'ip' if version == 4 else 'ip6'} {side[0]} {held} {service}"
-    return f"let the packets pass there: nft insert rule {in_shell(decision.table, decision.chain)} {match} accept"
+    return place.command(f"nft insert rule {in_shell(decision.table, decision.chain)} {match} accept")
 
 
 def _any_of(values: Iterable[str]) -> str:
@@ -128,7 +142,10 @@ def _any_of(values: Iterable[str]) -> str:
     return known[0] if len(known) == 1 else f"{{ {', '.join(known)} }}"
 
 
-def letting_search(decision: Drop | Event) -> str:
-    """Return the remedy for a chain that drops ARP packets or packets of IPv6 neighbour discovery."""
-    show = f"nft -a list chain {in_shell(decision.table, decision.chain)}"
-    return f"accept ARP (for IPv6: neighbour solicitations and advertisements) there: {show}"
+def letting_search(place: Place, decision: Drop | Event, version: int) -> str:
+    """Return the remedy for a chain that drops ARP packets, or packets of neighbour discovery for IP ``version`` 6."""
+    match, what = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }", "neighbour solicitations and answers"
+    if version == 4:
+        match, what = "arp operation { request, reply }", "ARP"
+    command = f"nft insert rule {in_shell(decision.table, decision.chain)} {match} accept"
+    return f"accept {what} there: {place.command(command)}"

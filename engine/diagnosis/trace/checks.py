@@ -9,9 +9,10 @@ from ipaddress import IPv4Address, ip_address
 from drivers import bridge_options
 from drivers.errors import DriverError
 from drivers.linux import address_conflict, conntrack, link, listeners, path_lookup, sysctl
-from drivers.linux.features import holders, mac_of, mtu_of, port_state
+from drivers.linux.features import bridge_runs_stp, holders, mac_of, mtu_of, port_state
 from drivers.model import IPAddress
 from drivers.socket_text import socket_text
+from engine.diagnosis.trace.direct_access import has_icc
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
 from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, Records, address_of
@@ -44,7 +45,7 @@ class Checks:
             yield from self._changed_mac(path.source, near)
             yield from self._compare_macs(path.source, near, far, path.inner_address)
         elif path.kind == BRIDGED and near is not None and far is not None and path.target is not None:
-            if self._has_icc(near):
+            if has_icc(near.network):
                 yield from self._compare_macs(path.source, near, far, path.inner_address)
                 if source_address is not None:
                     yield from self._compare_macs(path.target, far, near, source_address)
@@ -130,10 +131,6 @@ class Checks:
         except (DriverError, OSError):
             return ""
 
-    @staticmethod
-    def _has_icc(member: JoinedEndpoint) -> bool:
-        return member.network.driver != "bridge" or bridge_options.parse(member.spec).icc
-
     # ----------------------------------------------------------------------------------------- conflict
 
     def duplicates(self, *, sending: bool) -> Iterator[Culprit]:
@@ -172,7 +169,7 @@ class Checks:
         source, target = (address_of(m.endpoint, 4) for m in (near, far))
         if self._version != 4 or not (isinstance(source, IPv4Address) and isinstance(target, IPv4Address)):
             return
-        if not self._has_icc(near):
+        if not has_icc(near.network):
             return
         try:
             macs = self._path.source.inside(partial(address_conflict.holders, near.endpoint.interface, source, target))
@@ -207,6 +204,8 @@ class Checks:
 
     def _is_forwarded(self) -> bool:
         path = self._path
+        if path.avoids_host:
+            return False
         through = path.source_member is not None or path.source.kind == OUTSIDE
         return through and (path.target_member is not None or path.target is None)
 
@@ -247,6 +246,9 @@ class Checks:
                 if state not in (None, link.FORWARDING):
                     detail = f"{port} is in {bridge_of(member.network)}, but in state {state}, which forwards nothing"
                     fix = f"bridge link set dev {port} state {link.FORWARDING}"
+                    if bridge_runs_stp(bridge_of(member.network)):  # the kernel sets the states of the ports
+                        wait = "wait 30 s for the spanning tree protocol, or switch it off if there is no loop"
+                        fix = f"{wait}: ip link set {bridge_of(member.network)} type bridge stp_state 0 && {fix}"
                     yield Culprit("not-in-bridge", f"bridge port {port} of {name}", "host", detail, fix)
 
     def ignores_ping(self) -> Iterator[Culprit]:
@@ -257,7 +259,8 @@ class Checks:
             name = sysctl.name_of(key)
             detail = f"{name} is 1 in {target.name}, so it does not answer pings"
             what = f"sysctl {name} of {target.name}"
-            yield Culprit("container-firewall", what, str(target), detail, target.command(f"sysctl -w {name}=0"))
+            kind = "container-firewall" if target.netns_path else "foreign-firewall"
+            yield Culprit(kind, what, str(target), detail, target.command(f"sysctl -w {name}=0"))
 
     # ---------------------------------------------------------------------------------------------- MTU
 
@@ -298,9 +301,9 @@ class Checks:
         path = self._path
         if path.target is None or not path.inner_port or path.protocol not in ("tcp", "udp"):
             return
-        waiting = path.target.inside(lambda: listeners.at(path.protocol, path.inner_port))
+        waiting, ipv6_only = path.target.inside(partial(_waiting, path.protocol, path.inner_port))
         expected = path.inner_address if path.target_member is not None else path.address
-        if listeners.accepts(waiting, expected):
+        if listeners.accepts(waiting, expected, ipv6_only=ipv6_only):
             return
         what, where = f"port {path.service} of {path.target.name}", str(path.target)
         if not waiting and path.target == HOST and path.binding is None and path.source.kind in ("host", OUTSIDE):
@@ -315,6 +318,10 @@ class Checks:
             detail = f"the process in {path.target.name} listens at {_shown(waiting)} only"
             fix = f"let the service listen at 0.0.0.0 (or ::), not at {_shown(waiting)}"
             yield Culprit("listening-on-loopback-only", what, where, detail, fix)
+        elif ipv6_only and expected.version == 4:
+            detail = f"the process in {path.target.name} listens at {_shown(waiting)} for IPv6 only (IPV6_V6ONLY)"
+            fix = "let the service listen at 0.0.0.0 too, or use an IPv6 address of the target"
+            yield Culprit("port-not-listening", what, where, detail, fix)
         else:
             detail = f"the process in {path.target.name} listens at {_shown(waiting)}, and not at {expected}"
             fix = f"let the service listen at {expected} or at every address"
@@ -384,6 +391,11 @@ def _too_large(name: str, size: int, right: int, place: Place) -> Culprit:
     what = f"interface {name} of {place.name}"
     detail = f"{name} of {place.name} has an MTU of {size}, its network of {right}: larger packets are dropped silently"
     return Culprit("mtu", what, str(place), detail, f"lower it: {place.command(f'ip link set {name} mtu {right}')}")
+
+
+def _waiting(protocol: str, port: int) -> tuple[list[IPAddress], bool]:
+    """Return `listeners.at` and `listeners.is_ipv6_only` of a port."""
+    return listeners.at(protocol, port), listeners.is_ipv6_only(protocol, port)
 
 
 def _is_loopback(value: IPAddress) -> bool:

@@ -50,7 +50,10 @@ class Destinations:
         reachable = [(b, a) for b, a in ((b, self._host_address(b[1])) for b in published) if a is not None]
         if not reachable:
             raise CulpritFound(self._elsewhere(target.port, published))
-        (endpoint, binding), address = reachable[0]
+        held = [(b, a) for b, a in reachable if self._is_of_host(a)]
+        if not held:
+            raise CulpritFound(_lost(target, reachable[0][1]))
+        (endpoint, binding), address = held[0]
         return self._through(endpoint, binding, address, target.port)
 
     def path(self, target: Target, addresses: Sequence[IPAddress]) -> PacketPath:
@@ -125,7 +128,7 @@ class Destinations:
         others = self._publishing(target.port, target.protocol)
         held = {ip_address(binding.host_ip) for _, binding in others}
         listening = [a for a in listeners.at(target.protocol, target.port) if a not in held] if recorded else []
-        if listeners.accepts(listening, address):
+        if listeners.accepts(listening, address, ipv6_only=listeners.is_ipv6_only(target.protocol, target.port)):
             return
         for endpoint, binding in recorded:
             if _covers(binding, address):
@@ -133,10 +136,18 @@ class Destinations:
         if others and target.port:
             raise CulpritFound(self._elsewhere(target.port, others, address))
 
+    def _is_of_host(self, address: IPAddress) -> bool:
+        """Return whether this host has an address, or a local route to it (type "local" in ip-route(8))."""
+        return address in self._host_addresses or address.is_loopback or path_lookup.route(address).kind == "local"
+
     def _without_endpoint(self, target: Target, address: IPAddress) -> PacketPath:
         """Return the path to an address that no endpoint has; raises `CulpritFound` if no machine can have it."""
-        if address in self._host_addresses:
+        if self._is_of_host(address):
             return self._at_host(target, address)
+        if self._source.kind == OUTSIDE:  # for other sources, another machine may have the address now
+            published = self._publishing(target.port, target.protocol)
+            if any(ip_address(binding.host_ip) == address for _, binding in published):
+                raise CulpritFound(_lost(target, address))
         subnets = self._records.of_subnet(address)
         local = [n for n in subnets if n.scope == "local"]
         if local:
@@ -144,6 +155,10 @@ class Destinations:
             detail = f"{address} is in the subnet of network {names}, and no container has it"
             fix = f"look at the addresses that are in use: hawse network inspect {local[0].name}"
             raise CulpritFound(Culprit("no-such-endpoint", f"address {address}", f"network {names}", detail, fix))
+        if self._source.kind == OUTSIDE and path_lookup.route(address).interface == self._source.interface:
+            detail = f"neither this host nor a container has {address}, so packets from outside do not come here"
+            fix = "use an address of this host (ip -brief address) or of a container (hawse ps)"
+            raise CulpritFound(Culprit("no-such-endpoint", f"address {address}", "outside", detail, fix))
         near = next((m for m in self._members for n in subnets if n.id == m.network.id), None)
         return self._made(target, address, REMOTE if near is not None else EXTERNAL, None, None, near)
 
@@ -393,6 +408,13 @@ def _covers(binding: PortRecord, address: IPAddress) -> bool:
     """Return whether a port is published on ``address``, or on all addresses of its IP version."""
     host_ip = ip_address(binding.host_ip)
     return host_ip == address or (host_ip.is_unspecified and host_ip.version == address.version)
+
+
+def _lost(target: Target, address: IPAddress) -> Culprit:
+    """Return the culprit for a host address on which the target's port is published, and which the host has lost."""
+    detail = f"port {target.port}/{target.protocol} is published on {address}, and this host does not have this address"
+    fix = f"add it, if no other machine has it: ip address add {address}/LENGTH dev INTERFACE"
+    return Culprit("wrong-address", f"address {address} of host", "host", detail, fix)
 
 
 def _inner_port(binding: PortRecord, host_port: int) -> int:

@@ -13,6 +13,7 @@ from engine.diagnosis.trace.records import Records
 from engine.diagnosis.trace.target import Target
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.host import endpoint_spec, network_spec
+from engine.model import NetworkRecord
 
 UNPROTECTED, ROUTED_MODE, ISOLATED_MODE = "nat-unprotected", "routed", "isolated"  # gateway modes of bridge networks
 
@@ -63,6 +64,16 @@ def is_isolated(member: JoinedEndpoint, version: int) -> bool:
     """
     options = options_of(member) if member.network.driver == "bridge" else None
     return options is not None and options.mode(version) == ISOLATED_MODE
+
+
+def has_icc(network: NetworkRecord) -> bool:
+    """Return whether the containers on a network reach each other, by the option enable_icc of bridge networks."""
+    if network.driver != "bridge":
+        return True
+    try:
+        return bridge_options.parse(network_spec(network)).icc
+    except DriverError:
+        return True
 
 
 def options_of(member: JoinedEndpoint) -> BridgeOptions | None:

@@ -27,11 +27,12 @@ from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.legacy_tables import Translating
 from drivers.firewall.packet_trace import Event
 from drivers.linux import path_lookup
+from drivers.linux.host import filters_bridged
 from drivers.linux.obstacles import is_down
 from drivers.model import ISOLATED, MAC, Difference
 from engine.diagnosis.trace import chains, outside, own_rules, parent_link, rules, source_ports, translation_rules
 from engine.diagnosis.trace.checks import Checks
-from engine.diagnosis.trace.direct_access import is_permitted, options_of
+from engine.diagnosis.trace.direct_access import has_icc, is_permitted
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.names import networks_of, not_same_network
 from engine.diagnosis.trace.obstacles import Obstacles
@@ -39,6 +40,7 @@ from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE,
 from engine.diagnosis.trace.probing import Observation, neighbour_outside
 from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, Records, addresses
 from engine.diagnosis.trace.routes import Routes
+from engine.diagnosis.trace.source import connection
 from engine.diagnosis.trace.state import Fault, State
 from engine.diagnosis.trace.target import Target
 from engine.endpoints.sandbox import JoinedEndpoint
@@ -142,6 +144,7 @@ class Explanation:
         if sending and self._path.source.kind == OUTSIDE:
             yield from self._obstacles.proven()
             yield from outside.wrong_neighbour(self._path)
+            yield from outside.silent_router_back(self._path)
         yield from self._checks.mtu()
         if sending and self._path.kind == EXTERNAL:
             yield from outside.small_mtu(self._path)
@@ -151,11 +154,12 @@ class Explanation:
         """Return the culprit if hawse's rules block this path by intention, or None if the rules allow it."""
         path, near, far = self._path, self._path.source_member, self._path.target_member
         if path.kind == BRIDGED and near is not None and far is not None:
-            return _without_icc(near) if near.network.driver == "bridge" else parent_link.private(near)
+            return self._without_icc() if near.network.driver == "bridge" else parent_link.private(near)
         if path.kind in (LOCAL, REMOTE):
             return None
         return (
             self._not_on_network()
+            or self._isolated_ports()
             or parent_link.cut_off(path)
             or self._isolated()
             or self._internal()
@@ -234,6 +238,33 @@ class Explanation:
         fix = f"ask from a container on {name}, or create the network without the gateway mode isolated"
         return Culprit("network-internal", f"network {name}", "host", detail, fix)
 
+    def _without_icc(self) -> Culprit | None:
+        near, far = self._path.source_member, self._path.target_member
+        assert near is not None
+        assert far is not None
+        if has_icc(near.network):
+            return None
+        detail = f"network {near.network.name} has enable_icc=false: its containers do not reach each other"
+        commands = (connection("NETWORK", name, ()) for name in (self._path.source.name, self._path.target_name))
+        fix = f"connect both to another network: hawse network create NETWORK && {' && '.join(commands)}"
+        return Culprit("icc-disabled", f"network {near.network.name}", "host", detail, fix)
+
+    def _isolated_ports(self) -> Culprit | None:
+        """Return the culprit if enable_icc=false and br_netfilter block a published port between two containers.
+
+        With br_netfilter, the kernel translates the packets within the bridge. It then sends them from one isolated
+        bridge port to another, and drops them.
+        """
+        path, near, far = self._path, self._path.source_member, self._path.target_member
+        if path.binding is None or near is None or far is None or near.endpoint.id == far.endpoint.id:
+            return None
+        name, version = near.network.name, path.address.version
+        if near.network.id != far.network.id or has_icc(near.network) or not filters_bridged(version):
+            return None
+        key = chains.br_netfilter_sysctl(version)
+        detail = f"network {name} has enable_icc=false, and with {key}=1 this concerns published ports too"
+        return Culprit("icc-disabled", f"network {name}", "host", detail, f"sysctl -w {key}=0")
+
     def own_damage(self) -> Culprit | None:
         """Return the culprit if another program has damaged hawse's own firewall for this path, or None."""
         if self._differences is None:
@@ -310,16 +341,22 @@ class Explanation:
         if event.table in OURS and not place.netns_path:
             return self._of_own_drop(event)
         detail = f"it drops the {'answer' if event.reply else 'probe'} by {chains.rule_in(place, event)}"
-        if place.netns_path:
-            return chains.culprit(place, event, detail, chains.changing(place, event))
-        if self._path.kind == BRIDGED and not event.table.startswith(("bridge", "netdev")) and not event.handle:
+        by_policy = not event.table.startswith(("bridge", "netdev")) and not event.handle
+        if self._path.kind == BRIDGED and by_policy and not place.netns_path:
             return chains.br_netfilter(event, detail, self._path.inner_address.version)
+        return chains.culprit(place, event, detail, self._accepting(place, event))
+
+    def _accepting(self, place: Place, event: Event) -> str:
+        """Return the remedy for a chain in ``place`` that drops the probe or its answer (``event``)."""
         path = self._path
         addresses = {a for a in (path.address, path.inner_address) if a.version == path.address.version}
-        fix = chains.accepting(event, path.protocol, addresses, {path.port, path.inner_port}, reply=event.reply)
+        ports = {path.port, path.inner_port}
+        fix = chains.accepting(place, event, path.protocol, addresses, ports, reply=event.reply)
         if event.searches:
-            fix = chains.letting_search(event)
-        return chains.culprit(place, event, detail, fix)
+            fix = chains.letting_search(place, event, path.inner_address.version)
+        if event.searches or not event.reply:
+            fix += rules.also_accepting(path, requests=event.searches)
+        return fix
 
     def _redirected(self, seen: Observation) -> Culprit | None:
         """Return the culprit if a rule of another program sent the probe to another destination, or None."""
@@ -338,7 +375,13 @@ class Explanation:
         cause = cause or next(chain(self._state_faults(), self._routes.routes()), None) or forbidden
         if cause is not None:
             return cause
-        what = f"port {self._path.service} of {self._path.target_name} ({chains.text_of(event)})"
+        path = self._path
+        if path.target is None and path.source.kind == OUTSIDE:
+            detail = f"no container has {path.address}, and hawse switched forwarding on for its networks only"
+            fix = "use an address of this host (ip -brief address) or of a container (hawse ps)"
+            where = f"host, {chains.text_of(event)}"
+            return Culprit("no-such-endpoint", f"address {path.address}", where, detail, fix)
+        what = f"port {path.service} of {path.target_name} ({chains.text_of(event)})"
         detail = f"hawse's own rules drop this packet in {chains.text_of(event)}: nothing allows it"
         fix = "publish the port (hawse publish), or connect both to one network"
         return Culprit("not-published", what, "host", detail, fix)
@@ -377,17 +420,10 @@ class Explanation:
         if obstacle is not None:
             return obstacle
         if seen.saw(HOST, path_lookup.route(path.address).interface, reply=True):
-            return rules.dropping(path)  # the answer came back to this host, which lost it
+            lost = f"an answer of {path.address} came back, and this host did not accept it"
+            fix = "see the answer: tcpdump -nei any; its MAC must be that of this host, or the machine has an old entry"
+            # The answer came back to this host, which lost it.
+            return rules.dropping(path) or Culprit("peer-unreachable", f"machine {path.address}", "outside", lost, fix)
         detail = f"the probe left this host, and {path.address} does not answer"
         fix = "check that machine, and the network and firewalls on the way to it"
         return Culprit("peer-unreachable", f"machine {path.address}", "outside", detail, fix)
-
-
-def _without_icc(member: JoinedEndpoint) -> Culprit | None:
-    """Return the culprit if the bridge network of ``member`` separates its containers from each other, or None."""
-    options = options_of(member)
-    if options is None or options.icc:
-        return None
-    detail = f"network {member.network.name} has enable_icc=false: its containers do not reach each other"
-    fix = "make a network without that option, or connect both to another network"
-    return Culprit("icc-disabled", f"network {member.network.name}", "host", detail, fix)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
-from shlex import quote
 
 from drivers.errors import DriverError
 from drivers.firewall import resolver_redirect
@@ -17,10 +16,11 @@ from engine.agent import client
 from engine.cluster.hooks import current_view, is_gateway
 from engine.containers import etc_files
 from engine.diagnosis.trace import dns_query, rules
+from engine.diagnosis.trace.direct_access import has_icc
 from engine.diagnosis.trace.dns_query import Reply
 from engine.diagnosis.trace.model import Culprit, CulpritFound, Log
 from engine.diagnosis.trace.records import OUTSIDE, Place, Records, addresses
-from engine.diagnosis.trace.source import require_running
+from engine.diagnosis.trace.source import connection, require_running
 from engine.dns import wire
 from engine.dns.sandbox_view import has_names
 from engine.endpoints.sandbox import JoinedEndpoint
@@ -367,7 +367,7 @@ def networks_of(members: Sequence[JoinedEndpoint]) -> list[NetworkRecord]:
 def _without_address(container: ContainerRecord, networks: Sequence[NetworkRecord]) -> Culprit:
     there = ", ".join(sorted(n.name for n in networks)) or "no network"
     detail = f"{container.name} is on {there}, where it has no address"
-    fix = f"connect it to a network with addresses: hawse network connect NETWORK {container.name}"
+    fix = f"connect it to a network with addresses: {connection('NETWORK', container.name, networks)}"
     return Culprit("not-same-network", f"container {container.name}", f"network {there}", detail, fix)
 
 
@@ -379,11 +379,27 @@ def not_same_network(
     ``source`` and ``target`` name the containers. ``of_source`` and ``of_target`` are the networks of each container.
     """
     here, there = (", ".join(sorted(n.name for n in ns)) or "no network" for ns in (of_source, of_target))
+    ends = ((source, of_source), (target, of_target))
     fix = "use an address of the host, at which it listens"
-    if of_target and not facts(of_target[0].driver).singleton:
-        fix = f"connect both to one network: hawse network connect {quote(of_target[0].name)} {quote(source)}"
+    if not any(n.driver == "host" for n in of_target):
+        fix = f"connect both to one network: {_connecting(*ends)}"
     detail = f"{source} is on {here}; {target} is on {there}"
     return Culprit("not-same-network", f"container {target}", f"network {there}", detail, fix)
+
+
+def _connecting(source: tuple[str, Sequence[NetworkRecord]], target: tuple[str, Sequence[NetworkRecord]]) -> str:
+    """Return the commands that connect two containers to one network.
+
+    ``source`` and ``target`` are the names of the containers, each with its networks. If one container is on a network
+    whose containers reach each other, the other container is connected to it. Otherwise, the first command creates a
+    network.
+    """
+    for (_, there), (name, joined) in ((target, source), (source, target)):
+        for network in there:
+            if not facts(network.driver).singleton and has_icc(network):
+                return connection(network.name, name, joined)
+    commands = (connection("NETWORK", name, joined) for name, joined in (source, target))
+    return " && ".join(["hawse network create NETWORK", *commands])
 
 
 def _redirection_faults() -> Sequence[Difference]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from functools import partial
 from ipaddress import IPv4Address
@@ -11,8 +12,10 @@ from drivers.linux.features import mtu_of
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import EXTERNAL, PacketPath
 from engine.diagnosis.trace.probing import neighbour_outside
-from engine.diagnosis.trace.records import HOST, OUTSIDE
+from engine.diagnosis.trace.records import HOST, OUTSIDE, address_of
+from engine.diagnosis.trace.state import bridge_of
 
+PATIENCE_SECONDS = 1.0
 LARGEST_BYTES = 9216  # the largest packet that is tried; only loopback and some clusters have larger MTUs
 
 
@@ -43,16 +46,44 @@ def wrong_neighbour(path: PacketPath) -> Iterator[Culprit]:
 
 def silent_next_hop(path: PacketPath) -> Iterator[Culprit]:
     """Yield a culprit if the external machine, or the router to it, has not answered the request for its MAC."""
-    near = path.source_member
+    near, source, received = path.source_member, None, ""
     place = HOST if near is None or near.network.driver == "bridge" else path.source
-    route = place.inside(partial(path_lookup.route, path.address))
+    if near is not None and place == HOST:
+        source, received = address_of(near.endpoint, path.address.version), bridge_of(near.network)
+    route = place.inside(partial(path_lookup.route, path.address, source, received))
     hop = route.gateway or path.address
     if hop in place.inside(partial(path_lookup.unresolved, route.interface)):
         what = f"machine {hop}" + (f" (gateway to {path.address})" if route.gateway else "")
         whose = f" of {place.name}" if place.netns_path else ""
         detail = f"{hop} on {route.interface}{whose} does not tell its MAC"
-        fix = f"check that machine, and the route: ip route get {path.address}"
+        words = f" from {source} iif {received}" if source is not None else ""
+        fix = f"check that machine, and the route: ip route get {path.address}{words}"
         yield Culprit("peer-unreachable", what, "outside", detail, fix)
+
+
+def silent_router_back(path: PacketPath) -> Iterator[Culprit]:
+    """Yield a culprit if the router to which the host sends the answers to a machine outside does not tell its MAC.
+
+    Blocks up to `PATIENCE_SECONDS` if the router has not told its MAC yet.
+    """
+    far, machine = path.target_member, neighbour_outside(path.source.interface, path.address)[0]
+    if (
+        far is None
+        or far.network.driver != "bridge"
+        or machine is None
+        or machine.version != path.inner_address.version
+    ):
+        return
+    sender, bridge = path.inner_address, bridge_of(far.network)
+    route = path_lookup.route(machine, sender, bridge)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while route.gateway is not None and route.gateway in path_lookup.unresolved(route.interface):
+        if time.monotonic() > deadline:
+            what, detail = f"machine {route.gateway} (gateway to {machine})", f"{route.gateway} does not tell its MAC"
+            fix = f"check that machine, and the route of the answers: ip route get {machine} from {sender} iif {bridge}"
+            yield Culprit("peer-unreachable", what, "outside", detail, fix)
+            return
+        time.sleep(PATIENCE_SECONDS / 20)
 
 
 def small_mtu(path: PacketPath, place: str = "outside") -> Iterator[Culprit]:

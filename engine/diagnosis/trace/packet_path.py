@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from drivers.model import IPAddress
+from drivers.registry import facts
 from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, address_of, addresses
 from engine.diagnosis.trace.state import bridge_at
 from engine.endpoints.sandbox import JoinedEndpoint
@@ -53,6 +54,17 @@ class PacketPath(Struct, frozen=True):
     def source_address(self) -> IPAddress | None:
         """The address of the source's endpoint that has the same IP version as the target's address, or None."""
         return address_of(self.source_member.endpoint, self.inner_address.version) if self.source_member else None
+
+    @property
+    def avoids_host(self) -> bool:
+        """Whether the packets pass no hook and no route of the host: those between another machine and a macvlan or
+        ipvlan endpoint. In the ipvlan modes l3 and l3s, the host routes the packets that the container sends.
+        """
+        near, far = self.source_member, self.target_member
+        if self.kind == EXTERNAL:
+            mode = (near.network.options or {}).get("ipvlan_mode", "l2") if near is not None else ""
+            return near is not None and facts(near.network.driver).has_parent and mode == "l2"
+        return self.source.kind == OUTSIDE and far is not None and facts(far.network.driver).has_parent
 
     @property
     def members(self) -> list[JoinedEndpoint]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from shlex import quote
 
 from drivers.linux import features, path_lookup
 from drivers.linux import host as linux_host
@@ -13,7 +12,7 @@ from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
 from engine.diagnosis.trace.probing import neighbour_outside
 from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, Records, address_of, addresses
-from engine.diagnosis.trace.source import again, reconnection, without_address
+from engine.diagnosis.trace.source import again, connection, reconnection, removing, without_address
 from engine.diagnosis.trace.state import bridge_of
 from engine.endpoints.sandbox import JoinedEndpoint
 
@@ -62,7 +61,7 @@ class Routes:
         chosen = place.inside(lambda: path_lookup.route(target)).source
         members_here = {m.endpoint.interface: m for m in self._records.members(place.record)} if place.record else {}
         where, what = str(place), f"route to {target} of {place.name}"
-        fix = f"remove the route or rule that is wrong: {place.command('ip route')}; {place.command('ip rule')}"
+        fix = removing(place, target, route)
         if not route.kind:
             detail = f"{place.name} has no route to {target}"
             yield Culprit("no-route", what, where, detail, _without_route(place, members_here.values(), member, target))
@@ -76,18 +75,22 @@ class Routes:
             elif not (shared and members_here[route.interface].network.id == member.network.id):
                 detail = f"{target} is a neighbour on {member.endpoint.interface}, but {place.name} sends by {next_hop}"
                 yield Culprit("wrong-route", what, where, detail, fix)
+        elif self._path.kind == EXTERNAL and _is_adopted(place) and route.interface not in members_here:
+            return  # a namespace that hawse did not create may have networks of its own
         elif (
             chosen is not None
             and members_here
             and chosen not in {a for m in members_here.values() for a in addresses(m.endpoint)}
         ):
             detail = f"{place.name} sends to {target} from {chosen}, which is not its address on a network of hawse"
+            fix = f"set up its routes again: {again(place, member.network.name)}"
             yield Culprit("wrong-route", what, where, detail, fix)
         elif route.interface not in members_here:
             detail = f"{place.name} sends to {target} by {route.interface}, which is no endpoint of hawse"
             yield Culprit("wrong-route", what, where, detail, fix)
         elif route.gateway is not None and self._is_foreign(route.gateway, members_here[route.interface]):
             detail = f"{place.name} sends to {target} via {route.gateway}, which is not the network's gateway"
+            fix = f"set up its routes again: {again(place, member.network.name)}"
             yield Culprit("wrong-route", what, where, detail, fix)
 
     @staticmethod
@@ -98,6 +101,8 @@ class Routes:
     def _any(self, place: Place, target: IPAddress) -> Iterator[Culprit]:
         route = place.inside(lambda: path_lookup.route(target))
         what, fix = f"route to {target}", f"add a route: {place.command(f'ip route add {target} via ROUTER')}"
+        if place.record is not None:  # a container that is on no network
+            fix = _without_network(place, (), target.version)
         down = place.inside(lambda: linux_host.down_towards(target)) if not route.kind else ""
         if down:
             detail = f"{place} has no route to {target}, and {down} is down"
@@ -106,7 +111,7 @@ class Routes:
             yield Culprit("no-route", what, str(place), f"{place} has no route to {target}", fix)
         elif route.kind not in ("unicast", "local"):
             detail = f"a {route.kind} route matches {target}"
-            yield Culprit("wrong-route", what, str(place), detail, "remove that route")
+            yield Culprit("wrong-route", what, str(place), detail, removing(place, target, route))
 
     def _on_host(self, member: JoinedEndpoint, target: IPAddress) -> Iterator[Culprit]:
         """Yield a culprit if the host's route to an endpoint's address does not use the bridge of its network."""
@@ -130,7 +135,7 @@ class Routes:
         elif route.kind != "unicast" or route.interface != bridge:
             by = route.interface if route.kind == "unicast" else f"a {route.kind} route"
             detail = f"the host sends to {target} ({name}) by {by} and not by {bridge}"
-            yield Culprit("wrong-route", what, "host", detail, f"remove the other route: ip route get {target}")
+            yield Culprit("wrong-route", what, "host", detail, removing(HOST, target, route))
 
     def _through_host(self) -> Iterator[Culprit]:
         path = self._path
@@ -139,7 +144,7 @@ class Routes:
         near, source_address = path.source_member, path.source_address
         if near is not None and source_address is not None:
             yield from self._on_host(near, source_address)
-        if near is not None and path.target_member is None and path.kind == EXTERNAL:
+        if near is not None and path.target_member is None and path.kind == EXTERNAL and not path.avoids_host:
             yield from self._any(HOST, path.address)
 
     def by_rules(self) -> Iterator[Culprit]:
@@ -149,6 +154,8 @@ class Routes:
         if client is None or not received or path.kind not in (ROUTED, EXTERNAL):
             return
         if self.isolated_member() is not None or (path.target is not None and path.target_member is None):
+            return
+        if path.avoids_host:
             return
         if client.version == path.inner_address.version:
             yield from self._forwarded(client, received, path.inner_address, far)
@@ -200,6 +207,10 @@ class Routes:
                 yield Culprit(kind, f"route to {source} of {path.target.name}", str(path.target), detail, fix)
 
 
+def _is_adopted(place: Place) -> bool:
+    return place.record is not None and place.record.kind == "adopted"
+
+
 def _without_link_local(place: Place, member: JoinedEndpoint, target: IPAddress) -> Culprit:
     interface = member.endpoint.interface
     detail = f"{place.name} has no link-local address on {interface}, and sends to {target} by its gateway"
@@ -218,11 +229,15 @@ def _without_route(place: Place, members: Iterable[JoinedEndpoint], member: Join
     ``member`` is the endpoint on the path. A restart gives no route if no endpoint has an address of this IP version.
     """
     if not any(address_of(each.endpoint, target.version) for each in members):
-        flag = " --ipv6" if target.version == 6 else ""
-        return f"connect it to a network with IPv{target.version}: hawse network create{flag} NETWORK && " + (
-            f"hawse network connect NETWORK {quote(place.name)}"
-        )
+        return _without_network(place, members, target.version)
     if member.endpoint.default_route == "no":
         commands = reconnection(place, member.network.name)
         return f"add a route in {place.name}, or connect it without --default-route=no: {commands}"
     return f"set up its routes again: {again(place, member.network.name)}"
+
+
+def _without_network(place: Place, members: Iterable[JoinedEndpoint], version: int) -> str:
+    """Return the remedy for a container that has no address of an IP version; ``members`` are its endpoints."""
+    create = f"hawse network create{' --ipv6' if version == 6 else ''} NETWORK"
+    connect = connection("NETWORK", place.name, (m.network for m in members))
+    return f"connect it to a network with IPv{version}: {create} && {connect}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, partial
 from ipaddress import IPv4Address
 from itertools import chain
@@ -13,7 +13,7 @@ from drivers.errors import DriverError
 from drivers.firewall import legacy_rules, resolver_redirect
 from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packets import ARP, DISCOVERY, Packet
-from drivers.firewall.rule_reading import Tables, find_drops, read
+from drivers.firewall.rule_reading import Drop, Tables, find_drops, read
 from drivers.linux import path_lookup
 from drivers.linux.host import filters_bridged
 from drivers.model import IPAddress
@@ -38,7 +38,11 @@ def dropping(path: PacketPath) -> Culprit | None:
         except (DriverError, OSError):
             continue
         if proven is not None:
-            return _culprit(place, *proven, bridged=path.kind == BRIDGED and families == IP)
+            culprit = _culprit(place, *proven, bridged=path.kind == BRIDGED and families == IP)
+            searches = packet.protocol in (ARP, DISCOVERY)
+            if culprit.fix.endswith(" accept") and (searches or not _is_answer(packet)):
+                return replace(culprit, fix=culprit.fix + also_accepting(path, requests=searches))
+            return culprit
     return None
 
 
@@ -68,15 +72,28 @@ def dropping_resolver(place: Place, address: IPv4Address) -> Culprit | None:
     The rules see the port to which queries are redirected, and not port 53.
     """
 
-    def find() -> tuple[Packet, Decision] | None:
+    def find() -> tuple[list[tuple[str, tuple[Packet, Drop]]], tuple[Packet, Dropping] | None]:
         client, port = path_lookup.route(address).source, resolver_redirect.serving_port(address)
         query = Packet("udp", client, address, port)
         answer = Packet("udp", address, client or address, 0, state="established", source_port=port)
         steps = [step for packet in (query, answer) for step in _both_directions(packet.at("lo"), packet.at("", "lo"))]
-        return _first(steps, IP)
+        tables = read(IP)
+        drops = [(step[0], proven) for step in steps for proven in find_drops(tables, [step])]
+        return drops, next(legacy_rules.find_drops(steps), None) if not drops else None
 
-    proven = place.inside(find)
-    return _culprit(place, *proven) if proven is not None else None
+    drops, legacy = place.inside(find)
+    if not drops:
+        return _culprit(place, *legacy) if legacy is not None else None
+    packet, drop = drops[0][1]
+    fix = f"let the packets pass there: {' && '.join(_accepting_loopback(place, drops))}"
+    return replace(_culprit(place, packet, drop), fix=fix)
+
+
+def _accepting_loopback(place: Place, drops: Iterable[tuple[str, tuple[Packet, Drop]]]) -> list[str]:
+    """Return the commands that accept the packets on lo in the chains of ``drops``; each drop has its hook."""
+    sides = (("oifname" if hook in ("output", "postrouting") else "iifname", drop) for hook, (_, drop) in drops)
+    rules = (f"nft insert rule {chains.in_shell(drop.table, drop.chain)} {side} lo accept" for side, drop in sides)
+    return list(dict.fromkeys(map(place.command, rules)))
 
 
 def dropping_in_network(path: PacketPath, client: IPAddress, place: Place) -> Culprit | None:
@@ -172,6 +189,12 @@ def _answers(path: PacketPath) -> Iterator[Step]:
     """Yield the hooks that the answer passes, from the target's namespace to the source's."""
     near, far = path.source_member, path.target_member
     client = address_of(near.endpoint, path.inner_address.version) if near is not None else None
+    if path.kind == EXTERNAL and path.source.kind != OUTSIDE and not path.avoids_host:
+        client = client or path_lookup.route(path.address).source
+        if client is not None:
+            answer = Packet(path.protocol, path.address, client, 0, state="established", source_port=path.port)
+            yield HOST, "forward" if near is not None else "input", IP, answer.at(_out(path), _in(path))
+        return
     if far is None or path.target is None or (client is None and path.source.kind != OUTSIDE):
         return
     if client is None:
@@ -201,6 +224,8 @@ def _host_steps(path: PacketPath, first: Packet, last: Packet) -> Iterator[Step]
         yield HOST, "egress", ("netdev",), last.at(port, other)
         if filters_bridged(last.version):
             yield HOST, "forward", IP, last.at(_in(path), _in(path))
+        return
+    if path.avoids_host:
         return
     if path.source.netns_path or path.source.kind == OUTSIDE:
         if port:
@@ -244,13 +269,47 @@ def _culprit(place: Place, packet: Packet, drop: Decision, *, bridged: bool = Fa
     if isinstance(drop, Dropping):
         return chains.of_legacy(place, drop, packet.version, bridged=bridged)
     detail = f"it drops such packets by {chains.rule_in(place, drop)}"
-    if place.netns_path:
-        return chains.culprit(place, drop, detail, chains.changing(place, drop))
     if packet.protocol in (ARP, DISCOVERY):
-        return chains.culprit(place, drop, detail, chains.letting_search(drop))
-    if bridged and not drop.handle:
+        fix = chains.letting_search(place, drop, packet.version)
+    else:
+        fix = chains.accepting(place, drop, packet.protocol, *_server_of(packet), reply=_is_answer(packet))
+    if bridged and not drop.handle and not place.netns_path:
         return chains.br_netfilter(drop, detail, packet.version)
-    reply = bool(packet.source_port)
-    port = packet.source_port if reply else packet.port
-    server = packet.source if reply and packet.source is not None else packet.destination
-    return chains.culprit(place, drop, detail, chains.accepting(drop, packet.protocol, {server}, {port}, reply=reply))
+    return chains.culprit(place, drop, detail, fix)
+
+
+def also_accepting(path: PacketPath, *, requests: bool = False) -> str:
+    """Return " && COMMAND" that accepts the answers on a path, if a rule of nftables drops them, or "".
+
+    A policy often drops the packets in both directions. With ``requests``, another command before this one accepts the
+    packets to the target if a rule drops them.
+    """
+    return "".join(map(_accepting_first, (_steps(path), _answers(path)) if requests else (_answers(path),)))
+
+
+def _accepting_first(steps: Iterable[Step]) -> str:
+    """Return " && COMMAND" for the first of ``steps`` at which a rule of nftables drops the packet, or ""."""
+    for place, hook, families, packet in steps:
+        try:
+            proven = place.inside(partial(_first_of_nftables, families, hook, packet))
+        except (DriverError, OSError):
+            continue
+        if proven is not None:
+            reply = _is_answer(packet)
+            return f" && {chains.inserting(place, proven[1], packet.protocol, *_server_of(packet), reply=reply)}"
+    return ""
+
+
+def _first_of_nftables(families: tuple[str, ...], hook: str, packet: Packet) -> tuple[Packet, Drop] | None:
+    return next(find_drops(read(families), [(hook, packet)]), None)
+
+
+def _server_of(packet: Packet) -> tuple[set[IPAddress], set[int]]:
+    """Return the address and the port of the server to which a packet goes, or from which an answer comes."""
+    if _is_answer(packet) and packet.source is not None:
+        return {packet.source}, {packet.source_port}
+    return {packet.destination}, {packet.port}
+
+
+def _is_answer(packet: Packet) -> bool:
+    return packet.state == "established" and packet.source is not None

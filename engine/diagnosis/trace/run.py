@@ -199,7 +199,9 @@ class _Tracer:
 def _without_address(path: PacketPath) -> Culprit | None:
     """Return the culprit if the packets come from outside, and the interface there has no address of their version."""
     interface, version = path.source.interface, path.address.version
-    if path.source.kind != OUTSIDE or probing.neighbour_outside(interface, path.address)[0] is not None:
+    if path.source.kind != OUTSIDE or path.avoids_host:
+        return None
+    if probing.neighbour_outside(interface, path.address)[0] is not None:
         return None
     fix = f"give it one: ip address add ADDRESS/LENGTH dev {interface}"
     detail = f"{interface} has no IPv{version} address, so no machine there reaches this host by IPv{version}"

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from shlex import quote
 
 from drivers.linux import link, path_lookup
-from drivers.linux.features import outside_interfaces
-from drivers.model import IPInterface
+from drivers.linux.features import holders, outside_interfaces
+from drivers.linux.path_lookup import PacketRoute
+from drivers.linux.route import LOCAL_TABLE, MAIN_TABLE
+from drivers.model import IPAddress, IPInterface
 from engine import names
 from engine.containers import adopted, lookup
 from engine.diagnosis.trace.model import Culprit, CulpritFound
 from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, Records
 from engine.errors import InvalidArgument
-from engine.model import ContainerRecord
+from engine.model import ContainerRecord, NetworkRecord
 from engine.store.api import Reader
 
 
@@ -104,6 +106,16 @@ def without_address(place: Place, held: Sequence[tuple[str, IPInterface]]) -> st
     return f"remove it: {'; '.join(commands)}" if held else f"find it: {place.command('ip route show table local')}"
 
 
+def connection(network: str, name: str, joined: Iterable[NetworkRecord]) -> str:
+    """Return the commands that connect a container to a network; ``joined`` are the networks that it is on.
+
+    Docker connects no container that is on the network none, so the first command disconnects it from there.
+    """
+    none = next((n.name for n in joined if n.driver == "null"), "")
+    first = f"hawse network disconnect {quote(none)} {quote(name)} && " if none else ""
+    return f"{first}hawse network connect {quote(network)} {quote(name)}"
+
+
 def reconnection(place: Place, network: str) -> str:
     """Return the commands that disconnect a container from a network and connect it again.
 
@@ -113,3 +125,20 @@ def reconnection(place: Place, network: str) -> str:
     reference = place.name if record is None or record.kind != "adopted" else adopted.reference_of(record)
     left, right = (f"{quote(network)} {quote(name)}" for name in (place.name, reference))
     return f"hawse network disconnect {left} && hawse network connect {right}"
+
+
+def removing(place: Place, target: IPAddress, route: PacketRoute) -> str:
+    """Return the remedy for a wrong route to ``target`` in a place, which the look-up ``route`` found.
+
+    Because a route of another table than main is meant for other packets too, a rule for ``target`` comes before it.
+    """
+    held = place.inside(lambda: holders(target))
+    if held:
+        return without_address(place, held)
+    table, words = place.inside(lambda: path_lookup.deciding_route(target, route))
+    if table not in (0, MAIN_TABLE, LOCAL_TABLE):
+        family = " -6" if target.version == 6 else ""
+        return f"let the main table decide: {place.command(f'ip{family} rule add to {target} lookup main')}"
+    if words:
+        return f"remove the route that is wrong: {place.command(f'ip route del {words}')}"
+    return f"remove the route or rule that is wrong: {place.command('ip route')}; {place.command('ip rule')}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from ipaddress import ip_interface
+from shlex import quote
 
 from msgspec import Struct
 
@@ -19,7 +20,7 @@ from drivers.linux import features, names, path_lookup
 from drivers.model import ARP, ISOLATED, KIND, MAC, MASTER, MTU, UP, Difference, EndpointSpec, IPAddress
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.records import Place, Records
-from engine.diagnosis.trace.source import of_container
+from engine.diagnosis.trace.source import of_container, removing
 from engine.endpoints import boots, sandbox, shared_state
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.host import Host, endpoint_spec, network_spec
@@ -101,9 +102,12 @@ class State:
             other = of_container(self._records, owner).inside(partial(_default_gateway, version))
             if other is not None and difference.what.endswith(f"via {other}"):
                 continue  # a user has set the same route again
+            fix = self._repair(members[0].network, owner)
             if other is not None:
                 kind, detail = "wrong-route", f"{detail}, and has a default route via {other} instead"
-            fix = self._repair(members[0].network, owner)
+                place, anywhere = of_container(self._records, owner), path_lookup.anywhere(version)
+                command = f"hawse network verify --fix {quote(members[0].network.name)}"
+                fix = f"{removing(place, anywhere, place.inside(partial(path_lookup.route, anywhere)))} && {command}"
             what, where = f"default route of {owner.name}", f"container {owner.name}"
             yield Fault(Culprit(kind, what, where, detail, fix), version=version)
 
@@ -135,7 +139,7 @@ class State:
         If the agent also repairs the difference, the remedy says so. ``container`` is the container that differs from
         its records, or None if the network does.
         """
-        command = f"hawse network verify --fix {network.name}"
+        command = f"hawse network verify --fix {quote(network.name)}"
         if self._host.config.heal and heals(container if container is not None else network):
             return f"the agent repairs this within a second; or repair it yourself: {command}"
         return f"repair it: {command}"

@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -326,6 +327,37 @@ def test_events_need_no_resident_process(machine: Host) -> None:
     assert plain(follower.lines(1)) == ["network create ALONE (name=alone, type=bridge)"]
     follower.interrupt()
     machine.hawse("network", "rm", "alone", env=off)
+
+
+def test_the_stream_ends_with_the_program_that_reads_it(machine: Host) -> None:
+    """As in ``hawse events | head -1``, although no further event comes."""
+    machine.hawse("network", "create", "read")
+    machine.hawse("network", "rm", "read")
+    events = shlex.join(machine.command("events", "--since", "1h"))
+    for reader, lines in (("head -1", 1), ("true", 0)):
+        script = f"{events} | {reader}; echo ${{PIPESTATUS[0]}}"
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=20, env=machine.env())
+        *shown, code = done.stdout.splitlines()
+        assert (len(shown), code, done.stderr) == (lines, "141", "")
+
+
+def test_a_socket_of_which_one_direction_is_shut_down_is_read_to_its_end(machine: Host) -> None:
+    """As systemd does with the socket to the journal, and sshd for a client without input (``ssh -n``)."""
+    for network, at_reader in (("first", True), ("second", False)):
+        reader, stdout = socket.socketpair()
+        command = machine.command("events", "--since", "1h")
+        with subprocess.Popen(command, env=machine.env(), stdin=subprocess.DEVNULL, stdout=stdout) as events:
+            reader.shutdown(socket.SHUT_WR) if at_reader else stdout.shutdown(socket.SHUT_RD)
+            stdout.close()
+            reader.settimeout(20)
+            shown = reader.makefile()
+            assert shown.readline()  # a past event, so the command runs
+            machine.hawse("network", "create", network)
+            assert any(f"name={network}" in line for line in iter(shown.readline, ""))
+            shown.close()
+            reader.close()
+            assert events.wait(20) == 141
+        machine.hawse("network", "rm", network)
 
 
 def test_an_adopted_namespace_and_images_appear(machine: Host, tmp_path: Path) -> None:

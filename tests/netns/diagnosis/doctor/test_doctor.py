@@ -113,7 +113,8 @@ def test_a_firewall_in_a_container_that_stops_its_resolver(patient):
     (check,) = [check for check in findings if check["object"] == "container db"]
     assert "resolver at 127.0.0.11 does not answer" in check["what"]
     assert check["cause"].startswith("table inet mine chain c of db: it drops such packets by its policy")
-    assert re.fullmatch(r"change the rule or the policy: nsenter --net=\S+ nft -a list chain inet mine c", check["fix"])
+    command = r"nsenter --net=\S+ nft insert rule inet mine c iifname lo accept"
+    assert re.fullmatch(f"let the packets pass there: {command}", check["fix"])
     assert is_named(findings, "warning", "host", "it drops IPv4 packets to the outside (blackhole)")
     assert patient.findings() == []
 
@@ -553,3 +554,35 @@ def test_a_bridge_that_answers_arp_for_its_isolated_containers_is_no_fault(patie
     assert not patient.faults()
     patient.hawse("rm", "-f", "one", "two")
     patient.hawse("network", "rm", "apart")
+
+
+def test_the_host_has_lost_the_address_of_a_published_port(patient):
+    patient.host.sh("ip address add 192.168.99.78/24 dev ext0")
+    patient.hawse("run", "-d", "--network", "app", "--name", "shown", "-p", "192.168.99.78:8078:80",
+                  "hostfs", "sleep", "1d")  # fmt: skip
+    try:
+        assert not patient.findings()
+        patient.host.sh("ip address del 192.168.99.78/24 dev ext0")
+        what = "it publishes ports on 192.168.99.78, which the host has lost"
+        assert is_named(patient.findings(), "warning", "container shown", what)
+    finally:
+        patient.hawse("rm", "-f", "shown")
+
+
+def test_a_host_address_that_no_interface_has_is_no_fault(patient):
+    """A local route may have the address, or another host for now (VRRP). A routed network ignores the address."""
+    patient.host.sh("ip route add local 10.77.0.0/24 dev lo; sysctl -qw net.ipv4.ip_nonlocal_bind=1")
+    routed = ("-o", "com.docker.network.bridge.gateway_mode_ipv4=routed")
+    patient.hawse("network", "create", *routed, "--subnet", "172.39.0.0/16", "routed")
+    for name, network, port in (("local", "app", "10.77.0.5:8077:80"), ("standby", "app", "192.168.99.79:8079:80"),
+                                ("open", "routed", "192.168.99.80:8080:80")):  # fmt: skip
+        patient.hawse("run", "-d", "--network", network, "--name", name, "-p", port, "hostfs", "sleep", "1d")
+    try:
+        assert not patient.findings()
+        patient.host.sh("sysctl -qw net.ipv4.ip_nonlocal_bind=0")
+        (finding,) = patient.findings()
+        assert finding["object"] == "container standby"
+    finally:
+        patient.host.sh("ip route del local 10.77.0.0/24 dev lo; sysctl -qw net.ipv4.ip_nonlocal_bind=0")
+        patient.hawse("rm", "-f", "local", "standby", "open")
+        patient.hawse("network", "rm", "routed")

@@ -157,6 +157,16 @@ def test_the_lost_address_of_an_adopted_namespace(wide, netns):
         wide.hawse("network", "disconnect", "app", f"netns:{netns.name}")
 
 
+def test_an_adopted_namespace_with_a_network_of_its_own(wide, netns):
+    wide.hawse("network", "connect", "app", f"netns:{netns.name}")
+    netns.sh("ip link add own0 type veth peer name own1; ip link set own0 up; ip link set own1 up;"
+             "ip addr add 10.50.0.1/24 dev own0")  # fmt: skip
+    try:
+        assert wide.trace("--dry", f"netns:{netns.name}", "10.50.0.2:80")["culprit"] is None
+    finally:
+        wide.hawse("network", "disconnect", "app", f"netns:{netns.name}")
+
+
 def test_a_container_that_drops_neighbour_solicitations(wide):
     wide.at("web", "nft 'add table ip6 foreign; add chain ip6 foreign c { type filter hook input priority 0; "
                    "policy drop; }'")  # fmt: skip

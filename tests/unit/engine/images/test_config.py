@@ -12,6 +12,7 @@ import pytest
 from engine.errors import InvalidArgument
 from engine.golang.timestamps import to_seconds
 from engine.images.config import diff_ids_of, parse_config, read_record, render_inspect, render_summary
+from engine.images.platform import Platform, platform_of
 from engine.store.codec import decode, encode
 
 ID = f"sha256:{'0' * 64}"
@@ -155,6 +156,13 @@ def test_genuine_values_are_taken_over():
     assert record.labels == {"a": "1\n2", "b": ""}
     assert (record.user, record.working_dir, record.stop_signal) == ("1000:100", "/srv/ä", "SIGRTMIN+3")
     assert render_inspect(record, parse_config(document))["Config"]["Volumes"] == {"/data": {}}
+
+
+def test_the_case_of_the_system_does_not_matter():
+    """dockerd 26.1.5 loads the image, and its ``docker run`` gives no warning about the platform."""
+    document = {"os": "Linux", "architecture": "AMD64"}
+    assert render_inspect(read_record(ID, image(**document)), document)["Os"] == "Linux"
+    assert platform_of(document) == Platform("linux", "amd64", "")
 
 
 def test_text_that_is_not_unicode_can_be_stored():
