@@ -480,13 +480,13 @@ class System(Protocol):
         """
 
     def answer(self, question: str) -> str:
-        """Answer another host's question about this host's side of a traced path; changes nothing (a hawse extension).
+        """Answer a question of another host's ``hawse trace``: examine this host's side of the path; changes nothing.
 
-        The question and the answer are JSON texts. The kernel kills this process if the examination takes more than a
-        few seconds. Returns "" in two cases:
+        This is a hawse extension. The question and the answer are JSON texts. If the examination takes more than a few
+        seconds, the kernel kills this process. Returns "" in two cases:
 
-        - This host does not have the overlay network in the question.
-        - The other host does not have the question's endpoint on this network.
+        - This host does not have the question's overlay network.
+        - The question's source is no endpoint of the asking host on this network.
         """
 
     def swarm_state(self) -> str:

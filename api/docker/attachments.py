@@ -1,4 +1,7 @@
-"""The attached clients of this service, so that the answer about a container's end comes after the last output."""
+"""Keep track of the API clients that are attached to containers.
+
+The answer to POST /containers/{id}/wait is sent after these clients have got the container's last output.
+"""
 
 from __future__ import annotations
 

@@ -142,5 +142,6 @@ def _with_main_mac(request: ContainerCreate) -> ContainerCreate:
         return request  # the engine will refuse the MAC address, because the main network has no settings
     settings = request.networks.get(main, EndpointSettings())
     if settings.mac_address:
-        return request  # the engine will refuse the request if this address differs from Config's
+        # The engine will refuse the request if this address differs from the MAC address in Config.
+        return request
     return replace(request, networks={**request.networks, main: replace(settings, mac_address=mac)})

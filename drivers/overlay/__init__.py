@@ -143,9 +143,9 @@ class OverlayDriver:
             namespace.inside(lambda there: port.unplug(there, endpoint))
 
     def watched(self, network: NetworkSpec) -> tuple[str, str]:
-        """Return ("", path of the network's own namespace); the path is "" if the namespace does not exist.
+        """Return the name of the network's link on the host, always "", and the path of the network's own namespace.
 
-        The first value is "", because no link of the network is on the host.
+        The path is "" if the namespace does not exist.
         """
         namespace = self.namespace(network)
         return "", namespace.sandbox.path if namespace.exists() else ""

@@ -86,7 +86,7 @@ def check_endpoint(endpoint: SharedEndpoint) -> SharedEndpoint:
 
 
 def check_question(question: Question) -> Question:
-    """Check a question, and return it unchanged; raises ValueError if no host could answer it."""
+    """Check a ``hawse trace`` question to another host, and return it; raises ValueError if it is malformed."""
     for identity in (question.node, question.network_id, question.source, question.target, question.id, question.asker):
         _require(ID.fullmatch(identity), "id")
     _require(question.protocol in PROTOCOLS, "protocol")

@@ -221,10 +221,10 @@ def _check_name_is_free(host: Host, name: str) -> None:
 
 
 def _record(host: Host, record: ContainerRecord, *, has_random_name: bool) -> None:
-    """Store the record of a new container; raises Conflict if the user's name is taken.
+    """Store the record of a new container; raises Conflict if the user chose a name that is taken.
 
-    Also raises NotFound if another command has removed the image since the checks. With ``has_random_name``, a taken
-    name is replaced by another random name, and finally by the short id.
+    Also raises NotFound if another command has removed the image since the checks. With ``has_random_name``, the user
+    chose no name. A taken random name is then replaced by another random name, and finally by the short id.
     """
     for name in _names(record) if has_random_name else (record.name,):
         named = replace(record, name=name)

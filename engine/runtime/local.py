@@ -85,7 +85,7 @@ class LocalRuntime(Struct, eq=False):
         return CreatedProcess(answer["pid"], answer["start"], f"/proc/{answer['pid']}/ns/net")
 
     def prepared(self, container_id: str) -> CreatedProcess:
-        """Wait until the container is ready for `start`, except for its network."""
+        """Wait until the container is ready for `start`, except for its network; return its process."""
         answer = self._ask({"op": "prepare", "id": container_id})
         return CreatedProcess(answer["pid"], answer["start"], f"/proc/{answer['pid']}/ns/net")
 

@@ -245,7 +245,7 @@ def _to_front(output: int) -> Iterator[BinaryIO]:
 
 
 def _tell(pipe: BinaryIO, message: Json) -> None:
-    """Send a message to the front."""
+    """Send a message through ``pipe`` to the front, the process that answers the client."""
     pipe.write(encode(message))
     pipe.flush()
 

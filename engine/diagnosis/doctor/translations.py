@@ -75,7 +75,10 @@ def _to_ports(members: Sequence[Joined]) -> dict[Step, str]:
 
 
 def _outward(members: Sequence[Joined]) -> dict[Step, str]:
-    """Return one packet to the outside for each IP version with masquerade; ``members`` are a network's endpoints."""
+    """Return packets from a network to the outside, each with the network's name.
+
+    There is one packet for each IP version that the network masquerades. ``members`` are the network's endpoints.
+    """
     first = members[0]
     options = bridge_options.parse(network_spec(first.network))
     addresses = {a.version: a for member in members for a in member.addresses}

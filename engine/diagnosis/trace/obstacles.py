@@ -34,7 +34,7 @@ FEW_HOPS = 7
 
 
 class Obstacles:
-    """The search for obstacles at the interfaces and sockets of one path."""
+    """Searches the interfaces and sockets of one path for obstacles, which stop or may stop packets."""
 
     def __init__(self, records: Records, path: PacketPath) -> None:
         self._records, self._path = records, path
