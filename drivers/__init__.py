@@ -2,6 +2,8 @@
 
 No other package changes the kernel by netlink or nftables.
 
+The agent is hawse's background process (`engine.agentd`). It repairs networks and serves DNS.
+
 This file registers the package pyroute2 without running its ``__init__``, which imports 190 modules. hawse needs only
 27 of them, the modules for netlink messages. The others would take 0.2 s and 11 MB in each process.
 """

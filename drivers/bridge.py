@@ -350,7 +350,7 @@ class BridgeDriver:
         options = bridge_options.parse(network)
         if not link.index(options.bridge):
             return []
-        # Raise `Missing` without the sandbox before the port is compared.
+        # Compare the interface before the port. If the sandbox is missing, this call raises `Missing`.
         inside = sandboxes.inside(sandbox, lambda there: sandboxes.compare(there, endpoint, interface))
         with Session() as opened:
             return [*Port(opened, endpoint, options).compare(), *inside]

@@ -152,9 +152,10 @@ def _wrong_attributes(endpoint: EndpointSpec, present: link.Link) -> dict[str, s
 
 
 def announce(opened: Session, endpoint: EndpointSpec, interface: str) -> None:
-    """Announce the interface's addresses to the neighbours, and delete the interface's unanswered neighbour entries.
+    """Announce the interface's addresses to the neighbours, and delete the interface's unresolved neighbour entries.
 
-    Without the announcement, packets after a repair would wait for the next ARP request.
+    After a repair, packets in both directions then pass immediately. Otherwise, they would wait for the next ARP
+    request or neighbour solicitation.
     """
     present = link.find(opened, interface)
     if present is not None:

@@ -244,7 +244,10 @@ class SubinterfaceBase:
             link.change_kind(opened, link.index(interface), self.type, **{label: required[label] for label in wrong})
 
     def _wrong_mode(self, opened: Session, network: NetworkSpec, interface: str) -> Mapping[str, Any]:
-        """Return the present values of those link attributes of the mode that are wrong; called in the sandbox."""
+        """Return the mode's link attributes that have a wrong value, each with its present value.
+
+        Called in the sandbox. The result is empty if the interface is missing or of another kind.
+        """
         present = link.find(opened, interface)
         is_ours = present is not None and present.kind == self.type
         return link.wrong_settings(opened, interface, self.attributes(network)) if is_ours else {}

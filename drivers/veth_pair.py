@@ -16,8 +16,9 @@ def create(
     """Create the veth pair between a bridge and the sandbox, and return the name of the host end; both ends stay down.
 
     The calling thread is in the session's namespace. ``bridge`` is the bridge's index, and ``namespace`` a file
-    descriptor of the sandbox. An ``mtu`` of 0 keeps the kernel's default. Raises `Busy` if the bridge has no free port;
-    ``full`` says this in the error. Raises `Exists` if the sandbox has an interface of that name.
+    descriptor of the sandbox. An ``mtu`` of 0 keeps the kernel's default. Raises `Busy` if the bridge has no free port.
+    ``full`` is the part of this error's text that tells how many ports the bridge has. Raises `Exists` if the sandbox
+    has an interface of that name.
     """
     name = next(n for n in names.host_end_names(endpoint.id) if not link.index(n))
     sizes = {"mtu": mtu} if mtu else {}

@@ -500,8 +500,8 @@ class System(Protocol):
         `EVENTS_KEPT` events. Raises InvalidArgument with Docker's text if ``until`` is before ``since``.
 
         ``client`` is the file descriptor of the connection to a client, or -1. The stream also ends when the client has
-        closed this connection. The stream raises BrokenPipeError when no process reads the file descriptor ``output``
-        any more, to which the caller writes the events; -1 is no descriptor.
+        closed this connection. ``output`` is the file descriptor to which the caller writes the events, or -1. The
+        stream raises BrokenPipeError when no process reads ``output`` any more.
         """
 
     def boot(self, timeout: float) -> BootReport:

@@ -111,7 +111,7 @@ class CommandRecorder:
         return None
 
     def rule_comments(self, table: str, chain: str) -> list[str]:
-        """Return an empty list, because the kernel has every rule that a recorded change added."""
+        """Return an empty list, because the caller also asks the kernel, where this recorder has made each change."""
         return []
 
     def listed(self, session: Session, kind: int, bodies: list[bytes]) -> list[bytes]:

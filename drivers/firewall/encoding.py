@@ -164,7 +164,10 @@ def _service(text: str) -> Ends:
 
 
 def _single(encode: Callable[[str], bytes]) -> Callable[[str], Ends]:
-    """Return a reader for a type without intervals, whose first and last value are the same."""
+    """Return the reader (see `READERS`) of a type without intervals.
+
+    The reader encodes a text with ``encode``, and returns the bytes twice: as the first and as the last value.
+    """
 
     def read(text: str) -> Ends:
         value = encode(text)

@@ -16,7 +16,7 @@ from drivers.model import IPAddress
 
 FILES = {"tcp": ("tcp", "tcp6"), "udp": ("udp", "udp6"), "sctp": ()}
 SOCK_DIAG, BY_FAMILY = 4, 20  # kernel constants NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY
-LISTEN, CLOSE = 10, 7  # socket states TCP_LISTEN, also of listening Unix sockets; TCP_CLOSE
+LISTEN, CLOSE = 10, 7  # socket states TCP_LISTEN (listening Unix sockets have it too) and TCP_CLOSE
 REQUEST = struct.Struct("=BBxxI48x")  # struct inet_diag_req_v2: family, protocol, states
 PORT, QUEUE = struct.Struct("!4xH"), struct.Struct("=56xII")  # struct inet_diag_msg: idiag_sport; idiag_rqueue, _wqueue
 LOCAL, ANSWER_BYTES = struct.Struct("=8x16s"), 72  # struct inet_diag_msg: idiag_src; the length of the struct
@@ -55,9 +55,10 @@ def full_queue(port: int) -> int:
 
 
 def is_ipv6_only(protocol: str, port: int) -> bool:
-    """Return whether each socket at a port that is bound to ``::`` has the option IPV6_V6ONLY, so it gets no IPv4.
+    """Return whether all sockets that are bound to ``::`` and ``port`` have the option IPV6_V6ONLY.
 
-    ``protocol`` is tcp or udp. The result is False without such a socket, and on a kernel without sock_diag(7).
+    Sockets with this option receive no IPv4 packets. ``protocol`` is tcp or udp. The result is False if no socket is
+    bound to ``::`` and ``port``, and on a kernel without sock_diag(7).
     """
     values = []
     number, state = (socket.IPPROTO_TCP, LISTEN) if protocol == "tcp" else (socket.IPPROTO_UDP, CLOSE)

@@ -88,10 +88,14 @@ def route(target: IPAddress, source: IPAddress | None = None, received: str = ""
 
 
 def deciding_route(target: IPAddress, found: PacketRoute) -> tuple[int, str]:
-    """Return the table of the route by which `route` found ``found`` for ``target``, and its words in ``ip route``.
+    """Return (table, words) of the route in the kernel's list that decides where packets to ``target`` go.
 
-    The result is (0, "") if a routing rule refuses the packets, if the route has several next hops, and if the kernel
-    does not tell which of several tables has decided.
+    ``found`` is the result of `route` for ``target``. ``table`` is the number of the routing table, and ``words`` are
+    the arguments that select the route in ``ip route del``. The result is (0, "") in three cases:
+
+    - A routing rule refuses the packets.
+    - The route has several next hops.
+    - The kernel does not tell which of several tables has decided.
     """
     routes = []
     with Session() as opened, kernel_errors("list", "routes"):
@@ -107,7 +111,11 @@ def deciding_route(target: IPAddress, found: PacketRoute) -> tuple[int, str]:
 
 
 def _is_of_route(opened: Session, message: rtmsg, found: PacketRoute) -> bool:
-    """Return whether a route in the kernel's list has the type, the interface and the next hop of ``found``."""
+    """Return whether the route ``message`` of the kernel's list may be the route that gave ``found``.
+
+    The route's type must be the same. For a unicast route, the interface and the next hop must be the same too, and the
+    table if ``found`` has it. Cached copies of other routes do not count.
+    """
     if message["flags"] & CLONED or KINDS.get(message["type"]) != found.kind:
         return False
     if found.kind == "unicast" and found.table not in (0, message.get_attr("RTA_TABLE")):

@@ -143,9 +143,10 @@ class OverlayDriver:
             namespace.inside(lambda there: port.unplug(there, endpoint))
 
     def watched(self, network: NetworkSpec) -> tuple[str, str]:
-        """Return the name of the network's link on the host, always "", and the path of the network's own namespace.
+        """Return ("", path of the network's own namespace).
 
-        The path is "" if the namespace does not exist.
+        The first value is "", because no link of the network is in the host's namespace. The path is "" if the
+        network's namespace does not exist.
         """
         namespace = self.namespace(network)
         return "", namespace.sandbox.path if namespace.exists() else ""

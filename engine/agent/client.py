@@ -223,7 +223,10 @@ def _start(run_dir: Path, root: Path, ready_fd: int) -> bool:
 
 
 def _become_agent(run_dir: Path, root: Path, ready_fd: int, lock: int) -> None:
-    """Detach the forked child from the caller's session and file descriptors, then execute the agent; never returns."""
+    """Detach the forked child from the caller's session and file descriptors, then execute the agent; never returns.
+
+    The agent inherits two file descriptors: ``ready_fd`` (see `_start`), and ``lock``, the locked lock file.
+    """
     try:
         os.setsid()
         if os.fork():

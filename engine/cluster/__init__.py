@@ -4,5 +4,5 @@ Commands on a manager write to etcd directly. Commands on a worker ask a manager
 etcd. It writes the endpoints of other hosts to this host's forwarding tables, and supplies their names to DNS. On a
 host in no cluster, this code only checks whether a membership record exists.
 
-In this package and in `engine.swarm`, ``root`` is HAWSE_ROOT, and ``run`` is HAWSE_RUN.
+In this package, ``root`` is HAWSE_ROOT, and ``run`` is HAWSE_RUN.
 """

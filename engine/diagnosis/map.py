@@ -41,7 +41,8 @@ def document(host: Host, references: Sequence[str]) -> Json:
 
 
 def _cluster(host: Host) -> tuple[View | None, ClusterMembership | None]:
-    # Because a user may read the store and not the cluster's files, `current_view` could raise PermissionError.
+    # `is_clustered` is False for a user who may read the store, but not the cluster's files. Without this test,
+    # `current_view` would raise PermissionError for such a user.
     return hooks.current_view(host) if host.is_clustered else (None, None)
 
 

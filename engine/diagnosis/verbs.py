@@ -27,9 +27,15 @@ class DiagnosisVerbs:
         return diagnose(self.host, self._changing, fix=fix)
 
     def verify(self, reference: str, *, fix: bool = False) -> Strings:
-        """Compare the kernel objects of one network with the records; return one line for each difference."""
+        """Compare the kernel objects of one network with the records; return one line for each difference.
+
+        With ``fix``, the differences are also repaired.
+        """
         return verify(self.host, self._changing, reference, fix=fix)
 
     def map(self, references: Sequence[str]) -> Json:
-        """Return a JSON document about the networks, with their containers, addresses, names and ports."""
+        """Return a JSON document about the networks, with their containers, addresses, names and ports.
+
+        Without references, the document has the networks that are in use or that the user created.
+        """
         return network_map.document(self._reading(), references)

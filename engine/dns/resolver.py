@@ -136,7 +136,7 @@ class SandboxResolver:
 
     @property
     def is_closed(self) -> bool:
-        """Whether `close` has closed the sockets; any thread may ask."""
+        """Whether `close` has closed the sockets; any thread may read this property."""
         return self._udp.fileno() < 0
 
     def close(self) -> None:

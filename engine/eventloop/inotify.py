@@ -63,9 +63,13 @@ class Inotify:
     def add(self, path: str, mask: int, seen: Seen) -> InotifyWatch:
         """Watch a file or directory and call ``seen`` for each event; raises OSError if the path does not exist.
 
-        ``mask`` has the inotify events to report, such as `CREATE`. Changes can be missed in two cases: the kernel has
-        no watch left, so that the watch begins later than this call; or the kernel drops events. In both cases ``seen``
-        is called afterwards, with the name "". The mask is 0, or `DELETE_SELF` if the path no longer exists.
+        ``mask`` has the inotify events to report, such as `CREATE`. Changes can be missed in two cases:
+
+        - The kernel has no watch left, so the watch begins later than this call.
+        - The kernel drops events.
+
+        In both cases, ``seen`` is called afterwards with the name "" and the mask 0. If the path no longer exists, this
+        mask is `DELETE_SELF`.
 
         Registrations for the same path share one kernel watch. Therefore ``seen`` is also called for the events that
         another registration has asked for.

@@ -30,9 +30,9 @@ class EventStream:
 
     The iteration ends at ``until``, or earlier when `stop` is called or the store's directory is deleted. ``client`` is
     the file descriptor of the connection to a client, or -1. The iteration also ends when the client closes this
-    connection or its half of it. ``output`` is the file descriptor to which the caller writes the events, or -1. The
-    iteration raises BrokenPipeError when no process reads ``output`` any more. Other threads may call `stop`. Only one
-    thread may iterate, and then call `close`.
+    connection, or only its sending direction. ``output`` is the file descriptor to which the caller writes the events,
+    or -1. The iteration raises BrokenPipeError when no process reads ``output`` any more. Other threads may call
+    `stop`. Only one thread may iterate, and then call `close`.
 
     The constructor raises InvalidArgument if ``until`` is before ``since``, and OSError if no file descriptor is left.
     The constructor and the iteration raise EngineError if the store cannot be read.
@@ -106,7 +106,9 @@ class EventStream:
         if self._client >= 0:
             poll.register(self._client, select.POLLRDHUP)
         if self._output >= 0:
-            poll.register(self._output, 0)  # POLLERR and POLLHUP only: a socket's other direction may be shut down
+            # The mask 0 reports only POLLERR and POLLHUP. If the output is a socket, its reader may have shut down the
+            # other direction, which is no end of the output.
+            poll.register(self._output, 0)
         left = self._left()
         ready = dict(poll.poll(None if left == FOREVER else max(0.0, min(left, LONG_SECONDS)) * 1000 + 1))
         if self._output in ready:

@@ -84,7 +84,9 @@ def heals(record: NetworkRecord | ContainerRecord) -> bool:
 
 
 class LinkRepair:
-    """Compares and repairs single networks and containers; except `driver`, all calls come from one thread.
+    """Compares and repairs single networks and containers.
+
+    All methods are called from one thread, except `driver`, which other threads may call too.
 
     - ``verify`` gets the id of a cluster network, repairs the tables of this network and returns the differences.
     - ``resolver_port`` gets the id of a sandbox. It returns the port to which the DNS queries (port 53) of this sandbox
@@ -146,7 +148,7 @@ class LinkRepair:
         return compared
 
     def tell_resting(self, subject: Subject, by: str, seconds: float) -> None:
-        """Add the event that the program ``by`` repeatedly undoes a repair, so the next repair waits ``seconds``."""
+        """Add a "drift" event: the next repair waits ``seconds``, because the program ``by`` repeatedly undoes it."""
         repairs.add_delay(self._store, *subject, by, seconds)
 
     def compare(

@@ -1,3 +1,5 @@
-"""The operations of Docker's swarm API and the modules that they need: certificates, join tokens, etcd, the manager's
-server.
+"""The operations of Docker's swarm API, and the modules that these operations need.
+
+Those modules are for certificates, join tokens, etcd and the manager's server. In this package, ``root`` is HAWSE_ROOT,
+and ``run`` is HAWSE_RUN.
 """

@@ -113,8 +113,8 @@ def stop(run: Path, name: str, timeout: float = STOP_TIMEOUT_SECONDS) -> None:
 def last_log_line(run: Path, name: str) -> str:
     """Return the last line of the log of the process ``name``, or "" without a log.
 
-    The error for a failed start shows this line. Of a JSON line, only the error or the message is returned. The result
-    has at most 500 characters.
+    The error for a failed start shows this line. If the line is a JSON object, the result is its field ``error`` or,
+    without an error, its field ``msg``. The result has at most 500 characters.
     """
     with suppress(OSError):
         lines = (run_directory(run) / f"{name}.log").read_text(errors="replace").strip().splitlines()

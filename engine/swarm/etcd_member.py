@@ -110,7 +110,7 @@ def keep_running(run: Path, root: Path) -> None:
 def restart(run: Path, where: Path) -> None:
     """Start the etcd member again with the command line that `start` saved, unless the member is running.
 
-    Raises Unavailable if the member's data is lost, because etcd would start without records.
+    Raises Unavailable if the member's data is lost, because etcd would then start with an empty store.
     """
     if not any((where / "etcd" / "member" / "wal").glob("*.wal")):
         raise Unavailable(LOST.format(where / "etcd"))

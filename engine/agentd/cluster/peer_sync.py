@@ -29,11 +29,8 @@ RETRY_SECONDS = 2.0
 class PeerSync:
     """A thread that programs the endpoints of other hosts (peers) into this host's FDB and neighbour tables.
 
-    `update` passes snapshots and networks to the thread. The parameters of the constructor are:
-
-    - ``driver``: the overlay driver
-    - ``node``: this host's node id
-    - ``run``: the directory HAWSE_RUN, which has the lock file of the peer tables
+    `update` passes snapshots and networks to the thread. ``driver`` is the overlay driver, and ``node`` this host's
+    node id. The directory ``run`` (HAWSE_RUN) has the lock file of the peer tables.
     """
 
     def __init__(self, driver: Driver, node: str, run: Path, heal: Callable[[], bool]) -> None:

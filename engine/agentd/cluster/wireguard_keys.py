@@ -36,10 +36,11 @@ def lifetime() -> int:
 def rotated(
     root: Path, client: Client, membership: ClusterMembership, live: Iterable[NetworkRecord]
 ) -> ClusterMembership:
-    """Return this host's membership record, with a new WireGuard key if one is due and could be published.
+    """Publish and save a new WireGuard key of this host if one is due; return the current membership record.
 
-    No key is due if no active network (``live``) is encrypted, or if etcd has no record of this host. Otherwise, a new
-    key is due in three cases:
+    The key is saved in the membership record (in ``root``, HAWSE_ROOT) after its publication. If the publication fails,
+    the record stays unchanged. No key is due if no active network (``live``) is encrypted, or if etcd has no record of
+    this host. Otherwise, a new key is due in three cases:
 
     - the published key is `lifetime` seconds old or older
     - the publication time is `lifetime` seconds or more in the future, because the clock was set back

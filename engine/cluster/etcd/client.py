@@ -340,7 +340,7 @@ def _seen_revision(result: Json, events: Sequence[KeyValue], start: int) -> int:
 
     - A message with events: the highest revision of these events. The revision in the message's header may be higher.
       It is not used, because a later message may have events of revisions between the two.
-    - The first message of the watch: the revision before ``start``.
+    - The first message of the watch: the revision before ``start``, which is the first watched revision.
     - Any other message: the revision in its header.
     """
     if events:

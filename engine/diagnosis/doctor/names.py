@@ -152,10 +152,10 @@ def _dropping(container: ContainerRecord) -> Culprit | None:
 
 
 def _upstreams(examined: Examined, served: Sequence[ContainerRecord]) -> Check:
-    """Ask the upstream DNS servers of all containers, and return one result about the servers that do not answer.
+    """Ask the upstream DNS servers of the containers ``served``, and return one result about the silent servers.
 
-    Containers that are only on internal networks are left out, because they need not reach their servers. Each query is
-    sent from the namespace from which the resolver asks the server.
+    ``served`` are the containers with a resolver. Those that are only on internal networks are left out, because they
+    need not reach their servers. Each query is sent from the namespace from which the resolver asks the server.
     """
     config = examined.host.config
     defaults = Defaults(read_host_files(), config.dns, config.dns_opts)

@@ -104,9 +104,10 @@ def check(examined: Examined) -> Iterator[Check]:
 
 
 def _published(member: Joined, held: Collection[IPAddress]) -> Iterator[Check]:
-    """Yield a warning for each address on which a container publishes a port and which the host has lost.
+    """Yield a warning for each address that the host has lost, and on which a container publishes a port.
 
-    ``held`` are the host's addresses. With the sysctl ip_nonlocal_bind, hosts take turns to have an address (VRRP).
+    ``held`` are the host's addresses. If the sysctl ip_nonlocal_bind is on, there is no warning, because several hosts
+    may then share an address in turn (VRRP).
     """
     has_ipv6 = bool(member.endpoint.ipv6)
     for address in {ip_address(port.host_ip) for port in member.endpoint.ports}.difference(held):

@@ -19,7 +19,10 @@ Decision = Drop | Dropping
 
 
 def text_of(decision: Decision | Event | Changed) -> str:
-    """Return the text "table TABLE chain CHAIN" for a drop or another decision."""
+    """Return the text "table TABLE chain CHAIN" for a drop or another decision.
+
+    For iptables-legacy, the text begins with the name of the program.
+    """
     program = f"{decision.program} " if isinstance(decision, Dropping) else ""
     return f"{program}table {decision.table} chain {decision.chain}"
 
@@ -101,7 +104,7 @@ def listing(place: Place, rule: Dropping) -> str:
 
 
 def changing(place: Place, decision: Drop | Event) -> str:
-    """Return the remedy for a chain in the namespace of a network: the command that lists its rules."""
+    """Return the remedy for a chain in an overlay network's namespace: the command that lists the chain's rules."""
     command = place.command(f"nft -a list chain {in_shell(decision.table, decision.chain)}")
     return f"change the rule or the policy: {command}"
 

@@ -369,7 +369,11 @@ class Explanation:
         return legacy[1] if legacy is not None and (HOST, legacy[0]) in seen.legacy else None
 
     def _of_own_drop(self, event: Event) -> Culprit:
-        """Return the culprit for a drop by hawse's own rules, which may have another cause than the missing rule."""
+        """Return the culprit for a packet that hawse's own rules dropped.
+
+        Damaged rules, a fault of the kernel state, a wrong route or a policy may be the cause. Otherwise, no container
+        has the address, or no rule allows the packet because the port is not published.
+        """
         forbidden = self.policy()
         cause = self.own_damage() or (forbidden if event.chain == "no_icc" else None)
         cause = cause or next(chain(self._state_faults(), self._routes.routes()), None) or forbidden

@@ -134,10 +134,11 @@ class Names:
     def _confirmed(self, name: str, recorded: list[IPAddress]) -> list[IPAddress]:
         """Return those of the ``recorded`` addresses that the source's DNS resolver gives for ``name``.
 
-        Raises `CulpritFound` if the resolver does not answer, answers with no recorded address, or also answers with an
+        Raises `CulpritFound` if the resolver does not answer, if it gives no recorded address, or if it also gives an
         address that no endpoint has. In two cases no query is sent, and all ``recorded`` addresses are returned:
 
-        - The trace is a dry run. Raises `CulpritFound` if the resolver at 127.0.0.11 could not answer or is not used.
+        - The trace is a dry run. `CulpritFound` is still raised if the source does not ask the resolver at 127.0.0.11,
+          or if this resolver could not answer.
         - All recorded addresses belong to endpoints on hosts without a lease in the cluster.
         """
         if self._dry:
@@ -391,8 +392,8 @@ def _connecting(source: tuple[str, Sequence[NetworkRecord]], target: tuple[str, 
     """Return the commands that connect two containers to one network.
 
     ``source`` and ``target`` are the names of the containers, each with its networks. If one container is on a network
-    whose containers reach each other, the other container is connected to it. Otherwise, the first command creates a
-    network.
+    whose containers reach each other, the commands connect the other container to this network. Otherwise, the first
+    command creates a network.
     """
     for (_, there), (name, joined) in ((target, source), (source, target)):
         for network in there:

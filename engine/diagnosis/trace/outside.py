@@ -62,9 +62,10 @@ def silent_next_hop(path: PacketPath) -> Iterator[Culprit]:
 
 
 def silent_router_back(path: PacketPath) -> Iterator[Culprit]:
-    """Yield a culprit if the router to which the host sends the answers to a machine outside does not tell its MAC.
+    """Yield a culprit if the router on the way back does not tell its MAC.
 
-    Blocks up to `PATIENCE_SECONDS` if the router has not told its MAC yet.
+    The host sends the answers to a machine outside through this router. Blocks up to `PATIENCE_SECONDS` if the router
+    has not told its MAC yet.
     """
     far, machine = path.target_member, neighbour_outside(path.source.interface, path.address)[0]
     if (

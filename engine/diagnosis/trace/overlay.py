@@ -116,7 +116,7 @@ class Overlay:
         return Trace(False, self._log.hops)
 
     def _inquiry(self, path: PacketPath, node: Node | None) -> Inquiry | None:
-        """Start to ask the host of the target to examine its side of the path, and return the inquiry without waiting.
+        """Send the target's host a question about its side of the path; return the inquiry, and do not wait.
 
         Returns None if nothing can be asked: the host is unknown or not alive, an end of the path is no endpoint, or
         the cluster's store does not answer.
@@ -175,7 +175,7 @@ class Overlay:
         return None
 
     def _beyond(self, path: PacketPath, node: Node | None) -> Culprit | None:
-        """Return the culprit if the target's host does not receive the packets or does not answer them, or None."""
+        """Return the culprit if the target's host does not receive the packets, or does not answer them; else None."""
         if node is None or self._side.view is None:
             return self._side.store_down()
         other = ip_address(node.data_address)

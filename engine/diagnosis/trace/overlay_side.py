@@ -97,9 +97,10 @@ class OverlaySide:
         return self.view.nodes.get(path.target_member.endpoint.container_id.partition("/")[0])
 
     def dropped_in_network(self, path: PacketPath, client: IPAddress | None) -> Culprit | None:
-        """Return the culprit if a rule in the overlay network's own namespace drops packets of ``client``, or None.
+        """Return the culprit if a rule drops the packets in the overlay network's namespace on this host, else None.
 
-        The rules on this host are examined, also for the answers to these packets.
+        The packets are those from the address ``client`` to the target, and their answers. The result is None without
+        a ``client``.
         """
         place = self.namespace(path)
         return rules.dropping_in_network(path, client, place) if place is not None and client is not None else None

@@ -57,8 +57,10 @@ class PacketPath(Struct, frozen=True):
 
     @property
     def avoids_host(self) -> bool:
-        """Whether the packets pass no hook and no route of the host: those between another machine and a macvlan or
-        ipvlan endpoint. In the ipvlan modes l3 and l3s, the host routes the packets that the container sends.
+        """Whether the packets pass no hook and no route of the host.
+
+        This is true for packets between another machine and a macvlan or ipvlan endpoint. The packets that an endpoint
+        in the ipvlan mode l3 or l3s sends are an exception, because the host routes them.
         """
         near, far = self.source_member, self.target_member
         if self.kind == EXTERNAL:

@@ -90,7 +90,10 @@ def dropping_resolver(place: Place, address: IPv4Address) -> Culprit | None:
 
 
 def _accepting_loopback(place: Place, drops: Iterable[tuple[str, tuple[Packet, Drop]]]) -> list[str]:
-    """Return the commands that accept the packets on lo in the chains of ``drops``; each drop has its hook."""
+    """Return the commands that accept the packets on lo in the chains that drop them.
+
+    ``drops`` are pairs: a hook, and the packet at this hook with its drop.
+    """
     sides = (("oifname" if hook in ("output", "postrouting") else "iifname", drop) for hook, (_, drop) in drops)
     rules = (f"nft insert rule {chains.in_shell(drop.table, drop.chain)} {side} lo accept" for side, drop in sides)
     return list(dict.fromkeys(map(place.command, rules)))
@@ -279,10 +282,10 @@ def _culprit(place: Place, packet: Packet, drop: Decision, *, bridged: bool = Fa
 
 
 def also_accepting(path: PacketPath, *, requests: bool = False) -> str:
-    """Return " && COMMAND" that accepts the answers on a path, if a rule of nftables drops them, or "".
+    """Return " && COMMAND" that accepts the answers on a path, or "" if no rule of nftables drops them.
 
-    A policy often drops the packets in both directions. With ``requests``, another command before this one accepts the
-    packets to the target if a rule drops them.
+    The answers are examined because a policy often drops the packets in both directions. With ``requests``, the packets
+    to the target are examined too. If a rule drops them, a " && COMMAND" that accepts them comes first.
     """
     return "".join(map(_accepting_first, (_steps(path), _answers(path)) if requests else (_answers(path),)))
 

@@ -197,7 +197,7 @@ class _Tracer:
 
 
 def _without_address(path: PacketPath) -> Culprit | None:
-    """Return the culprit if the packets come from outside, and the interface there has no address of their version."""
+    """Return the culprit if packets from outside arrive at an interface without an address of their IP version."""
     interface, version = path.source.interface, path.address.version
     if path.source.kind != OUTSIDE or path.avoids_host:
         return None

@@ -128,9 +128,14 @@ def reconnection(place: Place, network: str) -> str:
 
 
 def removing(place: Place, target: IPAddress, route: PacketRoute) -> str:
-    """Return the remedy for a wrong route to ``target`` in a place, which the look-up ``route`` found.
+    """Return the remedy for a wrong route to ``target`` in a place; ``route`` is the result of the route look-up.
 
-    Because a route of another table than main is meant for other packets too, a rule for ``target`` comes before it.
+    The remedy is one of these:
+
+    - If an interface of the place has the address ``target``: remove the address.
+    - If the route is in another table than main: add a routing rule that sends ``target`` to the table main. The route
+      is not removed, because it is meant for other packets too.
+    - Otherwise: remove the route. If the route is not known exactly, the commands only list the routes and rules.
     """
     held = place.inside(lambda: holders(target))
     if held:

@@ -82,7 +82,7 @@ def _certificates(root: Path, request: Json, member: AdmittedHost, address: str)
 def renew(root: Path, member: AdmittedHost, request: Json) -> Json:
     """Sign the certificate request of the host ``member``; return the new certificate as ``{"certificate": PEM text}``.
 
-    The certificate request (PEM) is in the field ``request``.
+    The field ``request`` of the JSON body has the certificate request (PEM).
     """
     return {"certificate": certificates.of_node(root, str(request["request"]), member.id)}
 
