@@ -1,7 +1,8 @@
 """Copy between a client's connection and the streams of a container or of a command in a container.
 
-One thread copies in both directions. The thread reads new input only after all earlier input has been written. A
-command that does not read its input therefore does not block its own output.
+One thread copies in both directions. A write of input does not block. If a command does not read its input, the thread
+therefore continues to copy the command's output. The thread reads new input only after all earlier input has been
+written.
 """
 
 from __future__ import annotations

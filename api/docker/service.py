@@ -1,7 +1,7 @@
-"""The parent of the service: forks the front and the workers, and starts the front again if it is killed.
+"""The parent process of the service: forks the front and the workers, and starts the front again if it is killed.
 
-The parent has only one thread. If a process with several threads forks, the child may wait forever for a lock that
-another thread held.
+`api.docker` describes front and workers. The parent has only one thread. If a process with several threads forks, the
+child may wait forever for a lock that another thread held.
 """
 
 from __future__ import annotations

@@ -93,7 +93,10 @@ def ignored(body: Fields, host: Fields) -> list[str]:
 
 
 def ignored_resources(host: Fields, names: tuple[str, ...] = RESOURCES) -> list[str]:
-    """Return those of ``names`` (settings in HostConfig) that have an effect in Docker, but not in hawse."""
+    """Return those of ``names`` that the request sets to another value than the default.
+
+    ``names`` are settings in HostConfig that Docker applies and hawse ignores.
+    """
     return [name for name in names if host.has(name) and not _is_default(name, host.value(name))]
 
 

@@ -82,10 +82,11 @@ class DryRunRecorder(CommandRecorder):
         return nothing
 
     def listed(self, session: Session, kind: int, bodies: list[bytes]) -> list[bytes]:
-        """Return ``bodies``, the objects that the kernel lists, without the routes that the dry run has removed.
+        """Return ``bodies``, the objects that the kernel lists, without the routes that the dry run has deleted.
 
-        If the dry run has deleted a veth pair, the routes through the sandbox's end are removed. `_lose` has stored the
-        index of this end. ``kind`` is the type of the netlink request. Only answers to RTM_GETROUTE are changed.
+        The kernel deletes the routes of a link together with the link. If the dry run has deleted a veth pair, the
+        result has no routes through the sandbox's end. `_lose` has stored the index of this end. ``kind`` is the type
+        of the netlink request. Only answers to RTM_GETROUTE are changed.
         """
         if kind != RTM_GETROUTE or not self._lost or session.namespace() == self._home:
             return bodies

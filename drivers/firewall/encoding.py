@@ -95,9 +95,10 @@ def _types(text: str) -> tuple[str, ...]:
 
 
 def encoded(element: Element, *, with_value: bool, table: str = MAIN) -> bytes:
-    """Return an element as an item of a netlink message's element list, encoded from its text.
+    """Encode a set element, which holds texts, as the kernel expects it in the element list of a netlink message.
 
-    With ``with_value``, the item contains the value of a map's element. The kernel needs no value to delete an element.
+    With ``with_value``, the result contains the value of a map's element. The kernel needs no value to delete an
+    element.
     """
     shape = shapes(table)[element.set]
     return item(packed(element, table), shape, with_value=with_value)

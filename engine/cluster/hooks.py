@@ -206,12 +206,8 @@ def after_activate(host: Host, record: NetworkRecord) -> None:
 def add_cluster_fields(host: Host, record: NetworkRecord, document: Json) -> Json:
     """Return ``document``, a network's inspect document, with the fields of a cluster network.
 
-    For a network that is not a cluster network, ``document`` is returned unchanged. A used network gets two additions:
-
-    - ``Peers`` lists the hosts that use the network.
-    - ``Containers`` gets an entry for this host itself, with the host's own address on the network.
-
-    `completed` describes the exceptions and the other changes.
+    For a network that is not a cluster network, ``document`` is returned unchanged. `completed` describes the fields.
+    Examples are ``Peers``, the hosts that use the network, and this host's own entry in ``Containers``.
     """
     if record.scope != SWARM:
         return document

@@ -322,9 +322,10 @@ def unpublish(
 
 
 def _bindings(member: JoinedEndpoint, spec: EndpointSpec, ports: Sequence[PortRecord]) -> Sequence[PortBinding]:
-    """Convert ``ports``, which are published ports of an endpoint, to the form that drivers use.
+    """Convert ``ports``, which are published ports of the endpoint ``member``, to the form that drivers use.
 
-    If ``ports`` is the endpoint's own list, the function returns the ports of ``spec``, which already have this form.
+    ``spec`` is the same endpoint in the form that drivers use. If ``ports`` is the endpoint's own list, the result is
+    ``spec.ports``, which need no conversion.
     """
     return spec.ports if ports is member.endpoint.ports else port_bindings(ports)
 

@@ -254,10 +254,11 @@ class _Taken:
         return next((holder for holder in holders if holder in _WILDCARDS or address in _WILDCARDS), None)
 
     def candidates(self, protocol: str, address: str, ports: range) -> Iterator[int]:
-        """Yield the ports in ``ports`` that may collide with a port of another endpoint.
+        """Yield the ports in ``ports`` that other endpoints hold for the same protocol and IP family.
 
-        For each port range of another endpoint, only the highest port that the range has in common with ``ports`` is
-        yielded. It is the port that Docker's error names.
+        Such a port is only a possible conflict, because the other endpoint may hold it at another address. For each
+        port range of another endpoint, only the highest port in common with ``ports`` is yielded. Docker's error names
+        this port.
         """
         key = protocol, family(address)
         yield from (port for port in self._holders[key] if port in ports)

@@ -38,8 +38,8 @@ _PROTOCOL_MISSING = {errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT}
 class HostProbe:
     """Implements `engine.ports.allocation.PortProbe` for one allocation.
 
-    ``read_ephemeral`` returns the port ranges that `ephemeral` returns. ``read_own`` returns the inode number of each
-    socket of the agent. A port that only the agent has bound is regarded as free in two cases:
+    ``read_ephemeral`` returns the port ranges from which the kernel may choose a port. ``read_own`` returns the inode
+    number of each socket of the agent. A port that only the agent has bound is regarded as free in two cases:
 
     - A container has just released the port, and the agent still keeps the port bound.
     - The port belongs to the agent's proxy, which gets only packets that the firewall redirects.

@@ -27,7 +27,10 @@ Target = tuple[str, int]
 
 
 class Origin(NamedTuple):
-    """The destination (host address, port and protocol) of a client's packets; ``protocol`` is tcp or udp."""
+    """The original destination of a client's packets, before the firewall redirects them to the agent.
+
+    It consists of host address, port and protocol. ``protocol`` is tcp or udp.
+    """
 
     protocol: str
     address: IPv6Address

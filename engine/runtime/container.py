@@ -93,7 +93,7 @@ class Container:
             else:
                 self.pid = self._maker = self._fork_maker(inherited)
                 self._children.expect(self._maker, self._maker_ended)
-        finally:  # only the parent gets here, even if the fork fails
+        finally:  # the parent gets here, also if the fork fails; a child never returns from the fork
             theirs.close()
             for fd in set(inherited.stdio):
                 os.close(fd)
@@ -313,8 +313,8 @@ class Container:
     def _orphan_status(self) -> int:
         """Return the wait status of a process that an earlier supervisor started.
 
-        Blocks up to 2 s until the new parent of the process has reaped the process. If the status is still unknown
-        then, returns a status with the exit code `process.LOST`.
+        The process is not a child of this supervisor, so another process reaps it. This function blocks up to 2 s until
+        that has happened. If the status is still unknown then, returns a status with the exit code `process.LOST`.
         """
         for _ in range(200):
             status_of_orphan = process.foreign_exit_status(self.pid, self._pidfd)
@@ -410,7 +410,7 @@ def _fork(spec: Spec, inherited: init.ChildSetup, own_pid_namespace: int) -> int
         pid = os.fork()
         if pid == 0:
             init.run(spec, inherited)
-    finally:  # only the parent gets here, even if the fork fails
+    finally:  # the parent gets here, also if the fork fails; a child never returns from the fork
         if not spec["pid_host"]:
             syscalls.setns(own_pid_namespace, syscalls.CLONE_NEWPID)
     return pid
