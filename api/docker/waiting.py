@@ -51,11 +51,11 @@ class Waiting:
                 return
 
 
-def has_input(connection: socket.socket, seconds: float = 0.0) -> bool:
-    """Wait up to ``seconds`` for input from the client, and return whether input has come.
+def has_input(connection: socket.socket | int, seconds: float = 0.0) -> bool:
+    """Wait up to ``seconds`` for input, and return whether input has come.
 
-    The end of the connection counts as input.
+    ``connection`` is a socket or a pidfd. The end of the connection or of the process counts as input.
     """
     poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
+    poll.register(connection, select.POLLIN)
     return bool(poll.poll(seconds * 1000))

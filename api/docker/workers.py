@@ -30,6 +30,8 @@ FILES_LIMIT = 8
 """Maximum number of descriptors that a job may get."""
 PARALLEL_LIMIT = 200
 """Maximum number of workers that run at the same time; further jobs wait. Jobs with ``counted=False`` do not count."""
+END_SECONDS = 1.0
+"""Maximum seconds that the front waits for the end of a worker whose job has failed."""
 _LENGTH = struct.Struct("!Q")
 
 
@@ -61,6 +63,8 @@ class Job:
         """Wait for the end of the job, and return its result; raises ApiError for an error of the job."""
         try:
             kind, *values = _receive(self._channel)
+            if kind == "error":
+                self._await_end()
         except (OSError, EOFError):
             raise ApiError(500, "the process that worked on the request was killed") from None
         finally:
@@ -68,6 +72,12 @@ class Job:
         if kind == "error":
             raise ApiError(*values)
         return values[0]
+
+    def _await_end(self) -> None:
+        """Wait for the end of the worker, because only then the unfinished work of a failed job counts as abandoned."""
+        with self._lock:
+            if self._open:
+                has_input(self._pidfd, END_SECONDS)
 
     def kill(self, number: int) -> None:
         """Send the signal ``number`` to the worker; does nothing if the worker has ended."""

@@ -78,9 +78,9 @@ def serve_launcher(identity: peer.Identity) -> NoReturn:
             code = run(arguments)
             os.closerange(0, CONNECTION)  # readers of the output get end-of-file now, not when this process exits
             revive()
-            if code == INTERRUPTED:
-                # Because unfinished work counts as abandoned only after this process has ended, the server sends the
-                # code then. The next command can therefore finish the work.
+            if code:
+                # A failed command may leave unfinished work, which counts as abandoned only after this process has
+                # ended. The server sends the code then, so that the next command can finish the work.
                 os._exit(code)
             connection.sendall(message(EXITED, code))
     except KeyboardInterrupt:

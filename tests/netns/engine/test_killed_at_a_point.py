@@ -76,6 +76,14 @@ module.{name} = refuse
 """
 """A program that opens no further file in a function. Before and after the function, it opens files."""
 
+SLOW_EXIT = """
+import os, time
+leave = os._exit
+os._exit = lambda code: (time.sleep(0.3), leave(code))
+print(os.getpid(), flush=True)
+"""
+"""A program that prints the pid of the command's process, and delays the end of this process."""
+
 MEMORY = """
 import mmap
 memory = mmap.mmap(-1, 1 << 28, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -200,6 +208,14 @@ def test_a_connect_that_cannot_leave_the_sandbox_ends_and_is_undone(web):
     web.hawse("network", "create", "any")
     assert state(web) == (["app"], ["app"], True, ["app"])
     assert web.sh("ip -br link | grep -c veth") == before
+
+
+def test_the_process_of_a_failed_command_has_ended_when_its_exit_code_is_known(host):
+    """Otherwise the next command would not finish the work that the failed command has left."""
+    done = host.hawse("network", "inspect", "nope", code=SLOW_EXIT, check=False)
+    pid, output = done.stdout.split("\n", 1)
+    assert (done.returncode, output) == (1, "[]\n")
+    assert not os.path.exists(f"/proc/{pid}")
 
 
 def test_the_next_command_finishes_a_disconnect_that_the_kernel_refuses(web):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 import resource
 import signal
 import socket
 import threading
+import time
 
 import pytest
 
@@ -34,6 +36,22 @@ def test_a_closed_job_does_not_reach_the_process_that_now_has_its_descriptor():
         signal.signal(signal.SIGWINCH, previous)
     for descriptor in {pidfd, other}:
         os.close(descriptor)
+    theirs.close()
+
+
+def test_the_error_of_a_job_is_known_only_after_the_end_of_the_worker():
+    """Otherwise the next request would not finish the work that the failed job has left."""
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        answer = pickle.dumps(("error", 409, "in use"))
+        theirs.sendall(len(answer).to_bytes(8, "big") + answer)
+        time.sleep(0.2)
+        os._exit(0)
+    job = Job(ours, os.pidfd_open(pid), threading.Semaphore(0))
+    with pytest.raises(ApiError, match="in use"):
+        job.result()
+    assert os.waitpid(pid, os.WNOHANG) == (pid, 0)
     theirs.close()
 
 
