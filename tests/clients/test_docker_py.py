@@ -156,7 +156,7 @@ def test_the_exit_code_of_an_exec_is_readable_after_the_removal_that_has_ended_i
     command = api.exec_create(container.id, ["sleep", "300"])["Id"]
     with ThreadPoolExecutor() as pool:
         output = pool.submit(api.exec_start, command)
-        until(lambda: api.exec_inspect(command)["Running"])
+        until(lambda: [process[-1] for process in container.top()["Processes"]] == ["sleep 300"] * 2)
         container.remove(force=True)
         output.result(10)
     assert api.exec_inspect(command)["ExitCode"] == 137
