@@ -46,8 +46,8 @@ def test_the_loop_notifies_systemd_twice_in_each_watchdog_interval(notices):
 
 def test_a_unit_waits_for_the_agent_that_runs_and_reports_meanwhile(notices, tmp_path):
     other = client.take_lock(tmp_path)
-    threading.Timer(0.3, os.close, [other]).start()
     began = time.monotonic()
+    threading.Timer(0.3, os.close, [other]).start()
     assert Unit().take_lock(tmp_path) is not None
     assert 0.3 <= time.monotonic() - began < loaded(5)
     assert notices.recv(64) == b"WATCHDOG=1"
@@ -63,8 +63,8 @@ def test_without_systemd_an_agent_that_runs_is_not_awaited(tmp_path):
 
 
 def test_an_agent_that_ends_is_awaited(tmp_path):
-    threading.Timer(0.3, os.close, [Unit().take_lock(tmp_path)]).start()
-    began = time.monotonic()
+    lock, began = Unit().take_lock(tmp_path), time.monotonic()
+    threading.Timer(0.3, os.close, [lock]).start()
     assert Unit().take_lock(tmp_path) is not None
     assert 0.3 <= time.monotonic() - began < loaded(2)
 
