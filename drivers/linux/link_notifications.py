@@ -12,9 +12,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from drivers.linux import attributes, socket_filter
+from drivers.linux import attributes
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session, follow, messages, pending
+from drivers.linux.socket_filter import ACCEPT, ANY_BIT, DROP, EQUAL, LOAD_BYTE, Instruction
 
 Kind = Literal["link", "port", "address", "route", "neighbor", "forwarding"]
 
@@ -38,13 +39,12 @@ OTHER_END, OWN, DESTINATION, OUT = 1, 2, 1, 4  # attributes IFA_ADDRESS, IFA_LOC
 OF_LINK, FORWARDS = 1, 2  # attributes NETCONFA_IFINDEX, NETCONFA_FORWARDING
 
 
-_BYTE, _EQUAL, _ANY_BIT, _ACCEPT = 0x30, 0x15, 0x45, (0x06, 0, 0, 0xFFFF)  # instructions of classic BPF
 _LITTLE = sys.byteorder == "little"
 DELETED_ENTRIES = (
-    (_BYTE, 0, 0, 4 if _LITTLE else 5), (_EQUAL, 0, 5, 29),  # nlmsg_type: RTM_DELNEIGH
-    (_BYTE, 0, 0, 16), (_EQUAL, 0, 3, socket.AF_BRIDGE),  # ndm_family
-    (_BYTE, 0, 0, 24 if _LITTLE else 25), (_ANY_BIT, 0, 1, PERMANENT),  # ndm_state
-    _ACCEPT, socket_filter.DROP,
+    (LOAD_BYTE, 0, 0, 4 if _LITTLE else 5), (EQUAL, 0, 5, 29),  # nlmsg_type: RTM_DELNEIGH
+    (LOAD_BYTE, 0, 0, 16), (EQUAL, 0, 3, socket.AF_BRIDGE),  # ndm_family
+    (LOAD_BYTE, 0, 0, 24 if _LITTLE else 25), (ANY_BIT, 0, 1, PERMANENT),  # ndm_state
+    ACCEPT, DROP,
 )  # fmt: skip
 """A BPF filter that accepts only one kind of message: a permanent entry was deleted from a forwarding database.
 
@@ -87,9 +87,7 @@ class LinkListener:
     of `drivers.linux.netlink.follow`.
     """
 
-    def __init__(
-        self, groups: tuple[int, ...], buffer_bytes: int = 0, accepts: Sequence[socket_filter.Instruction] = ()
-    ) -> None:
+    def __init__(self, groups: tuple[int, ...], buffer_bytes: int = 0, accepts: Sequence[Instruction] = ()) -> None:
         self._socket = follow("links", groups, buffer_bytes=buffer_bytes, accepts=accepts)
 
     def fileno(self) -> int:

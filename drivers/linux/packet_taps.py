@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from drivers.linux import socket_filter
 from drivers.linux.probes import PORTS, Tuple
-from drivers.linux.socket_filter import DROP, Instruction
+from drivers.linux.socket_filter import DROP, EQUAL, LOAD_BYTE, LOAD_HALF, Instruction
 from drivers.model import IPAddress
 
 EVERY = 0x0003  # kernel constant ETH_P_ALL
@@ -88,20 +88,20 @@ def _program(probe: Tuple) -> list[Instruction]:
 
     The program's offsets start at the network header.
     """
-    load_half, load_byte, equal, accept = 0x28, 0x30, 0x15, (6, 0, 0, LENGTH)
+    accept: Instruction = (6, 0, 0, LENGTH)
     number = {"tcp": 6, "udp": 17, "icmp": 1 if probe.version == 4 else 58}[probe.protocol]
     offsets = (4,) if probe.protocol == "icmp" else (0, 2)
     tests: list[Instruction] = [(0xB1, 0, 0, 0)] if probe.version == 4 else []  # X = length of the IPv4 header
     for offset in offsets:
-        load = (0x48, 0, 0, offset) if probe.version == 4 else (load_half, 0, 0, 40 + offset)
-        tests += [load, (equal, 1, 0, probe.number)]
+        load = (0x48, 0, 0, offset) if probe.version == 4 else (LOAD_HALF, 0, 0, 40 + offset)
+        tests += [load, (EQUAL, 1, 0, probe.number)]
     # A match must jump to ``accept``, which follows `DROP` at the end.
     last = len(tests) - 1
-    tests = [(c, last - i + 1 if c == equal else t, f, k) for i, (c, t, f, k) in enumerate(tests)]
+    tests = [(c, last - i + 1 if c == EQUAL else t, f, k) for i, (c, t, f, k) in enumerate(tests)]
     head: list[Instruction] = [
-        (load_half, 0, 0, LOAD_PROTOCOL),
-        (equal, 0, len(tests) + 2, IPV4 if probe.version == 4 else IPV6),
-        (load_byte, 0, 0, 9 if probe.version == 4 else 6),
-        (equal, 0, len(tests), number),
+        (LOAD_HALF, 0, 0, LOAD_PROTOCOL),
+        (EQUAL, 0, len(tests) + 2, IPV4 if probe.version == 4 else IPV6),
+        (LOAD_BYTE, 0, 0, 9 if probe.version == 4 else 6),
+        (EQUAL, 0, len(tests), number),
     ]
     return [*head, *tests, DROP, accept]
