@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -14,9 +16,9 @@ from cli.app import FLAG_ERROR, App, StatusError
 from cli.pflag import LIST, STRING, Flag, Group
 from cli.pflag.help import path
 from cli.system.version import version_line
-from engine.errors import EngineError, in_words
-from engine.paths import api_socket
-from engine.runtime.revival import revive
+from engine.errors import EngineError, PermissionDenied, in_words
+from engine.paths import DEFAULT_RUN, api_socket, run_directory
+from engine.runtime import guarded
 
 COMMANDS = {
     "__answer": "cli.system.answer:answer",
@@ -198,6 +200,17 @@ def run_and_revive(argv: Sequence[str]) -> int:
         return run(argv, App())
     finally:
         revive()
+
+
+def revive() -> None:
+    """Start a guard if the agent or the supervisor must run, but was killed together with the guard.
+
+    Each command calls this function at its end. The guard then starts the agent and the supervisor. If no guard is
+    needed, the call takes only some microseconds.
+    """
+    if guarded.needs_guard(os.environ.get("HAWSE_RUN") or DEFAULT_RUN):
+        with suppress(PermissionDenied):
+            guarded.start_guard(str(run_directory()))
 
 
 def run(argv: Sequence[str], app: App) -> int:

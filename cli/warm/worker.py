@@ -14,13 +14,12 @@ from typing import NoReturn
 
 from cli.app import App
 from cli.launcher.launch import EXITED, GO, MESSAGE, READY, REFUSED, SERVER_TIMEOUT_SECONDS, WELCOME, identity, message
-from cli.root import INTERRUPTED
+from cli.root import INTERRUPTED, revive
 from cli.root import run as run_command
 from cli.warm import process_attributes
 from cli.warm.prefault import warm_up
 from cli.warm.request import MalformedRequest, WarmRequest, receive
 from engine.runtime import peer, prefork, syscalls
-from engine.runtime.revival import revive
 
 CONNECTION = 3  # the descriptor of the connection to the launcher in a forked child
 MODES = ("r", "w", "w")
