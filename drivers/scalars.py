@@ -1,4 +1,7 @@
-"""Parse booleans and whole numbers as Go does; this module needs only the standard library."""
+"""Parse booleans and whole numbers, and write an address with a port, as Go does.
+
+This module needs only the standard library.
+"""
 
 from __future__ import annotations
 
@@ -21,3 +24,12 @@ def whole_number(text: str) -> int:
     digits = text.lstrip("+-").lstrip("0")
     value = int(digits or "0") if len(digits) <= MOST_DIGITS else 10**MOST_DIGITS
     return -value if text.startswith("-") else value
+
+
+def socket_text(address: object, port: object) -> str:
+    """Return an address and a port (or any text that begins with a port), such as "0.0.0.0:80" or "[::1]:80".
+
+    ``address`` is the text of an IP address or host name, or an address object. An IPv6 address gets brackets, as in
+    Go's net.JoinHostPort.
+    """
+    return f"[{address}]:{port}" if ":" in str(address) else f"{address}:{port}"

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct, field
 
-from drivers.socket_text import socket_text
+from drivers.scalars import socket_text
 
 LINK_MAC_CHARACTERS = len("02:42:ac:11:00:02")
 

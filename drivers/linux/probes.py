@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from drivers.linux import echo
 from drivers.model import IPAddress
-from drivers.socket_text import socket_text
+from drivers.scalars import socket_text
 
 NUMBERS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
 ICMP = {4: socket.IPPROTO_ICMP, 6: socket.IPPROTO_ICMPV6}

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from drivers.linux import host, listeners, sysctl
 from drivers.model import IPAddress
-from drivers.socket_text import socket_text
+from drivers.scalars import socket_text
 
 TIME_WAIT = "06"  # socket state in /proc/net/tcp
 

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from drivers.errors import BadOption
 from drivers.model import IPAddress
-from drivers.socket_text import socket_text
+from drivers.scalars import socket_text
 
 KEY_BYTES = 32
 MAX_PORT = 65535

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from drivers import port_ranges
-from drivers.socket_text import socket_text
+from drivers.scalars import socket_text
 from engine.errors import NotFound
 from engine.model import PortRecord, PortSpec
 from engine.ports.allocation import around, part, recorded_address

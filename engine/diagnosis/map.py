@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from drivers.port_ranges import range_text
-from drivers.socket_text import socket_text
+from drivers.scalars import socket_text
 from engine.api import Json
 from engine.cluster import hooks
 from engine.cluster.hooks import shown_name

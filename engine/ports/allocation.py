@@ -22,7 +22,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from drivers.port_ranges import merged, range_text
-from drivers.socket_text import socket_text
+from drivers.scalars import socket_text
 from engine.model import NetworkRecord, PortRecord, PortSpec
 
 _WILDCARDS = ("0.0.0.0", "::")

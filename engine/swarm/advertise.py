@@ -7,8 +7,7 @@ from ipaddress import ip_address
 
 from drivers.linux import host as linux_host
 from drivers.linux import marked_links
-from drivers.scalars import whole_number
-from drivers.socket_text import socket_text
+from drivers.scalars import socket_text, whole_number
 from engine.errors import InvalidArgument, reason_of
 
 DEFAULT_PORT = 2377

@@ -16,7 +16,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from drivers.socket_text import socket_text
+from drivers.scalars import socket_text
 from engine.cluster.etcd.http import EtcdConnection
 from engine.cluster.keys import MANAGER_NAME
 from engine.cluster.node_operations import AUTHORITY, JOIN

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from drivers.socket_text import socket_text
+from drivers.scalars import socket_text
 from engine.cluster import keys, membership
 from engine.cluster.etcd import EtcdError, EtcdUnavailable
 from engine.errors import Unavailable

@@ -11,7 +11,7 @@ from drivers.errors import DriverError
 from drivers.linux import address_conflict, conntrack, link, listeners, path_lookup, sysctl
 from drivers.linux.features import bridge_runs_stp, holders, mac_of, mtu_of, port_state
 from drivers.model import IPAddress
-from drivers.socket_text import socket_text
+from drivers.scalars import socket_text
 from engine.diagnosis.trace.direct_access import has_icc
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from drivers.linux import listeners, path_lookup
 from drivers.linux.host import interface_addresses
 from drivers.model import IPAddress
-from drivers.socket_text import socket_text
+from drivers.scalars import socket_text
 from engine.diagnosis.trace import direct_access
 from engine.diagnosis.trace.model import Culprit, CulpritFound
 from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from drivers.linux.probes import PortsExhausted
 from drivers.model import IPAddress
-from drivers.socket_text import socket_text
+from drivers.scalars import socket_text
 from engine.dns import wire
 
 TIMEOUT_SECONDS = 1.5

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from drivers.firewall import standby_table
 from drivers.linux.probes import PortsExhausted
 from drivers.model import IPAddress
-from drivers.socket_text import socket_text
+from drivers.scalars import socket_text
 from engine.containers import adopted
 from engine.diagnosis.trace import parent_link, probing, rules, source, source_ports, translation_rules
 from engine.diagnosis.trace.destination import Destinations

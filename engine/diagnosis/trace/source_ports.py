@@ -12,7 +12,7 @@ from drivers.firewall.packets import Packet
 from drivers.firewall.rule_reading import SOURCES, find_statements, read
 from drivers.linux import conntrack, host, path_lookup, sysctl
 from drivers.linux import source_ports as ports
-from drivers.socket_text import socket_text
+from drivers.scalars import socket_text
 from engine.diagnosis.trace import chains
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.packet_path import EXTERNAL, PacketPath

@@ -2,7 +2,7 @@
 
 import pytest
 
-from drivers.socket_text import socket_text
+from drivers.scalars import socket_text
 
 
 @pytest.mark.parametrize(
