@@ -2,10 +2,10 @@
 
 Paths are relative to /proc/sys. Paths use slashes and not dots, because interface names may contain dots.
 
-An instance of procfs keeps a list of the looked-up files for each sysctl name. The list has the files of all network
-namespaces. Because the kernel searches this list, a look-up takes 1 to 5 ms with 1,000 namespaces. Therefore each
-thread mounts a procfs instance of its own, which no other process sees. The thread replaces the instance before the
-lists become long.
+Each instance of procfs has one list for each sysctl name. A look-up adds the file that it finds to this list. The files
+of all network namespaces are in the same list, and each look-up searches it. Therefore a look-up in a shared instance
+takes 1 to 5 ms with 1,000 namespaces. A new instance has empty lists. Therefore each thread mounts an instance of its
+own, which no other process sees. The thread mounts a new one after `RENEWAL` look-ups, before the lists become long.
 
 The thread uses this instance only for the sysctls of interfaces (`OF_INTERFACES`). All other sysctls are rarely used,
 and an administrator may have mounted a file over one of them. Therefore the thread uses /proc/sys for these sysctls.

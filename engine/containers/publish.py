@@ -115,8 +115,9 @@ def _withdraw(
 ) -> None:
     """Undo a publication: store the container's earlier record ``former``, and unpublish the ports ``added``.
 
-    ``member`` is the endpoint with these ports. ``specs`` are the port settings of the publication: an event
-    "unpublish" is added for each of them. ``connected`` is as in `publish_locked`.
+    ``member`` is the endpoint that has the ports ``added``. ``specs`` are the port settings of the publication. An
+    event "unpublish" is added for each of them. ``connected`` is as in `publish_locked`: if it is not "", the intent of
+    that connection is recorded again, so that the caller can undo the connection.
     """
     kept = member.with_ports(port for port in member.endpoint.ports if port not in added)
     with host.store.write() as tx:

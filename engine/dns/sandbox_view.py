@@ -253,10 +253,11 @@ def _neighbours(
 
 
 def _usable(container: ContainerRecord, endpoints: Iterable[EndpointRecord]) -> list[EndpointRecord]:
-    """Return the endpoints; remove the IPv6 address of an endpoint if the container's sysctls disable IPv6 for it.
+    """Return the endpoints, without the IPv6 addresses that the container's sysctls disable.
 
-    If no IPv6 address remains, DNS servers with IPv6 addresses are asked from the host. Docker 26.1.5 asks them in the
-    container, without success.
+    The sysctls can disable IPv6 for all interfaces or for an endpoint's interface. If no endpoint keeps an IPv6
+    address, the sandbox cannot reach DNS servers with IPv6 addresses. The agent then sends the queries for these
+    servers from the host's network namespace. Docker 26.1.5 sends them from the container, without success.
     """
     return [replace(e, ipv6="") if disables_ipv6(container, "all", e.interface) else e for e in endpoints]
 

@@ -335,7 +335,9 @@ def _set_attributes(member: TarMember, path: bytes, fd: int | None = None) -> No
 
 
 def _is_kept(xattr: bytes) -> bool:
-    """Return whether an extended attribute of a member is set on its file; these are set:
+    """Return whether hawse copies this extended attribute of an archive member to the member's file.
+
+    These attributes are copied:
 
     - ``user.*``, except ``user.overlay.*``, which the kernel's overlayfs uses internally
     - file capabilities (``security.capability``)

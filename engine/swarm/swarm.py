@@ -509,8 +509,8 @@ def _abandon(host: Host) -> None:
     to leave a cluster, and to remove an incomplete init or join.
     """
     where = memberships.directory(host.root)
-    # Delete these files first. If a killed command left one of them, the next init or join would try to undo the init
-    # or join in the file, but would lack the other files.
+    # Delete these two files first: each says that an init or join is incomplete. The next init or join undoes the
+    # incomplete one, and needs the other cluster files for that. A killed command must not leave only these two files.
     for file in (CREATING, JOINING):
         with suppress(FileNotFoundError, NotADirectoryError):
             (where / file).unlink()

@@ -237,7 +237,10 @@ def _inside(member: Joined, holders: Holders, port: Interface | None) -> Iterato
 def _mac_and_addresses(member: Joined, present: Interface, holders: Holders) -> Iterator[Check]:
     """Check that the endpoint's interface (``present``) has the recorded MAC, and no address of another endpoint.
 
-    The MAC is not checked if the comparison with the records covers MACs, or if the driver's endpoints share one MAC.
+    The MAC is not checked for two kinds of drivers:
+
+    - ``compares_mac``: the driver's own comparison (`LinkRepairer.compare_endpoint`) already reports a wrong MAC.
+    - ``shares_mac``: all interfaces have the MAC of their parent.
     """
     interface = member.endpoint.interface
     known = facts(member.network.driver)

@@ -394,7 +394,10 @@ def _too_large(name: str, size: int, right: int, place: Place) -> Culprit:
 
 
 def _waiting(protocol: str, port: int) -> tuple[list[IPAddress], bool]:
-    """Return `listeners.at` and `listeners.is_ipv6_only` of a port."""
+    """Return the local addresses of the sockets that wait for clients at a port, and whether ``::`` is IPv6-only.
+
+    The second value is that of `listeners.is_ipv6_only`. Both are read in the calling thread's network namespace.
+    """
     return listeners.at(protocol, port), listeners.is_ipv6_only(protocol, port)
 
 
