@@ -233,11 +233,11 @@ class App:
         self._write_escaped(self.stderr, text)
 
     def out_lines(self, lines: Iterable[str]) -> None:
-        """Write lines to stdout; on a terminal, a line break inside a line is escaped too."""
+        """Write lines to stdout; on a terminal, control characters in a line are escaped, even line breaks and tabs."""
         self._write_escaped(self.stdout, "".join(f"{self.line(line, self.stdout)}\n" for line in lines))
 
     def err_lines(self, lines: Iterable[str]) -> None:
-        """Write lines to stderr; on a terminal, a line break inside a line is escaped too."""
+        """Write lines to stderr; on a terminal, control characters in a line are escaped, even line breaks and tabs."""
         self._write_escaped(self.stderr, "".join(f"{self.line(line, self.stderr)}\n" for line in lines))
 
     def help(self, text: str, stream: BinaryIO | None = None) -> None:

@@ -112,7 +112,7 @@ class BulkRemover(Protocol, metaclass=_ExaminedOnce):
     """Optional driver protocol: remove many kernel objects with few requests to the kernel."""
 
     def delete_endpoints(self, endpoints: Sequence[tuple[NetworkSpec, EndpointSpec]]) -> None:
-        """Remove endpoints whose sandboxes no longer exist, with their published ports; idempotent.
+        """Remove endpoints and unpublish their ports; idempotent. The endpoints' sandboxes no longer exist.
 
         For each endpoint, the call does the work of `Publisher.unpublish`, `Driver.leave` and `Driver.delete_endpoint`.
         """

@@ -86,9 +86,9 @@ def _ports(networks: Members) -> spoof_guard.Held:
 
 
 def _loopback(desired: Desired) -> Iterator[tuple[str, bool | None]]:
-    """Yield (bridge, need) for each network: whether the network's published ports need route_localnet on the bridge.
+    """Yield (bridge, need) for each network; ``need`` is True if its published ports need route_localnet on the bridge.
 
-    The need is None (unknown) if only endpoints that a command is creating or removing have such ports.
+    ``need`` is None (unknown) if such ports belong only to endpoints that a command may be creating or removing now.
     """
     unsettled = dict(_needing(desired.unsettled))
     for bridge, needed in _needing(desired.networks):

@@ -97,7 +97,7 @@ class EndpointSpec(Struct, frozen=True):
 
     @property
     def link_mac(self) -> str:
-        """The MAC that the kernel gives to a link made with ``mac``: the first six bytes of a longer address."""
+        """The MAC of a link that was created with ``mac``; the kernel uses only the first six bytes of ``mac``."""
         return self.mac[:MAC_TEXT]
 
 

@@ -138,8 +138,8 @@ def repair(opened: Session, endpoint: EndpointSpec, interface: str, differences:
 def _wrong_attributes(endpoint: EndpointSpec, present: link.Link) -> dict[str, str | int]:
     """Return the right value of each wrong attribute of a veth interface, by the attribute's name.
 
-    ``address`` is the MAC. ``mtu`` is wrong if it is so small that the kernel disables IPv6. A macvlan or ipvlan
-    interface is not compared, because its MTU follows the parent's MTU.
+    ``address`` is the MAC. ``mtu`` is wrong only if the endpoint has an IPv6 address, and the MTU is so small that the
+    kernel disables IPv6. A macvlan or ipvlan interface is not compared, because its MTU follows the parent's MTU.
     """
     wrong: dict[str, str | int] = {}
     if present.kind != "veth":
@@ -164,7 +164,7 @@ def announce(opened: Session, endpoint: EndpointSpec, interface: str) -> None:
 
 
 def is_lost(differences: Sequence[Difference]) -> bool:
-    """Return whether ``differences`` say that the interface or its other end is missing."""
+    """Return whether ``differences`` say that an endpoint's interface, or the host end of its veth pair, is missing."""
     return any(difference.detail is LOST for difference in differences)
 
 

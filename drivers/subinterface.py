@@ -151,7 +151,7 @@ class SubinterfaceBase:
     def compare_endpoint(
         self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str
     ) -> Sequence[Difference]:
-        """Return how the sub-interface differs from the required state; an empty list without the parent."""
+        """Return how the sub-interface differs from the required state, or an empty list if the parent is missing."""
         if not link.index(self.parent_name(network)):
             return []
 
@@ -212,7 +212,8 @@ class SubinterfaceBase:
         refuses the link.
         """
         if network.options.get(PARENT):
-            if "." not in parent:  # a user's own interface, not a VLAN; it is missing, for example after a boot
+            # A name without a dot is the user's own interface, not a VLAN. It may be missing, for example after a boot.
+            if "." not in parent:
                 raise Missing(f"-o parent interface was not found on the host: {parent}")
             master, vlan = split_vlan(parent)
             kind, attributes = "vlan", {"link": link.index(master), "vlan_id": vlan}

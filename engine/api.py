@@ -381,8 +381,9 @@ class Containers(Protocol):
     def finalize_exit(self, container_id: str) -> None:
         """Release the addresses and ports of a container whose process has ended; with --rm, remove it. Idempotent.
 
-        A caller that has observed the end with `watch_end` calls this method instead of waiting for the process that
-        runs `exited`. That process does the same, and also restarts the container according to its policy.
+        When a container's process ends, the supervisor starts a hawse process that calls `exited`. `exited` does the
+        same work as this method, and also restarts the container according to its policy. A caller that has observed
+        the end with `watch_end` calls this method, so that it need not wait for that hawse process.
         """
 
     def rejoin(self) -> None:

@@ -71,7 +71,10 @@ class _Wrong(Exception):
 
 
 def _unexpected(expected: str, value: object) -> _Wrong:
-    """Return the error for a value of the wrong type or form; the message names both, and cuts a long value."""
+    """Return the error for a value of the wrong type or form.
+
+    The message has the expected type or form, and the value that was found. A long value is cut.
+    """
     found = json.dumps(value)
     shown = found if len(found) <= SHOWN_LIMIT else f"{found[:SHOWN_LIMIT]}…"
     return _Wrong(f"expected {expected}, found {shown}")

@@ -405,9 +405,10 @@ def _guarded(items: Iterator[Any], places: Iterable[Path]) -> Iterator[Any]:
 
 @contextmanager
 def marked_repeatable() -> Iterator[None]:
-    """Mark an error that the block raises as repeatable: the command can be tried once more when something is freed.
+    """Mark an error of the ``with`` block as repeatable, unless the error is `Unavailable`.
 
-    Exception: the end of a container does not make the store or the cluster available (`Unavailable`).
+    After a repeatable error, the command is tried once more if the end of a container has been recorded. That end may
+    have freed what the command needs, but it does not make the store or the cluster available.
     """
     try:
         yield

@@ -311,10 +311,10 @@ class Usage(Struct, frozen=True):
 
 
 def usage(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | None = None) -> Usage:
-    """Return how many addresses of a subnet are used, and how many automatic allocation can still choose.
+    """Return the number of used addresses of a subnet, and the number that automatic allocation can still choose.
 
-    ``used`` has the used addresses as integers, in ascending order. Automatic allocation chooses only addresses in
-    ``ip_range``, if it is given. The time grows with the logarithm of the number of used addresses.
+    ``used`` has the used addresses as integers, in ascending order. If ``ip_range`` is given, automatic allocation
+    chooses only addresses in it. The call's duration grows with the logarithm of the number of used addresses.
     """
     low, high = bounds(subnet)
     first, last = usable(subnet)

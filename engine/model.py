@@ -167,8 +167,8 @@ class RestartPolicy(Struct, frozen=True, omit_defaults=True):
 class ContainerConfig(Struct, frozen=True, omit_defaults=True):
     """The part ``Config`` of POST /containers/create; ``cmd`` and ``entrypoint`` are None if the user gave none.
 
-    - ``exposed_keys``: maps an entry of ``exposed_ports`` to the key of ExposedPorts that a client of the API sent for
-      it, if the key has another form or is a range. Documents show this key, as Docker's do.
+    - ``exposed_keys``: maps an entry of ``exposed_ports`` to the key that the API's client sent in ExposedPorts. Has
+      only entries whose key has another form or is a range. As in Docker, documents show the client's key.
     - ``stop_timeout``: in seconds
     - ``no_healthcheck``: if true, Docker would run no health check of the image
     """

@@ -283,9 +283,8 @@ def interface_prefix(network: NetworkRecord) -> str:
 def interface_numbers(container: ContainerRecord) -> Mapping[str, int]:
     """Return the number of a container's next interface for each name prefix, such as {"eth": 2}.
 
-    A prefix that is not in the result starts at 0. A record of an older version of hawse has one number for all
-    prefixes. The result then has this number under the key "". A prefix that is not in the result starts at this number
-    instead of 0.
+    A prefix that is not in the result starts at the number under the key "". If the result has no key "", the prefix
+    starts at 0. Only a record of an older version of hawse gives the key "": it has one number for all prefixes.
     """
     if not container.next_interface:
         return container.next_interfaces
@@ -293,11 +292,11 @@ def interface_numbers(container: ContainerRecord) -> Mapping[str, int]:
 
 
 def count_interfaces(numbers: Mapping[str, int], *networks: NetworkRecord) -> Mapping[str, int]:
-    """Return ``numbers`` after each of ``networks`` has got one more interface.
+    """Return the number of the next interface for each name prefix, after one interface is added for each network.
 
-    Both mappings have the form of `interface_numbers`. Each name prefix is counted separately, as in Docker. Example:
-    ``numbers`` is {}, and two networks have the prefixes lan and wan. The result is {"lan": 1, "wan": 1}. Networks of
-    the driver null are not counted.
+    ``numbers`` has the numbers before that. Both mappings have the form of `interface_numbers`. Each name prefix is
+    counted separately, as in Docker. Example: ``numbers`` is {}, and two networks have the prefixes lan and wan. The
+    result is {"lan": 1, "wan": 1}. Networks of the driver null are not counted.
     """
     taken = Counter(interface_prefix(network) for network in networks if network.driver != "null")
     return {**numbers, **{prefix: interface_number(numbers, prefix) + count for prefix, count in taken.items()}}

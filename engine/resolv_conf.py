@@ -245,8 +245,8 @@ def _for_internal_resolver(conf: ResolvConf, *, ipv4: bool, ipv6: bool) -> Resol
 def _needs_host(server: str, *, ipv4: bool, ipv6: bool, zones: bool) -> bool:
     """Return whether a DNS server can be reached from the host's network namespace only.
 
-    ``ipv4`` and ``ipv6`` say whether the sandbox has addresses of this IP version. If ``zones`` is True, an IPv6
-    address with a zone (``%eth0``) is regarded as reachable from the sandbox.
+    ``ipv4`` and ``ipv6`` say whether the sandbox has IPv4 and IPv6 addresses. If ``zones`` is True, an IPv6 address
+    with a zone (``%eth0``) is regarded as reachable from the sandbox.
     """
     parsed = _parse_server(server)
     assert parsed is not None

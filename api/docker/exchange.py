@@ -167,10 +167,10 @@ class Exchange:
         self._write(data)
 
     def refuse(self, error: MalformedRequest) -> None:
-        """Send the answer to a malformed request; raises ClientGone.
+        """Send the answer to a malformed request; raises ClientGone if the connection fails.
 
-        The caller must close the connection. The bytes are those of Go's HTTP server, which sends no length
-        (net/http/server.go, ``conn.serve``).
+        The caller must close the connection. The answer has the same bytes as the answer of Go's HTTP server
+        (net/http/server.go, ``conn.serve``). It has no header Content-Length.
         """
         headers = (("Content-Type", "text/plain; charset=utf-8"), ("Connection", "close"))
         self._socket.settimeout(ANSWER_SECONDS)
@@ -337,9 +337,9 @@ def _escape_line(data: bytes) -> bytes:
 
 
 def _check_header(name: bytes, value: bytes) -> None:
-    """Check a header that h11 accepts; raises MalformedRequest if Go's HTTP server refuses the header.
+    """Raise MalformedRequest if Go's HTTP server would refuse a header.
 
-    ``name`` is in lower case.
+    h11 has already accepted the header. ``name`` is in lower case.
     """
     if CONTROL.search(value) or (name == b"content-length" and whole_number(value.decode()) > LENGTH_LIMIT):
         raise MalformedRequest
@@ -388,7 +388,7 @@ def _bridged(stream: Stream) -> tuple[socket.socket, Callable[[], None]]:
     """Return a plain socket that carries the data of ``stream``, and a function to call after the socket is closed.
 
     ``stream`` is a TLS connection or a WebSocket. Two threads copy between the socket and ``stream``. The returned
-    function waits until they have sent all output.
+    function waits until all output has been sent and both threads have ended.
     """
     ours, theirs = socket.socketpair()
 

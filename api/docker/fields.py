@@ -7,8 +7,9 @@ from typing import Any
 
 
 class Fields:
-    """One struct of a request. Its values have the types of `api.docker.request_types`, and its keys are Go's field
-    names.
+    """One struct of a request's body, such as HostConfig.
+
+    Its keys are Go's field names. Its values have the types of `api.docker.request_types`.
     """
 
     def __init__(self, values: Mapping[str, Any]) -> None:

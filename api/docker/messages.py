@@ -66,7 +66,7 @@ class Request(msgspec.Struct):
     - ``path``: without the version
     - ``query``: all values of each key
     - ``headers``: by name in lower case
-    - ``engine``: only for reading; `worker` is for verbs that change the host
+    - ``engine``: the engine for operations that only read; operations that change the host use `worker` instead
     - ``parameters``: the parts of the path that the route names, such as "id"
     """
 

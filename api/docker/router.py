@@ -31,7 +31,11 @@ class Match(Struct, frozen=True):
 
 
 class Router:
-    """The routes of the API. The first route that matches a request serves it."""
+    """The routes of the API.
+
+    A route whose path has no placeholder takes precedence over routes with placeholders, such as ``{id}``. Of several
+    routes of the same kind, the first that matches a request serves it.
+    """
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._exact: dict[tuple[str, str], Handler] = {}

@@ -24,7 +24,7 @@ class Waiting:
     def member(self, connection: socket.socket) -> Iterator[None]:
         """Count a connection as waiting for input during the ``with`` block, which must not close the connection.
 
-        If too many connections then wait, one of them is shut down, as the class describes.
+        If more than ``limit`` connections wait at the start of the block, one of them is shut down (see the class).
         """
         descriptor = connection.fileno()
         with self._lock:
@@ -45,7 +45,7 @@ class Waiting:
         for descriptor, connection in self._connections.items():
             if not has_input(connection):
                 del self._connections[descriptor]
-                with suppress(OSError):  # the client has closed the connection
+                with suppress(OSError):  # ignore the error: the client may have closed the connection
                     # SSLSocket.shutdown would drop the TLS state that the connection's thread still uses.
                     socket.socket.shutdown(connection, socket.SHUT_RDWR)
                 return

@@ -74,7 +74,10 @@ class Job:
         return values[0]
 
     def _await_end(self) -> None:
-        """Wait for the end of the worker, because only then the unfinished work of a failed job counts as abandoned."""
+        """Wait until the worker of a failed job has ended, at most `END_SECONDS`.
+
+        The job may have left unfinished work. Other commands can finish this work only after the worker has ended.
+        """
         with self._lock:
             if self._open:
                 has_input(self._pidfd, END_SECONDS)

@@ -71,7 +71,7 @@ def _flags(node: CommandNode) -> Iterator[str]:
 
 
 def _flag(flag: FlagEntry, name: str, others: str) -> str:
-    """Return the ``_arguments`` specification of one spelling of a flag; ``name`` is ``-f`` or ``--force``.
+    """Return the ``_arguments`` specification of one spelling of a flag; ``name`` is this spelling, such as ``-f``.
 
     ``others`` lists all spellings, such as ``(-f --force)``, so that zsh offers none of them again. For a flag with one
     spelling, ``others`` is "".

@@ -86,7 +86,7 @@ class Canvas:
         self._elements.append(f"<text {place}{weight}{anchor}>{safe}</text>")
 
     def document(self, width: float, height: float, background: str) -> str:
-        """Return the SVG document with all elements on a ``background`` of this colour."""
+        """Return the SVG document: all elements on a background of the colour ``background``."""
         size = f'width="{width:g}" height="{height:g}"'
         head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {width:g} {height:g}">'
         return "\n".join([head, f'<rect {size} fill="{background}"/>', *self._elements, "</svg>"]) + "\n"

@@ -36,9 +36,9 @@ def _lines(document: Json) -> Iterator[str]:
 
 
 def _class(driver: str) -> str:
-    """Return the name of the Mermaid style for the networks of a driver: "driver_" and a part of the driver's name.
+    """Return the name of the Mermaid style for the networks of a driver: "driver_" and the driver's name.
 
-    This part has only the ASCII letters and digits, because a driver may have any name.
+    All characters of the driver's name except ASCII letters and digits are left out.
     """
     return f"driver_{''.join(c for c in driver if c.isascii() and c.isalnum())}"
 

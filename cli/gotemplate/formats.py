@@ -19,9 +19,9 @@ _DIGITS = "0123456789"
 
 
 class _Format:
-    """The state while one format string is printed.
+    """The printing of one format string, with its arguments.
 
-    ``at`` is the position in the format string, and ``arg`` is the index of the next argument to print.
+    ``at`` is the current position in the format string, and ``arg`` is the index of the next argument to print.
     """
 
     def __init__(self, text: str, args: Sequence[Value | None], budget: Budget) -> None:

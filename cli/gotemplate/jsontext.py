@@ -133,7 +133,7 @@ def _is_empty(type_: Type, raw: Raw) -> bool:
 def _tokens(text: str) -> Iterator[str]:
     """Yield the strings, punctuation marks and other tokens of valid JSON text, without the white space between them.
 
-    Raises ValueError for a string without end.
+    Raises ValueError if a string has no closing quote.
     """
     at, size = 0, len(text)
     while at < size:

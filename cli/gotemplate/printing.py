@@ -1,4 +1,4 @@
-"""Print Go values: Print and Println of Go's package fmt, and one argument with one format verb such as ``%v``.
+"""Print Go values as Print and Println of Go's package fmt do, or print one value with a format verb such as ``%v``.
 
 The module prints composite values, nil, pointers, values with a String method, and errors about wrong verbs. formats.py
 reads format strings, and verbs.py prints numbers and strings.
@@ -243,8 +243,9 @@ def printable(value: Value | None) -> Value | None:
 
     - For None, the result is a string with the text ``<no value>``.
     - For a nil pointer, the result is this pointer.
-    - For any other pointer, the following rules apply to the value that it refers to, which is always addressable.
-    - For an addressable value, the result is a pointer to the value if only the pointer's type has a String method.
+    - Any other pointer is replaced by the value that it refers to. This value is addressable.
+    - For an addressable value, the result is a pointer to the value if the pointer's type has a String method and the
+      value's type has none.
     - For any other value, the result is the value itself.
     """
     if value is None:

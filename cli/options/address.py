@@ -55,10 +55,10 @@ def _octets(text: str) -> int:
 
 
 def strip_brackets(text: str) -> str:
-    """Return a host without the brackets around it: ``[::1]`` gives ``::1``; return a host without brackets unchanged.
+    """Return a host without the brackets around it, such as ``::1`` for ``[::1]``.
 
-    Raises ValueError with the error text of Go's SplitHostPort if ``text`` has a colon outside of brackets, or wrong
-    brackets.
+    A host without brackets is returned unchanged. Raises ValueError with the error text of Go's SplitHostPort if
+    ``text`` has a colon outside of brackets, or if the brackets are wrong.
     """
     address = text + ":"
 

@@ -19,7 +19,7 @@ _NOTHING: Mapping[str, str] = {}
 
 
 def env_value(text: str, environ: Mapping[str, str]) -> str:
-    """Check one ``--env`` value and return the value; raises ValueError.
+    """Check one ``--env`` value and return the completed value; raises ValueError if the name is empty.
 
     A name without ``=`` is completed to ``name=value`` with the value from ``environ``. If ``environ`` does not contain
     the name, the name is returned unchanged.

@@ -28,10 +28,10 @@ def fields_of(text: str) -> tuple[str, tuple[str, ...]] | None:
 
 
 def fill(pattern: str, names: tuple[str, ...], cell: Callable[[str], Cell]) -> str:
-    """Return the text of one row: ``pattern`` with the values of the fields ``names``, in this order.
+    """Return the text of one row: ``pattern`` with each ``{}`` replaced by the value of a field.
 
-    `fields_of` has made ``pattern`` and ``names``. ``cell`` is a function that returns the row's value of a field. The
-    row must have all fields in ``names``.
+    ``names`` are the names of the fields, in the order of the ``{}``. `fields_of` returns ``pattern`` and ``names``.
+    The function ``cell`` returns the row's value of a field. The row must have all fields in ``names``.
     """
     return pattern.format(*map(_written, map(cell, names)))
 

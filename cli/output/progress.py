@@ -19,7 +19,7 @@ from typing import NoReturn
 from engine.store import lock_holder
 
 DELAY_SECONDS = 0.5
-LOOK_SECONDS = 0.2  # seconds between two checks whether a signal has stopped the command
+LOOK_SECONDS = 0.2  # the child checks at this interval whether SIGSTOP has stopped the command
 PAUSE, TEXT, DONE = b"P", b"T", b"D"  # messages from the command to the child
 PAUSED, DRAWING = b"K", b"W"  # messages from the child to the command
 MESSAGE_BYTES = 4096
@@ -68,8 +68,8 @@ class Progress:
     def close(self) -> None:
         """Remove the line and wait until the child process has ended; idempotent.
 
-        If the child process has not drawn the line since the last `pause`, it is killed. It may still be importing
-        rich, which takes long.
+        If the child process has not drawn the line since the last `pause`, this method kills the child process. The
+        child process may still be importing rich, which takes long, and the command must not wait for that.
         """
         if not self._child:
             return

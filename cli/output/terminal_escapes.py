@@ -59,7 +59,7 @@ def marked(value: Any) -> Any:
 def revealed(text: str) -> str:
     """Replace each mark with the escape sequence of the control character that the mark stands for (`marked`).
 
-    Bytes that are not UTF-8, which ``text`` has as surrogates, also become escape sequences.
+    A surrogate in ``text`` stands for a byte that is not UTF-8. It also becomes an escape sequence.
     """
     return _MARKS.sub(lambda match: _spell(_unmarked(match[0])), text)
 

@@ -1,7 +1,7 @@
-"""Docker's rules for flags, built on click: the rules and the help layout of the Go packages pflag and cobra.
+"""Read flags and print help by the rules of the Go packages pflag and cobra, which Docker uses; built on click.
 
-The package splits a command line into flags and arguments, and prints help. Import names from this package, not from
-the package's modules.
+The package splits a command line into flags and arguments. Import names from this package, not from the package's
+modules.
 """
 
 from cli.pflag.arity import at_least, at_most, between, exactly

@@ -19,8 +19,8 @@ class Command(click.Command):
     """A command with arguments, such as ``hawse network create``.
 
     ``use`` is Docker's usage text after the path of the parent command: ``create [OPTIONS] NETWORK``. ``beyond_docker``
-    marks a hidden command that Docker lacks. Completion offers this command, and a terminal's help lists it. In a pipe,
-    help omits it, because the help text must be the same as Docker's.
+    is True for a hidden command that Docker lacks. Completion offers such a command. The help text lists the command on
+    a terminal, but not in a pipe, where the help text must be the same as Docker's.
     """
 
     def __init__(

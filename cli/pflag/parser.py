@@ -130,5 +130,5 @@ class FlagSet:
 
 
 def _first_byte(text: str) -> str:
-    """Return the first byte of ``text`` as pflag prints it: as the quoted character with this code point."""
+    """Return the first byte of ``text`` as pflag prints it: the byte's value, read as a code point, in quotes."""
     return quote(chr(text.encode("utf-8", "surrogateescape")[0]), mark="'")

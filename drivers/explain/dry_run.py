@@ -100,8 +100,8 @@ class DryRunRecorder(CommandRecorder):
     def sysctl_value(self, path: str) -> str | None:
         """Return the value that a sysctl has in the dry run, or None if the kernel's value applies.
 
-        A link that only the dry run has made has the kernel's values for new links, until the dry run sets another
-        value.
+        If the link exists only in the dry run, the result is the kernel's value for new links. It changes when the dry
+        run sets another value.
         """
         namespace = os.stat(HERE).st_ino
         value = self._sysctls.get((namespace, path))
@@ -124,7 +124,10 @@ class DryRunRecorder(CommandRecorder):
         self._tables |= {(namespace, table) for table in FILES if f"add table {table}\n" in script}
 
     def rule_comments(self, table: str, chain: str) -> list[str]:
-        """Return the comments of the rules that the dry run would add to a chain; ``table`` is family and name."""
+        """Return the comments of the rules that the dry run would add to a chain.
+
+        ``table`` is the table's family and name, such as ``inet hawse``.
+        """
         adding = re.compile(rf'^add rule {re.escape(f"{table} {chain}")} .*comment "([^"]*)"$', re.MULTILINE)
         return [text for script in self._scripts[os.stat(HERE).st_ino] for text in adding.findall(script)]
 

@@ -106,7 +106,7 @@ def _changes(content: Any, names: NameLookup) -> Iterator[str]:
 
 
 def _kind(content: Any, names: NameLookup) -> Iterator[str]:
-    """Yield the words for the link's kind and the settings of the kind; nothing if the message has no kind.
+    """Yield the words of the command that set the link's kind and its settings; nothing if the message has no kind.
 
     ``content`` is the decoded netlink message.
     """

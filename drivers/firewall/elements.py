@@ -136,13 +136,15 @@ class _Route(Struct, frozen=True):
     """How packets to the published ports of one protocol on one host address reach an endpoint.
 
     - ``host``: the host address
-    - ``carried``: the IPv6 destination prefixes at which the agent proxies the ports; empty if it proxies none
-    - ``rewritten``: the endpoint's address, by which DNAT replaces the destination; "" if there is no DNAT
-    - ``opened``: the endpoint's address, if all machines may send packets to it (by routing, without DNAT), or ""
-    - ``bound``: the endpoint's address, if only machines behind the interfaces of the option trusted_host_interfaces
-      may send packets to it, or ""
+    - ``carried``: the agent proxies packets with a destination in these IPv6 prefixes. Empty if the agent proxies none
+      of the ports.
+    - ``rewritten``: DNAT changes the destination to this address of the endpoint. "" if there is no DNAT.
+    - ``opened``: all machines may send packets to this address of the endpoint (by routing, without DNAT). "" if they
+      may not.
+    - ``bound``: only machines behind the interfaces of the option trusted_host_interfaces may send packets to this
+      address of the endpoint. "" in all other cases.
 
-    ``opened`` or ``bound`` is "", or both are.
+    At most one of ``opened`` and ``bound`` has an address.
     """
 
     host: IPAddress

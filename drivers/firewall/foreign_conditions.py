@@ -84,11 +84,12 @@ class Named(Struct):
 
 
 def names(named: Named, bridge: str, subnets: Sequence[IPNetwork]) -> bool:
-    """Return whether a rule names the bridge or addresses of a network, and so concerns the network's packets.
+    """Return whether a rule concerns the packets of a network, because it names the network's bridge or addresses.
 
-    ``named`` holds the values that the rule compares. ``bridge`` and ``subnets`` belong to the network. The result is
-    False for a rule against forged packets, which have a source address of the network, but arrive at another
-    interface.
+    ``named`` holds the values that the rule compares. ``bridge`` and ``subnets`` belong to the network.
+
+    Forged packets have a source address of the network, but arrive at another interface. For a rule that matches only
+    such packets, the result is False.
     """
     if any(_is_pattern(name, bridge) for name in named.interfaces):
         return True

@@ -1,10 +1,10 @@
 """Detection of rules of other programs that drop packets of hawse's networks.
 
-``hawse doctor`` uses this module, which examines every rule. It reports rules that name an interface or an address of a
-network, and rules that compare only protocols and ports.
+The module examines every rule. It reports rules that name an interface or an address of a network, and rules that
+compare only protocols and ports. It cannot see the rules of iptables-legacy. ``hawse doctor`` uses the module.
 
-Other commands use the faster module `drivers.firewall.foreign_drops`, which finds chains that drop all packets except
-those that a rule accepts. This module cannot see the rules of iptables-legacy.
+Other commands use the faster module `drivers.firewall.foreign_drops`. That module only finds chains that drop every
+packet that no rule accepts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from drivers.linux.nfnetlink import NETFILTER
 from drivers.model import IPNetwork
 
 HOOKS = (b"\0\0\0\0", FORWARD, b"\0\0\0\4")  # hooks NF_INET_PRE_ROUTING, NF_INET_FORWARD, NF_INET_POST_ROUTING
-CT_KEY, STATUS = 2, b"\0\0\0\2"  # NFTA_CT_KEY, NFT_CT_STATUS
+CT_KEY, STATUS = 2, b"\0\0\0\2"  # the netlink attribute NFTA_CT_KEY, and its value NFT_CT_STATUS
 
 
 class DroppingRule(NamedTuple):

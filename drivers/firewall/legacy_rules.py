@@ -29,7 +29,7 @@ CONTINUING = frozenset(
 )  # fmt: skip
 """Targets after which the next rule is examined."""
 MATCHES = {4: 112, 6: 168}  # size of an entry before its matches, in bytes
-INTERFACES = {4: 16, 6: 64}  # offset of the names of the interfaces; four fields of 16 bytes
+INTERFACES = {4: 16, 6: 64}  # offset of 4 fields of 16 bytes: names of input and output interface, then their masks
 PROTOCOL, FLAGS, INVERTED = {4: 80, 6: 128}, {4: 82, 6: 131}, {4: 83, 6: 132}  # offsets of fields
 FRAGMENTS, GOTO = {4: 1, 6: 0}, {4: 2, 6: 4}  # bits of FLAGS
 IN, OUT, SOURCE, DESTINATION, WHOLE, OTHER = 1, 2, 8, 16, 32, 64

@@ -113,9 +113,10 @@ class PacketTrace:
             self._context.run(f"table {family} hawse_trace_{os.getpid()} {{ flags owner;\n{''.join(chains)}}}\n")
 
     def _matches(self, family: str, neighbours: Collection[IPAddress]) -> Iterator[str]:
-        """Yield the nftables expressions that match the probe or a packet that resolves one of ``neighbours`` to a MAC.
+        """Yield nftables expressions that match the probe, and the ARP or NDP packets about ``neighbours``.
 
-        ``family`` is the table's family, such as "inet".
+        These ARP and NDP packets resolve an address of ``neighbours`` to a MAC. ``family`` is the table's family, such
+        as "inet".
         """
         if family != "arp":
             for match in self._probe.nft_matches():

@@ -29,12 +29,12 @@ def redirect_to(ports: Mapping[str, int]) -> None:
     closed = [Element(SOCKETS, f"{protocol} . {port}") for protocol, port in old]
     table.change(add=elements(ports), remove=[*unused, *closed])
     for protocol, port in old:
-        if protocol == "udp":  # TCP flows end with their connections; UDP flows have no end
+        if protocol == "udp":  # a TCP flow ends with its connection; a UDP flow may go on, to the closed port
             conntrack.forget_redirected(port)
 
 
 def elements(ports: Mapping[str, int]) -> list[Element]:
-    """Return the set elements that redirect proxied ports to the agent's sockets in ``ports``.
+    """Return the set elements that redirect the packets for proxied ports to the agent's sockets.
 
     ``ports`` maps each protocol to the port of the agent's socket for that protocol.
     """

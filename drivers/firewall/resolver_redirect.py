@@ -96,9 +96,9 @@ def redirect(address: IPv4Address, bound: int) -> None:
 def _in_time(change: Callable[[], None]) -> None:
     """Change the rules in a separate thread, and wait at most `TIMEOUT_SECONDS` for the change.
 
-    Runs in the calling thread's network namespace, which the separate thread inherits. Raises the error of the change.
-    A later error is ignored, because the agent's repair adds missing rules. Raises `Busy` if `WAITING_LIMIT` changes of
-    the namespace already wait.
+    Runs in the calling thread's network namespace, which the separate thread inherits. If the change fails within
+    `TIMEOUT_SECONDS`, its error is raised. If it fails later, the error is ignored, because the agent's repair adds
+    missing rules. Raises `Busy` if `WAITING_LIMIT` changes of the namespace already wait.
 
     The kernel makes only one nftables transaction of a namespace at a time. The owner of the namespace can therefore
     delay the change without limit, but the agent must serve the other sandboxes.
@@ -204,9 +204,10 @@ def compare(address: IPv4Address, bound: int) -> list[Difference]:
 
 
 class _Sample(NamedTuple):
-    """A redirection table with `SAMPLE_PORT` as its port; each sandbox gets the table with another port.
+    """A table that redirects the resolver's port 53 to `SAMPLE_PORT`.
 
-    ``structure`` is the table as the kernel lists it. ``messages`` are the netlink messages that create it.
+    For each sandbox, `SAMPLE_PORT` is replaced by the port to which the sandbox's resolver is bound. ``structure`` is
+    the table as the kernel lists it. ``messages`` are the netlink messages that create the table.
     """
 
     structure: Structure

@@ -22,7 +22,7 @@ from drivers.firewall.table import TABLE
 from drivers.linux import libnftables
 
 OWN = (*OURS, f"ip {resolver_redirect.TABLE}")
-DEPTH_LIMIT = 16  # nftables itself allows 16 nested jumps
+DEPTH_LIMIT = 16  # maximum number of nested jumps that are followed; nftables itself allows no more
 STEP_LIMIT = 100_000
 """Maximum number of rules and set elements examined in one table for one packet.
 

@@ -40,7 +40,7 @@ def guard(port: str, endpoint: EndpointSpec) -> None:
 
 
 def mute(port: str) -> None:
-    """Drop router advertisements and redirects that the container behind a bridge port sends; idempotent."""
+    """Drop IPv6 router advertisements and ICMPv6 redirects that the container at a bridge port sends; idempotent."""
     _add([_muted(port)])
 
 

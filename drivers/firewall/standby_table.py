@@ -35,8 +35,8 @@ class Standby:
     def block(self, bridges: Iterable[str], internal: Iterable[str], families: Iterable[str]) -> None:
         """Block new connections through ``bridges``, and forwarding between interfaces that are not in ``bridges``.
 
-        - ``internal``: the bridges of internal networks; their new connections to the host are blocked too
-        - ``families``: the address families (``ipv4``, ``ipv6``) in which such forwarding is blocked
+        - ``internal``: the bridges of internal networks; new connections from them to the host are blocked too
+        - ``families``: the address families (``ipv4``, ``ipv6``) in which the forwarding is blocked
         """
         sets = zip(SETS, (map(name, bridges), map(name, internal), families), strict=True)
         listed = [(set_name, ", ".join(keys)) for set_name, keys in sets]

@@ -62,8 +62,8 @@ def compare(expected: Iterable[Element], unsettled: Sequence[Gate] = ()) -> list
     """Return how the VXLAN sets in the kernel differ from the ``expected`` elements.
 
     Three kinds of differences are reported: a missing element, an element for an unexpected host, and a missing
-    comment. The comment marks the sets as complete. Elements for unexpected hosts are ignored if they belong to a
-    network in ``unsettled``.
+    comment. The comment marks the sets as complete. ``unsettled`` has the gates of networks that a command may be
+    creating or removing now. Elements of these networks are not reported as unexpected.
     """
     target, present = set(expected), set(_present())
     gone = [e for e in present - target if e.set != TUNNELS and not any(gate.concerns(e) for gate in unsettled)]

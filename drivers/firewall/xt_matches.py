@@ -14,7 +14,7 @@ from drivers.linux import echo, path_lookup
 from drivers.model import IPAddress
 
 STATES = {"established": 2, "new": 8}  # bits of XT_CONNTRACK_STATE_BIT
-OTHER_STATES = 0xF0  # SNAT (0x40), DNAT (0x80) and two unused bits: conditions that are no connection tracking states
+OTHER_STATES = 0xF0  # bits that are not in STATES because they select no state: SNAT (0x40), DNAT (0x80), two unused
 TCP_FLAGS = {"new": 0x02, "established": 0x12}  # SYN; SYN and ACK
 ANY_PORTS, ANY_TYPE = (0, 65535), 0xFF
 CONNTRACK_FLAGS, BY_STATE, ALIAS = 146, 1, 1 << 13
@@ -110,7 +110,7 @@ def _is_local(address: IPAddress | None, kinds: int) -> bool | None:
 
 
 def _is_echo(data: bytes, packet: Packet) -> bool:
-    """Return whether an iptables match of ICMP type and code matches the packet.
+    """Return whether a packet fulfils a rule's condition on the ICMP type and code (the match "icmp" or "icmp6").
 
     The packet is an echo request or an echo reply, so its code is 0. ``data`` is the structure of the match: the type,
     the lowest code, the highest code, and 1 if the match is inverted.

@@ -74,7 +74,8 @@ def _read(kind: int, body: bytes, reading: Reading) -> list[Range]:
     with kernel_errors("list", "addresses"):
         for _ in netlink.dump_attempts():
             with suppress(InterruptedError), netlink.open_socket() as opened:
-                opened.setsockopt(netlink.SOL_NETLINK, GET_STRICT_CHK, 1)  # the kernel then filters routes by table
+                # With this option, the kernel returns only the routes of the table that the request names.
+                opened.setsockopt(netlink.SOL_NETLINK, GET_STRICT_CHK, 1)
                 opened.send(request)
                 return _answer(opened, reading)
         raise OSError(errno.EINTR, "list changed while it was read")

@@ -289,8 +289,9 @@ def _leads_to(binding: PortBinding, flow: ConntrackFlow) -> bool:
 def _port_filter(binding: PortBinding, port: int, status: bytes) -> bytes:
     """Return the kernel filter for flows to one port of the binding, or b"" if no filter can express it.
 
-    No filter can express an IPv6 address. ``status`` is the filter's part for the status (`_status`). With an empty
-    ``status``, the filter for a port that is published on all addresses selects only translated flows.
+    No filter can express an IPv6 address. ``status`` is the part of the filter that selects flows by status
+    (`_status`), or is empty. If it is empty and the port is published on all addresses, the filter selects only flows
+    that DNAT has translated.
     """
     host = binding.host_ip
     number = attribute(PROTO_NUMBER, struct.pack("B", PROTOCOLS[binding.protocol]))

@@ -15,7 +15,7 @@ from drivers.model import IPAddress
 KINDS = {4: (socket.AF_INET, socket.IPPROTO_ICMP, 8, 0), 6: (socket.AF_INET6, socket.IPPROTO_ICMPV6, 128, 129)}
 """Address family, protocol, and the message types of echo request and echo reply, by IP version."""
 HEADER = struct.Struct("!BBHHH")  # type, code, checksum, identifier, sequence number
-DATAGRAM = 2048  # bytes; longer than any answer to hawse's own echo requests
+DATAGRAM = 2048  # bytes to read for one answer; no answer to hawse's own echo requests is longer
 
 
 def answering(addresses: Iterable[IPAddress], seconds: float) -> set[IPAddress]:

@@ -133,10 +133,11 @@ def boot_time() -> int:
 def boot_identity() -> str:
     """Return a string that changes when the machine boots or the host gets a new network namespace.
 
-    The host may be a container of another program, which gets a new namespace when it restarts. The string contains the
-    namespace's cookie, because the kernel uses the inode number of a deleted namespace again. Before Linux 5.14,
-    namespaces have no cookie, and the string contains the inode number. Raises OSError if no file or socket can be
-    opened, because another string would mean a boot.
+    The host may be a container of another program. Such a host gets a new namespace when the container restarts. The
+    string contains the namespace's cookie, because the kernel uses the inode number of a deleted namespace again.
+    Before Linux 5.14, namespaces have no cookie, and the string contains the inode number.
+
+    Raises OSError if the process cannot open a file or a socket. A substitute string would count as a boot.
     """
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as opened:

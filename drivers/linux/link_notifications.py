@@ -19,7 +19,8 @@ from drivers.linux.socket_filter import ACCEPT, ANY_BIT, DROP, EQUAL, LOAD_BYTE,
 
 Kind = Literal["link", "port", "address", "route", "neighbor", "forwarding"]
 
-LINKS, NEIGHBORS, ADDRESSES, ROUTES, FORWARDING = (1,), (3,), (5, 9), (7, 11), (24, 25)  # RTNLGRP_*, IPv4 and IPv6
+# Numbers of netlink multicast groups (RTNLGRP_*). In each pair, the first is for IPv4 and the second for IPv6.
+LINKS, NEIGHBORS, ADDRESSES, ROUTES, FORWARDING = (1,), (3,), (5, 9), (7, 11), (24, 25)
 HOST = (*LINKS, *ADDRESSES, *ROUTES, *FORWARDING)
 SANDBOX = (*LINKS, *ADDRESSES, *ROUTES)
 SWITCH = (*LINKS, *ADDRESSES, *ROUTES, *NEIGHBORS)

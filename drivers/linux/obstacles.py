@@ -57,7 +57,7 @@ def is_down(interface: str) -> bool:
 
 
 def silencing_sysctls(interface: str) -> list[str]:
-    """Return the names of the sysctls that keep an interface from answering ARP requests."""
+    """Return the names of the sysctls whose present values prevent an interface from answering ARP requests."""
     paths = (sysctl.conf("ipv4", scope, "arp_ignore") for scope in ("all", interface))
     return [sysctl.name_of(path) for path in paths if int(sysctl.read(path) or 0) in SILENT_ON_ARP]
 

@@ -64,7 +64,7 @@ def _send(sock: socket.socket, address: IPAddress, sizes: Collection[int]) -> bo
         try:
             sock.sendto(echo.request(address.version, _identifier(), size, payload), (str(address), 0))
         except OSError as error:
-            if error.errno != errno.ENOBUFS:  # this error means that the first link has lost the packet
+            if error.errno != errno.ENOBUFS:  # ENOBUFS means only that this packet was lost on the first link
                 return False
     return True
 

@@ -28,9 +28,9 @@ from drivers.linux.namespaces import is_namespace_file
 
 INIT = "/proc/1"
 OWN = "/proc/self/ns/net"
-# The idle process first waits for a line on its standard input. The command writes that line after it has stored the
-# idle process's PID in the file. If the command dies earlier, the idle process ends too, because no other command could
-# find it.
+# The program of the idle process. It first waits for a line on its standard input. hawse writes this line after it has
+# stored the idle process's PID in the file. If hawse dies before that, the idle process ends too. Otherwise, the idle
+# process would run for ever, because no other command could find it.
 HOLDER = ("/bin/sh", "-c", "read -r _ && exec sleep infinity </dev/null")
 TIMEOUT = 30  # seconds to wait for an external command
 END = 2000  # milliseconds to wait until a killed process has ended

@@ -57,7 +57,10 @@ class Tuple(Struct, frozen=True):
         return "ipv6-icmp" if (self.protocol, self.version) == ("icmp", 6) else self.protocol
 
     def nft_matches(self) -> list[str]:
-        """Return nftables matches for the probe and its answer; each of the two packets fulfils one match."""
+        """Return nftables matches for the probe and its answer.
+
+        The probe fulfils one of the matches, and so does the answer. For ICMP, both fulfil the same match.
+        """
         if self.protocol == "icmp":
             return [f"icmp id {self.number}" if self.version == 4 else f"icmpv6 id {self.number}"]
         return [f"th sport {self.number}", f"th dport {self.number}"]
@@ -133,8 +136,8 @@ class Probe:
         therefore get no source port for this target:
 
         - UDP sockets cannot share a port, so UDP always raises the error.
-        - TCP connections to different targets can share a port. This method tries to connect, to see whether a program
-          gets one.
+        - TCP connections to different targets can share a port. Therefore, this method tries to connect, to find out
+          whether a program gets a port.
         """
         protocol = "tcp" if made.type == socket.SOCK_STREAM else "udp"
         if protocol == "udp" or self._has_no_port(made.family):

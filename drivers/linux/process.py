@@ -30,7 +30,8 @@ def stat_fields(pid: int) -> list[bytes]:
 def _stat(pid: int) -> bytes:
     """Return the part of /proc/PID/stat after the command name, or b"" if the process does not exist.
 
-    Raises another OSError, such as EMFILE, because the process may run.
+    Returns b"" too if this process has no permission to read the file. Raises OSError for any other failure, such as
+    EMFILE, because the process may exist.
     """
     try:
         fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)  # takes half the time of a file object

@@ -21,7 +21,7 @@ class Process(Struct, frozen=True):
     """One process of this host; ``parent`` is the PID of its parent process.
 
     ``user`` and ``system`` are CPU times in nanoseconds, including children that have ended. ``pid_namespace`` and
-    ``net_namespace`` are "" if this process is not allowed to read them.
+    ``net_namespace`` are "" if the caller of `read` is not allowed to read them.
     """
 
     pid: int

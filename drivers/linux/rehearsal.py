@@ -27,7 +27,7 @@ class _Unsent(Session):
 
 
 def encode_all() -> None:
-    """Encode each kind of message once, without sending it, so that pyroute2 has filled its in-memory caches."""
+    """Encode each kind of message once, without sending it, to fill pyroute2's in-memory caches."""
     unsent = _Unsent()
     link.add_bridge(unsent, "bridge", address=MAC, mtu=1500)
     link.add_veth(unsent, "port", {"ifname": "eth0", "net_ns_fd": 0, "address": MAC, "mtu": 1500}, master=1, mtu=1500)

@@ -1,6 +1,7 @@
 """Socket filters. A filter is a classic BPF program that decides how many bytes of each packet the socket gets.
 
-Link notifications, the taps of a probe, and the sockets that hold published ports use such filters.
+Three kinds of sockets have filters: sockets for link notifications, packet sockets that observe a probe
+(`drivers.linux.packet_taps`), and sockets that only reserve published ports.
 """
 
 from __future__ import annotations

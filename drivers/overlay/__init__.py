@@ -330,7 +330,8 @@ def _senders(network: NetworkSpec, peers: Iterable[Peer]) -> tuple[Sequence[Elem
 def _senders_to_devices(namespace: OverlayNamespace) -> Sequence[Element]:
     """Return the firewall elements that allow other hosts to send to the network's VXLAN devices on this host.
 
-    Omits the elements of VXLAN ids without a VXLAN device on this host, because another network may use these ids.
+    If this host has no VXLAN device for one of the network's VXLAN ids, the elements for this id are left out. Another
+    network may use the id.
     """
     gate = _gate(namespace.network)
     if gate is None or not namespace.exists():

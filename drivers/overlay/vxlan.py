@@ -174,7 +174,7 @@ def _wrong_bridge(
 def _sysctls(network: NetworkSpec) -> dict[str, str]:
     """Return the sysctls of the network's namespace and of its bridge; the kernel may lack some of them."""
     forwarding = {sysctl.conf(family, "all", "forwarding"): "0" for family in ("ipv4", "ipv6")}
-    # Because iptables rules must not filter the bridge's frames, the bridge passes no frames to them.
+    # Keep the bridge's frames away from the rules of iptables, ip6tables and arptables, which must not filter them.
     calls = {f"net/bridge/bridge-nf-call-{table}": "0" for table in ("iptables", "ip6tables", "arptables")}
     bridge = {
         sysctl.conf("ipv6", BRIDGE, "accept_ra"): "0",

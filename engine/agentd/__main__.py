@@ -110,8 +110,8 @@ def _run(root: Path, run_dir: Path, lock: int, claimed: socket, unit: Unit) -> A
     residence = resident.Residence(str(run_dir), (client.LOCK, client.SOCKET), lock, listener)
     guarded.save(str(run_dir), guarded.AGENT, str(run_dir / client.LOG))
     agent = serving(root, run_dir, store, residence, claimed, unit)
-    # Report readiness before `run`. With many sandboxes, the first update of the services in `run` takes longer than a
-    # command waits.
+    # Report readiness before `run`. A command waits for this report only for a limited time. With many sandboxes, the
+    # first update of the services in `run` takes longer.
     _tell_ready()
     _collect_rarely()
     agent.run()

@@ -137,7 +137,7 @@ class LinkThread:
         due = [subject for subject, schedule in self._schedules.items() if schedule.due <= now]
         for subject in [subject for subject, schedule in self._schedules.items() if schedule.is_spent(now)]:
             del self._schedules[subject]
-        for subject in due:  # a change reported during this comparison schedules the next comparison
+        for subject in due:  # reset this before comparing, so that a change during a comparison schedules another one
             self._schedules[subject].due = NEVER
         return sorted(due, key=lambda subject: subject.kind != NETWORK)
 
@@ -223,7 +223,8 @@ class LinkThread:
     def _tell(self, subject: Subject, compared: Comparison, by: str, seconds: float, rest: float) -> None:
         if compared.differences:
             repair_log.say_restored(compared.name, by, compared.differences, seconds)
-        if rest and compared.differences:  # without a difference, a repair has failed: no other program is the cause
+        # If there is no difference, the delay ``rest`` is due to a failed repair, not to another program.
+        if rest and compared.differences:
             repair_log.say_resting(compared.name or subject.kind, by, rest)
             text = f"{by or 'another program'} keeps changing the links of {compared.name}"
             self._fights[subject] = (time.monotonic(), text)

@@ -1,9 +1,9 @@
 """A thread of the agent that repairs the kernel state that a driver's networks share, such as firewall rules.
 
 When another program changes this state, the kernel notifies the thread, and the thread compares the kernel with the
-records immediately. After a change by hawse itself, the thread compares a second later. Even then, a command may have
-written its record and not yet changed the kernel. Therefore, after such a change, the thread repairs a difference only
-if two comparisons in a row find the difference.
+records immediately. After a change by hawse itself, the thread compares a second later. At that time, a command may
+have written its record, but not yet changed the kernel. Therefore, after a change by hawse, the thread repairs a
+difference only if two comparisons in a row find the difference.
 
 The driver compares and repairs (`drivers.api.Repairer`). A thread calls the driver, because the agent's other services
 must not wait for a long comparison.
@@ -28,7 +28,7 @@ from engine.eventloop.wakeup import Wakeup
 from engine.events import repair as repairs
 from engine.store.api import Reader, Store
 
-ATTEMPTS_LIMIT = 3  # maximum comparisons in a row; one is repeated if the port proxy changed its ports meanwhile
+ATTEMPTS_LIMIT = 3  # maximum attempts of a comparison, which is repeated if the port proxy changed its ports meanwhile
 CHECK_SECONDS = 5.0
 """Seconds between two checks for changes that the kernel did not report to the thread."""
 PATIENCE_SECONDS = 5.0

@@ -36,7 +36,7 @@ class SwitchLinks:
     def concerns(self, change: Change) -> Subject | None:
         """Return the endpoint or network that a change may have damaged, or None.
 
-        The agent's own changes are reported too. The comparison then finds no difference.
+        The result is the same for a change that the agent itself made. The comparison then finds no difference.
         """
         if change.kind in ("link", "port"):
             subject, devices = self._ports.get(change.link, self._network), dict(self._devices)

@@ -138,8 +138,8 @@ def import_network(host: Host, reference: str, *, attach: bool = True) -> None:
 
     ``reference`` is the network's name or id. ``attach`` says what the caller will do:
 
-    - True: attach a container. With Docker's messages, raises NotFound if neither the host nor the cluster has the
-      network, and Forbidden if the network is not attachable.
+    - True: attach a container. Raises NotFound if neither the host nor the cluster has the network. Raises Forbidden if
+      the network is not attachable. Both errors have Docker's messages.
     - False: remove the network. A worker records nothing, because only managers remove networks.
     """
     if not host.is_clustered:
@@ -177,9 +177,9 @@ def _check_attachable(record: NetworkRecord) -> None:
 
 
 def check_used_here(host: Host, record: NetworkRecord) -> None:
-    """Check that a container of this host uses a cluster network; raises NotFound, as Docker does, if not.
+    """Check that a cluster network has an endpoint on this host; raises NotFound, as Docker does, if it has none.
 
-    Other networks are not checked.
+    A network that is not a cluster network is not checked.
     """
     if record.scope == SWARM:
         with host.store.read() as reader:
@@ -283,8 +283,8 @@ def reserve_endpoints(
 def _shut(host: Host, network: NetworkRecord) -> None:
     """Make the driver block the network's VXLAN packets, except from hosts that are in this host's peer tables.
 
-    The peer tables (FDB and neighbour tables) list the endpoints of other hosts. Packets from this host's bridges are
-    always blocked, because a container may have forged them.
+    The peer tables (FDB and neighbour tables) list the endpoints of other hosts. VXLAN packets that arrive from a
+    bridge of this host are always blocked, because a container may have forged them.
 
     Other hosts accept VXLAN packets from this host as soon as this host has an endpoint on the network. From then on,
     this host must not let through forged packets. Therefore the caller reserves an endpoint only after this call.

@@ -1,4 +1,4 @@
-"""Converts endpoints of other hosts to the peers that drivers program. Also defines the lock of the peer tables."""
+"""Converts endpoints of other hosts to the peers in the drivers' tables. Also defines the lock of these tables."""
 
 from __future__ import annotations
 

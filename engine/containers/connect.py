@@ -153,9 +153,9 @@ def _existing(host: Host, network: str, container: str) -> tuple[ContainerRecord
 
 
 def _free_name(host: Host, name: str) -> None:
-    """Remove the container that has the name ``name``, if it is the namespace of a process that has ended.
+    """Remove the container ``name`` if it stands for the adopted namespace of a process, and the process has ended.
 
-    The name can then be used again, for example by a restarted service. No effect if ``name`` is "".
+    A new container can then get the name, for example after a restart of a service. If ``name`` is "", does nothing.
     """
     with host.store.read() as reader:
         holders = [record for record in reader.find_containers(name) if record.name == name] if name else []

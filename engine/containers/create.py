@@ -132,9 +132,9 @@ def _platform_warnings(host: Host, request: ContainerCreate, root: RootFilesyste
 
 
 def _forwarding_warnings(host: Host, request: ContainerCreate) -> list[str]:
-    """Return a list with Docker's warning if IPv4 forwarding is off and daemon.json forbids to enable it, else [].
+    """Return Docker's warning, in a list, if IPv4 forwarding is off and daemon.json forbids hawse to enable it.
 
-    Returns [] for a container in the network mode host or none.
+    Otherwise, the list is empty. It is also empty for a container in the network mode host or none.
     """
     if host.config.ip_forward or request.host.network_mode in ("host", "none") or is_forwarding():
         return []

@@ -21,8 +21,8 @@ def remove(host: Host, ids: Iterable[str]) -> None:
     """Remove the directories of containers; idempotent.
 
     This function only renames the directories. The program rm deletes the contents in a separate process, so that the
-    command does not wait for the deletion. If rm is not installed, this process deletes the contents itself.
-    Directories that a killed command has only renamed are deleted too.
+    command does not wait for the deletion. If rm is not installed, this process deletes the contents itself. An earlier
+    command may have been killed between the two steps. The directories that it renamed are deleted too.
     """
     # HAWSE_ROOT/containers may be a mount point, and a rename does not work across mounts. Therefore the directory for
     # discarded files is in HAWSE_ROOT/containers too.

@@ -376,9 +376,10 @@ def hosts_file(
 
 
 def own_lines(config: ContainerConfig, addresses: Sequence[str], *, ipv6: bool = True) -> str:
-    """Return the /etc/hosts lines for a container's own addresses, which `network connect` appends to the file.
+    """Return the lines of /etc/hosts for a container's own addresses.
 
-    ``addresses`` are without prefix length. ``ipv6`` is False if the sandbox has IPv6 disabled: then no line has an
+    These lines are the last ones of a new file. `network connect` appends such lines for the new addresses.
+    ``addresses`` are without prefix length. If the sandbox has IPv6 disabled, ``ipv6`` is False, and no line has an
     IPv6 address.
     """
     names = own_names(config)
@@ -386,9 +387,10 @@ def own_lines(config: ContainerConfig, addresses: Sequence[str], *, ipv6: bool =
 
 
 def without_own_lines(text: str, config: ContainerConfig, kept: Sequence[str] = ()) -> str:
-    """Return the text of /etc/hosts without the container's own lines, except the lines of the addresses ``kept``.
+    """Remove the container's own lines from the text of /etc/hosts, and return the new text.
 
-    ``network disconnect`` removes the lines for all networks of the container, as in Docker.
+    The own lines are those with the container's host name. The own lines of the addresses in ``kept`` remain. For
+    ``network disconnect``, ``kept`` is empty: as in Docker, the lines for all networks of the container are removed.
     """
     names = own_names(config)
     parted = ((line, line.rstrip("\n").partition("\t")) for line in text.splitlines(keepends=True))

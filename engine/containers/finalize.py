@@ -59,7 +59,8 @@ def finalize_exit(host: Host, container_id: str, *, at_shutdown: bool = False) -
         current = tx.container(container_id)
         if current is not None:
             ended = _record_end(tx, ended, current, state, at_shutdown=at_shutdown)
-    # Exception: a container with --rm that does not restart. Its files show that the container must still be removed.
+    # Delete the runtime's files of the container. If a container has --rm and does not restart, keep its files, because
+    # they show that the container must still be removed.
     if not ended.host.auto_remove or ended.status == "restarting":
         host.runtime.delete(record.id)  # delete last: other processes read the exit code in these files
     announce(host)

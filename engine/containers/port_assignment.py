@@ -51,7 +51,8 @@ class StoredCursor(Struct, frozen=True):
         The store keeps the last ports of at most `CURSOR_LIMIT` combinations of protocol, host address and range.
         """
         cursors = self._read()
-        cursors.pop(_key(protocol, address, ports), None)  # move this entry to the end: the oldest are deleted
+        # Remove the entry first, so that it is added at the end. The entries at the beginning are deleted first.
+        cursors.pop(_key(protocol, address, ports), None)
         cursors[_key(protocol, address, ports)] = port
         self.tx.set_meta(CURSORS, encode(dict(list(cursors.items())[-CURSOR_LIMIT:])))
 
@@ -119,7 +120,7 @@ def allocate(
     Ports in ``avoided`` are not chosen. Raises `PortFailure` with Docker's error text if a host port is already in use.
     """
     if not specs:
-        return []  # without ports to choose, do not read the ports of all other endpoints
+        return []  # there is no port to choose, so the ports of all other endpoints need not be read
     with _docker_error_text(tx, record, member.endpoint):
         taken = [*tx.ports(), *avoided]
         return allocation.allocate_ports(specs, taken, _host_side(host, member), StoredCursor(tx))

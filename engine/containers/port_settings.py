@@ -188,7 +188,7 @@ def _removed(spec: PortSpec, requested: PortSpec, own: Iterable[PortRecord]) -> 
 
 
 def _left(spec: PortSpec, requested: PortSpec, own: Iterable[PortRecord], removed: Iterable[range]) -> list[PortSpec]:
-    """Return the port settings that remain of the setting ``spec`` without the container ports ``removed``.
+    """Remove the container ports ``removed`` from the port setting ``spec``; return the settings that remain.
 
     ``own`` are the published ports of ``spec``. A setting without a host address is published at several host
     addresses. If ``requested`` has only one of these addresses, the ports ``removed`` stay published at the other

@@ -24,8 +24,9 @@ from engine.store.locks import locked
 def publish(host: Host, reference: str, specs: Sequence[PortSpec]) -> None:
     """Publish additional ports of a container, and add them to the container's configuration.
 
-    If the container is running, the ports are reachable immediately. The publication is tried once more as
-    `retried_after_ends` says.
+    If the container is running, the ports are reachable immediately. A port may still belong to a container whose
+    process has ended, but whose end is not recorded yet. The end is then recorded, and the publication is tried once
+    more (`retried_after_ends`).
     """
     container = lookup.resolve(host, reference)
 

@@ -73,8 +73,8 @@ def start(host: Host, container_id: str) -> None:
     if record.status in ("exited", "restarting") and record.pid == 0:
         reservation.release_endpoints(host, record)
     if record.status == "restarting" and record.pid == 0:
-        # Kill the processes of the last run. They may have survived a boot: if the host has a new network namespace,
-        # hawse also treats this as a boot (`boot_identity`), but no process ends.
+        # Kill the processes of the last run, which may still exist. hawse treats a new network namespace of the host
+        # like a boot (`boot_identity`), but processes survive this change.
         host.runtime.delete(record.id)
     try:
         with translate_failures(host.places):

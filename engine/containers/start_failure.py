@@ -26,7 +26,7 @@ def start_failure(error: RuntimeFailure) -> EngineError:
 
 
 def _past_path(host: Host, record: ContainerRecord) -> str:
-    """Return the path of the last link to the container's sandbox, or "" if the container never had a sandbox.
+    """Return the path of the symbolic link to the container's last sandbox, or "" if it never had a sandbox.
 
     As in Docker, inspect shows this path as SandboxKey even after a failed start.
     """
@@ -36,9 +36,11 @@ def _past_path(host: Host, record: ContainerRecord) -> str:
 def rollback(host: Host, container_id: str) -> None:
     """Undo all steps of a start that failed or was killed; idempotent.
 
-    Works even if the process and its namespace no longer exist. The addresses and ports of an automatic restart stay
-    reserved: a killed start is repeated, and needs them. A failed start is not repeated, and `record_failure` releases
-    them afterwards.
+    Works even if the process and its namespace no longer exist.
+
+    If the start was an automatic restart, the container's addresses and ports stay reserved. If the start was killed,
+    it will be repeated and needs them. If it failed, it is normally not repeated, and `record_failure` then releases
+    them.
     """
     with host.store.read() as reader:
         record = reader.container(container_id)

@@ -25,7 +25,8 @@ def unlink(host: Host, reference: str) -> None:
         raise EngineError("Conflict, cannot remove the default link name of the container")
     container = lookup.resolve(host, name)
     with locked(host.run, "container", container.id):
-        # Change the file before the record, so that a killed command can be repeated.
+        # Change the file before the record. If this command is killed in between, the user can repeat it, because the
+        # record still has the link.
         etc_files.remove_link(host, container, alias)
         with host.store.write() as tx:
             before = lookup.find(tx, container.id)

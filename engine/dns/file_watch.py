@@ -81,10 +81,11 @@ class FileWatch:
 
 
 def _passed(path: str) -> list[str]:
-    """Return the symbolic links that the kernel follows to open ``path``, and at the end the file itself.
+    """Return the paths of the symbolic links that the kernel follows to open ``path``, and the path of the file.
 
-    Example: /etc/resolv.conf is a link to /run/stub.conf. The result is ["/etc/resolv.conf", "/run/stub.conf"].
-    A parent directory in the path, such as /etc/resolvconf/run, may be a link too.
+    The file's path is the last item. Example: /etc/resolv.conf is a link to /run/stub.conf. The result is
+    ["/etc/resolv.conf", "/run/stub.conf"]. The result also has the parent directories that are links, such as
+    /etc/resolvconf/run.
     """
     links, current, rest = list[str](), "/", path.split("/")
     while rest and len(links) < LINKS_LIMIT:

@@ -82,7 +82,7 @@ class Datagrams:
     """Memory for `SIZE` datagrams, shared by all resolver sockets of a thread."""
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, SIZE * ROOM)  # the kernel gives only the used pages
+        self._memory = mmap.mmap(-1, SIZE * ROOM)  # the kernel allocates a page only when it is first used
         self._names = bytearray(SIZE * NAME)
         pin = ctypes.c_char.from_buffer
         self._buffer, self._name = addressof(pin(self._memory)), addressof(pin(self._names))

@@ -292,8 +292,8 @@ def _links(container: ContainerRecord, searched: Iterable[NetworkRecord]) -> Ite
 def servers(container: ContainerRecord, defaults: Defaults, *, ipv4: bool = True, ipv6: bool) -> ResolvConf:
     """Return the upstream DNS servers and the DNS options of a container.
 
-    Both are the container's own, or else those of daemon.json, or else those of the host's resolv.conf. ``ipv4`` and
-    ``ipv6`` say whether the sandbox has addresses of this IP version.
+    Each of the two comes from the container's own settings, otherwise from daemon.json, otherwise from the host's
+    resolv.conf. ``ipv4`` and ``ipv6`` say whether the sandbox has IPv4 addresses and IPv6 addresses.
     """
     dns, options = tuple(container.host.dns or defaults.dns), tuple(container.host.dns_options or defaults.options)
     return _servers(defaults.host, reaches_stub(container.host.network_mode), dns, options, ipv4, ipv6)

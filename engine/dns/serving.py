@@ -54,7 +54,7 @@ class ServingLoop:
 
 
 class ServingLoops:
-    """All loops that serve sandboxes; ``loop`` is the agent's own loop, whose thread makes all calls."""
+    """All loops that serve sandboxes; ``loop`` is the agent's own loop. Only its thread calls the methods."""
 
     def __init__(self, loop: Loop) -> None:
         self._own = ServingLoop(loop)

@@ -177,8 +177,8 @@ class LinkTable:
     def add(self, alias: str, target: str, network: NetworkTable) -> None:
         """Make ``alias`` another name for the endpoints of ``network`` that have the name ``target``.
 
-        If the alias already has addresses of an IP version from an earlier network, no more of this version are added.
-        If no endpoint has the name ``target``, the questions for the alias are added to ``hidden``.
+        If an earlier call gave the alias addresses of one IP version, for another network, this call adds no addresses
+        of this version. If no endpoint has the name ``target``, the questions for the alias are added to ``hidden``.
         """
         for full in (alias, f"{alias}.{network.network}"):
             encoded = wire.encode_name(full)

@@ -117,7 +117,7 @@ def make_query(identity: bytes, name: bytes, kind: int) -> bytes:
 
 
 def record(kind: int, ttl: int, data: bytes) -> bytes:
-    """Return an encoded record for the name in the question (a pointer to offset 12).
+    """Return an encoded record for the name in the question; the record has a pointer to this name (offset 12).
 
     ``kind`` is the record type, ``ttl`` is in seconds, and ``data`` is the record's encoded value (RDATA).
     """

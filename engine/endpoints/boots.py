@@ -1,4 +1,4 @@
-"""Record which boot of the host the store's records describe, and whether the host is shutting down."""
+"""Record to which boot of the host the store's records belong, and whether the host is shutting down."""
 
 from __future__ import annotations
 

@@ -44,12 +44,12 @@ class InotifyWatch:
 
 
 class Inotify:
-    """All inotify watches of the agent on one file descriptor, which is opened for the first watch.
+    """All inotify watches of one process (the agent or the warm server) on one file descriptor.
 
-    All processes of a user share a limited number of descriptors (fs.inotify.max_user_instances) and of watches
-    (fs.inotify.max_user_watches). Root in a container is the same user as root on the host. Therefore a container may
-    take all descriptors or watches. If none is left, a registration waits, and is tried again every `TIMER_SECONDS`
-    seconds.
+    The descriptor is opened for the first watch. All processes of a user share a limited number of descriptors
+    (fs.inotify.max_user_instances) and of watches (fs.inotify.max_user_watches). Root in a container is the same user
+    as root on the host. Therefore a container may take all descriptors or watches. If none is left, a registration
+    waits, and is tried again every `TIMER_SECONDS` seconds.
     """
 
     def __init__(self, loop: Loop) -> None:
@@ -104,10 +104,10 @@ class Inotify:
             self._timer = self._loop.after(TIMER_SECONDS, self._try_again)
 
     def _try_again(self) -> None:
-        """Try again to begin the waiting registrations, until the user has no inotify descriptor or watch left.
+        """Try each waiting registration again; stop when the user has no inotify descriptor or watch left.
 
-        For each registration that begins, calls its function with the name "" and the mask 0. If the path cannot be
-        watched any more, the mask is `DELETE_SELF`, and the registration ends.
+        If the kernel now watches the path, calls the registration's function with the name "" and the mask 0. If the
+        path cannot be watched any more, the mask is `DELETE_SELF`, and the registration ends.
         """
         self._timer = None
         for watch in list(self._waiting):

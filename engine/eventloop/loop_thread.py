@@ -72,7 +72,10 @@ class LoopThread:
 
 
 def close_all(threads: Sequence[LoopThread]) -> None:
-    """End threads after all earlier actions, and close their loops; blocks up to `PATIENCE_SECONDS`."""
+    """End threads and close their loops; blocks up to `PATIENCE_SECONDS`.
+
+    Each thread first runs the actions that `LoopThread.call` has given to it.
+    """
     for thread in threads:
         thread.call(thread.loop.stop)
     deadline = time.monotonic() + PATIENCE_SECONDS

@@ -22,7 +22,7 @@ TAG = re.compile(r"(?s)(?P<name>.+?)(?::[^/]*)?(?:@.*)?")
 def matches(event: Event, filters: Filters) -> bool:
     """Return whether an event matches all filters. Unknown filter keys are ignored, as in Docker.
 
-    If a key has several values, one of them must match. Of the key ``label``, all values must match.
+    If a key has several values, at least one value must match. For the key ``label``, all values must match.
     """
     return (
         _matches_action(filters, event.action)

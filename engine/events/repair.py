@@ -52,8 +52,8 @@ def _add(tx: Transaction, action: str, kind: str, identity: str, by: str, text: 
 def described(differences: Sequence[Difference]) -> str:
     """Return a short text that lists differences. Example: "missing address (10.0.0.2), missing route (default)".
 
-    The differences are grouped by their kind ("missing") and their place ("address"). A group names at most
-    `NAMES_LIMIT` of them.
+    The differences are grouped by their kind ("missing") and their place ("address"). For each group, the text names at
+    most `NAMES_LIMIT` objects, and gives the number of the others.
     """
     return ", ".join(f"{group} ({brief(whats)})" for group, whats in grouped(differences).items())
 

@@ -57,8 +57,9 @@ class Literal:
 class Slice(list[object]):
     """A decoded JSON array: the first ``length`` values of ``memory``.
 
-    ``memory`` has more values if an earlier array of the same key was longer. The next array of this key is merged into
-    all values of ``memory``, because a slice in Go keeps its memory.
+    A document may repeat a key. As in Go, a later array of the key overwrites the memory of the earlier array. If the
+    later array is shorter, ``memory`` keeps the remaining values of the earlier one. A third array is merged into all
+    values of ``memory``, including these.
     """
 
     def __init__(self, memory: list[Any], length: int) -> None:

@@ -98,9 +98,10 @@ def stored_config(record: ImageRecord) -> dict[str, Any]:
 
 
 def diff_ids_of(document: Mapping[str, Any]) -> list[str]:
-    """Return the hexadecimal digests of the uncompressed layers that an image configuration states.
+    """Return the hexadecimal digests of an image's uncompressed layers, which the image's configuration lists.
 
-    Raises `InvalidArgument` if the configuration has no field ``rootfs``, or has anything but SHA-256 digests in it.
+    Raises `InvalidArgument` if the configuration has no field ``rootfs``, or if an item of the list is not a SHA-256
+    digest.
     """
     if document.get("rootfs") is None:
         raise InvalidArgument("invalid image JSON, no RootFS key")

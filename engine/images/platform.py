@@ -63,7 +63,7 @@ class Platform(Struct, frozen=True):
     def runnable(self) -> Iterator[Platform]:
         """Yield the platforms whose programs run on this platform, in the order in which Docker prefers them.
 
-        The order is that of containerd's platforms.Only: the own variant, lower variants, then 32-bit platforms.
+        The order is that of containerd's platforms.Only: this platform, its lower variants, then 32-bit platforms.
         """
         yield self
         usual = _DEFAULT_VARIANTS.get(self.architecture, "")

@@ -235,7 +235,7 @@ class ImageStore:
             if deleted:
                 events.image(transaction, record.id, "delete", record.id)
         if deleted:
-            self._delete_lost()  # this image's files have no record any more
+            self._delete_lost()  # deletes the files of this image too, because the image now has no record
         untagged: Documents = [{"Untagged": ref} for ref in dropped]
         return untagged + ([{"Deleted": record.id}] if deleted else [])
 

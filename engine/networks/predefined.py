@@ -1,8 +1,9 @@
 """The three predefined networks of every host: bridge, host and none.
 
 The three networks are recorded when a command uses the store for the first time. The kernel objects of the default
-bridge are created only when a container first uses it. If the configuration file's keys for the default bridge change,
-the next changing command that finds the bridge unused records it again with the new settings.
+bridge are created when a container first uses the bridge. The user may change the configuration file's keys for the
+default bridge. Then the next command that makes changes records the bridge again with the new settings. If the bridge
+is in use at that time, a later command does so.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def ensure(host: Host) -> str:
 def record(host: Host) -> str:
     """Record the predefined networks; idempotent. A predefined network that is recorded already is kept.
 
-    Return the settings of the default bridge with which the networks were recorded.
+    Return the stored text of the settings with which the default bridge was recorded.
     """
     request, settings, on_host = _bridge_request(host), _settings(host), used_ranges()
     with host.store.write() as tx:
@@ -207,7 +208,8 @@ def _record_bridge(
         pools = [_with_default_gateway(pool, config) for pool in _pools(tx, config, request, before, on_host)]
         tx.put_network(create.reserve_fixed(tx, replace(record, pools=tuple(pools))))
     except EngineError as error:
-        # Change the text of this error. A new error would not have its attribute ``hint``.
+        # Change the text of the caught error, and raise it again. It may have the attribute ``hint``, which a new error
+        # would lack.
         error.args = (f'error creating default "bridge" network: {error}',)
         raise
 
@@ -231,9 +233,9 @@ def _pools(
 
 
 def _with_default_gateway(pool: PoolRecord, config: Config) -> PoolRecord:
-    """Add the configuration file's default gateway to the subnet ``pool`` if it is automatic; return the subnet.
+    """Return the subnet ``pool`` with the configuration file's default gateway, if the file has one.
 
-    Any other subnet is returned unchanged, because it already has this default gateway from `_bridge_ipam`.
+    Only an automatic subnet is changed. `_bridge_ipam` has already added the default gateway to any other subnet.
     """
     return replace(pool, aux_addresses=_aux(config, ip_network(pool.subnet).version)) if pool.automatic else pool
 

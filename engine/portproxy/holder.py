@@ -23,9 +23,10 @@ KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
 class HoldService:
-    """Binds a socket to each published port of this host, at most ``limit``, so that no other program can use the port.
+    """Binds a socket to each published port of this host, so that no other program can use the port.
 
-    If another program has bound a port, the service tries again at each change of the store.
+    At most ``limit`` ports get a socket. If another program has bound a port, the service tries again at each change of
+    the store.
     """
 
     name = "hold"

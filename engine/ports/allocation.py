@@ -54,7 +54,7 @@ class PortConflict(Exception):
 
 
 class PortProbe(Protocol):
-    """The interface for asking the kernel about host ports, in the network namespace of the calling process."""
+    """Asks the kernel about host ports, in the network namespace of the calling process."""
 
     def ephemeral(self) -> Sequence[range]:
         """Return the port ranges from which the kernel chooses a port for a socket.

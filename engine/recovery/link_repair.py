@@ -158,8 +158,9 @@ class LinkRepair:
 
         After a reboot, the result is empty until a command has recorded the reboot.
 
-        - ``tx``: a write transaction, to also repair a network; ``reader`` is then the same object
-        - ``repairing``: also repair a container; the caller then holds the container lock
+        - ``tx``: a write transaction, or None. With a transaction, a network is also repaired. ``reader`` must then be
+          the same object.
+        - ``repairing``: whether a container is also repaired. If True, the caller holds the container lock.
         """
         if not boots.is_of_this_boot(reader):
             return NOTHING

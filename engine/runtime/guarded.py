@@ -92,7 +92,10 @@ def is_saved(run: str, name: str) -> bool:
 
 
 def forget(run: str, name: str) -> None:
-    """Remove the start record of this process (`save`), because it ends and must not be restarted; idempotent."""
+    """Remove the start record of this process, which `save` has written; idempotent.
+
+    The process is about to end. Without the record, the guard does not restart it.
+    """
     with contextlib.suppress(OSError):
         DocumentDirectory(run).unlink(_file(name))
 
@@ -119,10 +122,11 @@ def start_guard(run: str) -> int:
 
 
 def needs_guard(run: str) -> bool:
-    """Return whether the agent or the supervisor must run, but was killed together with the guard.
+    """Return whether the guard was killed, and the agent or the supervisor was killed too.
 
-    A process must run if it has a start record (`save`). Returns False if this process is in another network namespace
-    than agent and supervisor. If the guard runs, the call takes only some microseconds.
+    The agent or the supervisor was killed if it has a start record (`save`), but does not run. Returns False if no
+    start record names the network namespace of the calling process. If the guard runs, the call takes only a few
+    microseconds.
     """
     saved = [name for name in (AGENT, SUPERVISOR) if is_saved(run, name)]
     if not saved or not _is_free(run, GUARD) or not any(_is_free(run, name) for name in saved):
@@ -164,7 +168,7 @@ class Guarded:
         loop.after(JOIN_SECONDS, self._check)
 
     def joined(self, pid: int) -> None:
-        """Note that the guard with this pid has connected."""
+        """Record that the guard with this pid has connected."""
         self._guard, self._stopped = pid, False
 
     def left(self, pid: int) -> None:

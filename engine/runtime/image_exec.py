@@ -169,7 +169,7 @@ def _become_crun(
 def _open_null(directory: ContainerDirectory) -> int:
     """Open the container's /dev/null, or a new null device if the container has removed it; return its file descriptor.
 
-    This process is in a mount namespace of its own.
+    The caller has moved this process to a new mount namespace, because a new null device needs a temporary mount.
     """
     with suppress(OSError), ExitStack() as stack:
         root = _open_root(directory)

@@ -52,10 +52,11 @@ def detach(kept: list[int]) -> None:
 
 
 def _keep(become: Callable[[], NoReturn], ended: Callable[[int], object], caller: int) -> NoReturn:
-    """Start the command with ``become`` and wait for its end. If the caller has left the command, also call ``ended``.
+    """Start the command with ``become``, wait for its end, and exit with its exit code.
 
-    ``ended`` gets the command's exit code. ``caller`` is the read end of a pipe. The caller closes the other end of the
-    pipe when it leaves the command or ends.
+    The caller may leave the command, which means that it no longer waits for the command's end. ``ended`` is then
+    called with the exit code. ``caller`` is the read end of a pipe. The caller closes the other end of the pipe when it
+    leaves the command or ends.
     """
     code = 1
     try:

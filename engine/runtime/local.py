@@ -244,7 +244,7 @@ class LocalRuntime(Struct, eq=False):
         if pidfd is not None:
             with self.ending(container_id) as supervised:
                 self.signal(container_id, signal.SIGKILL)
-                if supervised is not None:  # the supervisor reports the end after all files are written
+                if supervised is not None:  # wait for its report, which it sends after it has written all its files
                     peer.await_answer(supervised, _DEATH_SECONDS)
                 select.select([pidfd], [], [], _DEATH_SECONDS)
             os.close(pidfd)

@@ -20,7 +20,7 @@ def open_pidfd(pid: int, started: int) -> int | None:
     """Open a pidfd of the process ``pid`` that started at ``started``; return None if that process has ended.
 
     ``started`` is in clock ticks since boot. A later process with the same pid has another start time. Raises OSError
-    if descriptors or memory have run out, because the process may run.
+    if no descriptor or memory is left. None would be wrong in this case, because the process may still be running.
     """
     if pid <= 0:
         return None

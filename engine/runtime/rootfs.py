@@ -288,7 +288,7 @@ def _shadow(directory: str, without: str) -> None:
 
 
 def apply_default_sysctls() -> None:
-    """Set the sysctls that allow all users of a new network namespace to use low ports and ping, as Docker does.
+    """Allow all users in a new network namespace to bind low ports and to ping, by the sysctls that Docker sets.
 
     A sysctl that the kernel lacks is skipped.
     """

@@ -55,7 +55,8 @@ _MACHINES = {
 class _KernelVersion(json_types.GoType):
     """A kernel version such as "4.8".
 
-    An empty text means 0.0. If the JSON object has the same key earlier, an empty text means the earlier key's value.
+    An empty text means 0.0. If the JSON object has the key twice, and the later text is empty, the earlier value
+    counts.
     """
 
     name = "seccomp.KernelVersion"
@@ -211,9 +212,10 @@ def _check_known(kind: str, name: str) -> None:
 
 
 def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a rule in OCI form, without an error number that the rule's action does not use.
+    """Return a rule in OCI form.
 
-    runc ignores such a number, but crun would refuse the rule.
+    If the rule's action uses no error number, the error number is left out. runc ignores an unused error number, but
+    crun would refuse the rule.
     """
     action, number = rule.get("action") or "", rule.get("errnoRet")
     names = rule.get("names") or ([rule["name"]] if rule.get("name") else [])

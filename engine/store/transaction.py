@@ -31,7 +31,7 @@ from engine.store.record_cache import RecordCache
 T = TypeVar("T")
 Column = str | bytes | int
 
-_FREED, _LEFT = 10, 20  # events to delete on a full disk; minimum number to keep
+_FREED, _LEFT = 10, 20  # on a full disk: the number of events to delete, and the minimum number of events to keep
 _LARGEST_INTEGER = 2**63 - 1  # the largest integer of SQLite
 _HIGHEST = chr(0x10FFFF)  # the highest character: an id prefix followed by it sorts after all ids with this prefix
 

@@ -87,9 +87,9 @@ def plugin(request: Request) -> Response:
 
 
 def service(request: Request) -> Response:
-    """Answer a request for a service, task, secret or config with NotFound and the object's name.
+    """Refuse a request for a service, task, secret or config with NotFound; the error text names the object.
 
-    Raises Unavailable with Docker's text on a host that is no manager.
+    On a host that is not a manager, raises Unavailable with Docker's text instead.
     """
     request.engine.swarm.nodes({})
     raise NotFound(f"{_kind(request)} {request.parameters['name']} not found")
@@ -125,7 +125,7 @@ def search(request: Request) -> Response:
 def distribution(request: Request) -> Response:
     """Refuse GET /distribution/{name}/json with NotImplementedByHawse.
 
-    A name that is no image reference gets Docker's error first.
+    If the name is not a valid image reference, raises Docker's error instead.
     """
     parse_reference(request.parameters["name"])
     raise NotImplementedByHawse(DISTRIBUTION)

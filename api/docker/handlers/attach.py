@@ -35,7 +35,7 @@ def attach_container(request: Request) -> None:
     try:
         _converse(request, requested, lambda tty: exchange.hijack(media_type(request.version, tty=tty)), framed=True)
     except Outdated:
-        raise  # the service ends, so that the newer version can start
+        raise  # the front process sends this error and ends, so that a newer version of hawse can replace the service
     except (EngineError, ApiError) as error:
         exchange.refuse_hijack(error.status, str(api_error(error)))
 
@@ -67,8 +67,8 @@ def _converse(request: Request, requested: Sequence[str], connect: Callable[[boo
     stdin = "stdin" in requested and document["Config"]["OpenStdin"]
     once = document["Config"]["StdinOnce"]
     stays = once and not tty
-    # As in Docker, a client that gets no stream usually does not wait for the container's end. It waits only if the
-    # container runs, has StdinOnce set, and has no terminal.
+    # A client that attaches to at least one stream waits for the container's end. As in Docker, a client that attaches
+    # to no stream waits only if the container runs, has StdinOnce set, and has no terminal.
     waits = stdin or "stdout" in requested or "stderr" in requested or (stays and document["State"]["Running"])
     with (
         ATTACHMENTS.member(container_id),

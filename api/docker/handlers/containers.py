@@ -124,7 +124,10 @@ def prune(request: Request) -> Response:
 
 
 def with_old_aliases(document: Json) -> Json:
-    """Return a container's document for API versions before 1.45: Aliases also has the short id and the host name."""
+    """Add a container's short id and host name to the Aliases in its document; return the document.
+
+    API versions before 1.45 have these aliases on each user-defined network.
+    """
     aliases = [document["Id"][:SHORT_ID], document["Config"]["Hostname"]]
     for network, settings in document["NetworkSettings"]["Networks"].items():
         if is_user_defined(network):

@@ -96,7 +96,7 @@ def start(request: Request) -> Response | None:
         with request.exchange.hijack(media_type(request.version, tty=raw)) as connection:
             (_run_in_terminal if instance.command.tty else _run_with_pipes)(request, instance, connection, raw=raw)
     except BaseException:
-        if instance.exit_code is None:  # no end was recorded, for example because the client has gone
+        if instance.exit_code is None:  # no exit code was recorded, for example because the client disconnected
             instance.finish(FAILED)
         raise
     return None
@@ -121,9 +121,12 @@ def inspect(request: Request) -> Response:
 def _known(request: Request, *, in_running: bool = False) -> Exec:
     """Return the exec instance (a created command) with the id in the path; raises ApiError (404) for an unknown id.
 
-    As in Docker, an instance is unknown after the removal of its container. Exception: if the removal has ended the
-    command, ``docker exec`` must still read the exit code. An instance that was never started is unknown after the end
-    of the container's run. With ``in_running``, raises ApiError (409) if the container does not run.
+    With ``in_running``, raises ApiError (409) if the container does not run. As in Docker, an id is unknown if the
+    container has been removed. The id of a command that was never started is also unknown after the end of the
+    container's run.
+
+    Without ``in_running``, the id stays valid for a short time after the command's end. The removal of a container ends
+    the command, and ``docker exec`` must still be able to read the exit code.
     """
     instance = EXECS.get(request.parameters["id"])
     if instance.has_just_ended and not in_running:

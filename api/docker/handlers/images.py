@@ -206,9 +206,9 @@ class _Output:
 
 
 def _messages(request: Request, job: Job, output: _Output) -> Iterator[Json]:
-    """Yield the messages that a job writes to ``output``, until the job ends; raises ApiError if the job fails.
+    """Yield the messages that a job's worker writes to the pipe ``output``; raises ApiError if the job fails.
 
-    If the client disconnects, this process closes the pipe, and the worker ends its work.
+    If the client disconnects, this process closes the pipe, and the worker then ends its work.
     """
     with closing(job):
         for line in output.lines(request.exchange.fileno()):

@@ -53,8 +53,8 @@ def wait(request: Request) -> None:
 class _Waiting:
     """A wait for the end of one container's run. The wait begins when the object is created.
 
-    If the container does not run, the wait ends at once. With ``next_run``, the wait for such a container ends instead
-    when the container's next run ends.
+    If the container does not run, a wait without ``next_run`` ends at once. A wait with ``next_run`` ends at the end of
+    the container's next run.
     """
 
     def __init__(self, request: Request, container_id: str, *, next_run: bool) -> None:

@@ -45,8 +45,8 @@ class QuestionResponder:
     ) -> None:
         self._open_client, self._membership = open_client, membership
         argv, environment = command
-        # HAWSE_WARM=use forbids the process to start a warm server. With a warm server, the next answer is ten times as
-        # fast, so the variable is removed.
+        # Remove HAWSE_WARM=use, which forbids the process to start a warm server. A warm server makes the next answer
+        # ten times as fast.
         self._command = argv, {n: v for n, v in environment.items() if (n, v) != ("HAWSE_WARM", "use")}
         self._waiting: queue.Queue[Question | None] = queue.Queue(WAITING_LIMIT)
         self._client: Client | None = None

@@ -143,7 +143,7 @@ def _probes(members: Sequence[Joined], ports: Mapping[str, str]) -> Iterator[Pro
 
 
 def _bridge(member: Joined) -> str:
-    assert member.bridge is not None  # `paths.by_bridge` omits all other endpoints
+    assert member.bridge is not None  # `paths.by_bridge` omits endpoints without a bridge
     return member.bridge.name
 
 

@@ -260,8 +260,9 @@ def _mac_and_addresses(member: Joined, present: Interface, holders: Holders) -> 
 def _routes_inside(member: Joined) -> Iterator[Check]:
     """Check that the sandbox's routes lead to the gateway, and drop no packets to other networks.
 
-    Yields a fault for a wrong route to the gateway, and a warning for dropped packets. Another gateway than the
-    network's is a warning if it does not answer. It is also a fault if the sandbox has the gateway's address itself.
+    - Yields a fault if the sandbox itself has the gateway's address, or if the route to the gateway is not unicast.
+    - Yields a warning if packets to other networks are dropped, or go to another gateway that does not answer.
+
     Networks that give no access to other networks are not checked.
     """
     cause = "a program in the container added a route or a rule"

@@ -156,7 +156,7 @@ def repair(examined: Examined) -> None:
     """
     host = examined.host
     if _agent_is_needed(examined):
-        client.ask(host.run, "status", ANSWER_SECONDS)  # replaces a stopped agent
+        client.ask(host.run, "status", ANSWER_SECONDS)  # `ask` kills an agent that SIGSTOP has stopped
         client.ensure(host.run, host.root)
     if _supervisor_is_needed(examined):
         host.runtime.keep_supervisor()

@@ -1,8 +1,8 @@
 """Answer the question of another host: examine this host's side of the path between two overlay endpoints.
 
-The examination is a trace without a probe, from this host's endpoint back to the other host's endpoint. Afterwards it
-checks the firewall and the service of this host's endpoint. It reads records and kernel state, and sends nothing to the
-endpoints.
+The examination is a trace without a probe, from this host's endpoint back to the other host's endpoint. The firewall of
+this host's endpoint is also checked, and whether a process listens at the endpoint's port. The examination reads
+records and kernel state, and sends nothing to the endpoints.
 """
 
 from __future__ import annotations

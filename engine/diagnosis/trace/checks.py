@@ -387,7 +387,10 @@ def _too_small(name: str, size: int, other: str, other_size: int, place: Place, 
 
 
 def _too_large(name: str, size: int, right: int, place: Place) -> Culprit:
-    """Return the culprit for the interface ``name`` in ``place`` whose network has the smaller MTU ``right``."""
+    """Return the culprit for an interface whose MTU is larger than the MTU of its network.
+
+    ``name`` is the name of the interface in ``place``, ``size`` its MTU, and ``right`` the MTU of the network.
+    """
     what = f"interface {name} of {place.name}"
     detail = f"{name} of {place.name} has an MTU of {size}, its network of {right}: larger packets are dropped silently"
     return Culprit("mtu", what, str(place), detail, f"lower it: {place.command(f'ip link set {name} mtu {right}')}")

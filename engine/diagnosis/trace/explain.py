@@ -192,7 +192,7 @@ class Explanation:
         return Culprit("network-internal", f"network {member.network.name}", "host", detail, fix)
 
     def _not_published(self) -> Culprit | None:
-        """Return the culprit if an external machine sends to a port of a container that is not published."""
+        """Return the culprit if an external machine sends to an unpublished port of a container, else None."""
         path, far = self._path, self._path.target_member
         if path.source.kind != OUTSIDE or far is None or path.binding is not None or self._is_permitted(far):
             return None

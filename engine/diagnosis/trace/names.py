@@ -258,8 +258,9 @@ class Names:
     def _own_addresses(self) -> list[IPAddress]:
         """Return the host's addresses at which the source reaches a process in the host's namespace.
 
-        For a source outside, these are the addresses of the host's external interface, without link-local addresses. If
-        the interface has none, or for any other source, loopback addresses are returned.
+        - If the source is a machine outside this host: the addresses of the host's external interface, without
+          link-local addresses. If there are none, the result is 127.0.0.1.
+        - For any other source: the loopback addresses 127.0.0.1 and ::1.
         """
         if self._source.kind != OUTSIDE:
             return [ip_address("127.0.0.1"), ip_address("::1")]

@@ -247,7 +247,7 @@ class Obstacles:
 
 
 def _of_program(obstacle: Obstacle, place: Place, interface: str, whose: str) -> Culprit | None:
-    """Return the culprit for a program or a queue at an interface, or None for another kind of obstacle.
+    """Return the culprit for a tc filter, an XDP program or a queueing discipline; None for another kind of obstacle.
 
     If the interface is a bridge port, ``whose`` is the name of the port's container. Otherwise, it is "".
     """

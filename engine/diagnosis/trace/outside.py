@@ -88,9 +88,9 @@ def silent_router_back(path: PacketPath) -> Iterator[Culprit]:
 
 
 def small_mtu(path: PacketPath, place: str = "outside") -> Iterator[Culprit]:
-    """Yield a culprit if the target answers small pings but large pings are lost. Sends pings.
+    """Send pings to the target; yield a culprit if the target answers small pings, but large pings are lost.
 
-    ``place`` is the text that names the path beyond this host in the culprit.
+    ``place`` is the culprit's place: a text that names the path beyond this host.
     """
     route = path.source.inside(lambda: path_lookup.route(path.address))
     if route.kind != "unicast":

@@ -265,7 +265,8 @@ def _result_outside(path: PacketPath, seen: Observation, probe: Tuple, *, late: 
     replies = [sight for sight in sights if is_right(sight.source, sight.source_port)]
     if replies:
         return "refused" if replies[0].reset else "open"
-    # If no machine has the client's address, the answer cannot leave the host.
+    # Perhaps no machine has the probe's source address. Then the answer cannot leave the host, and nftables alone has
+    # seen the answer (``seen.answers``).
     answers = [answer for answer in seen.answers if is_right(answer.source, answer.port)]
     if late and answers and not seen.drops():
         return "refused" if answers[0].reset and probe.protocol == "tcp" else "open"

@@ -226,7 +226,8 @@ def _up(place: Place, interface: str) -> str:
 def _without_route(place: Place, members: Iterable[JoinedEndpoint], member: JoinedEndpoint, target: IPAddress) -> str:
     """Return the remedy for a container without a route to ``target``; ``members`` are its endpoints.
 
-    ``member`` is the endpoint on the path. A restart gives no route if no endpoint has an address of this IP version.
+    ``member`` is the endpoint on the path. If no endpoint has an address of the target's IP version, a restart would
+    give no route. The remedy is then a connection to another network.
     """
     if not any(address_of(each.endpoint, target.version) for each in members):
         return _without_network(place, members, target.version)

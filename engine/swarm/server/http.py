@@ -24,7 +24,7 @@ REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 503: "Service Unavai
 class HttpRequest(Struct, frozen=True):
     """One HTTP request: URL path, JSON body, and the size of the body in bytes.
 
-    ``layout`` is the sender's layout of the keys in etcd (`keys.LAYOUT`) as text, or "" if the sender has not named it.
+    ``layout`` is the sender's version of the etcd key names (`keys.LAYOUT`) as text, or "" if the request lacks it.
     """
 
     path: str

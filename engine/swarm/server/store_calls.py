@@ -62,7 +62,7 @@ def watch(visit: Visit, client: Client, body: dict[str, Any]) -> None:
     try:
         visit.socket.settimeout(SENDING_SECONDS)
         connection.send(WATCH, body)
-        visit.until = float("inf")  # the watch ends when the node is removed or its certificate expires
+        visit.until = float("inf")  # the server ends the watch if the node is removed or its certificate expires
         for piece in connection.pieces(CHUNK, until=visit.socket):
             visit.socket.sendall(piece)
             if visit.closed:
