@@ -91,7 +91,7 @@ class Bridge:
             values[sysctl.conf("ipv6", self.name, "disable_ipv6")] = "0" if speaks_ipv6 else "1"
             if speaks_ipv6:
                 # Skip the duplicate address detection of the link-local address. During the detection (1 to 2 s after
-                # the first container joins), the kernel does not resolve the addresses of forwarded packets.
+                # the first container joins), the kernel sends no neighbour solicitations for forwarded packets.
                 values[sysctl.conf("ipv6", self.name, "accept_dad")] = "0"
         if not self.options.icc:
             # Isolated ports cannot receive each other's ARP requests, so the bridge answers these requests as a proxy.

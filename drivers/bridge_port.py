@@ -130,10 +130,11 @@ def guarded(networks: Members) -> list[tuple[str, EndpointSpec]]:
 
 
 def muted(networks: Members) -> list[str]:
-    """Return the names of the bridge ports that are muted: the firewall drops router advertisements and redirects.
+    """Return the names of the bridge ports that must be muted.
 
-    These are the ports without the spoof guard (which drops such packets too), on bridges where the host accepts router
-    advertisements.
+    The firewall drops the router advertisements and redirects that a container sends through a muted port. A port is
+    muted if it has no spoof guard, and the host accepts router advertisements on the port's bridge. A port with the
+    spoof guard need not be muted, because the guard drops such packets too.
     """
     unguarded = ((o.bridge, endpoints) for o, endpoints in _parsed(networks) if endpoints and not o.spoof_guard)
     accepting = (endpoints for bridge, endpoints in unguarded if router_advertisements.are_accepted(bridge))

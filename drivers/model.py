@@ -116,8 +116,8 @@ class Desired(Struct, frozen=True):
 
     - ``networks`` and ``links`` must exist. Each network is paired with its endpoints that must exist.
     - ``unsettled`` and ``unsettled_links`` may exist or be missing, usually because another command is now creating or
-      removing them. Each network is paired with its endpoints that may exist or be missing. A network that must exist
-      and has such endpoints is in both ``networks`` and ``unsettled``.
+      removing them. Each network is paired with its endpoints that may exist or be missing. If a network must exist,
+      but some of its endpoints may be missing, the network is in both ``networks`` and ``unsettled``.
 
     ``saved_state`` holds the text lines that the driver's method `Repairer.saved_state` returned earlier. ``relay``
     maps a protocol to the port on which the agent's proxy for that protocol listens. ``relay`` is None in a process

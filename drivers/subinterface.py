@@ -291,10 +291,11 @@ class SubinterfaceBase:
 
 
 def _finish(there: Session, endpoint: EndpointSpec, interface: str) -> None:
-    """Give a new sub-interface its alias (the mark) and its final name ``interface`` in one request.
+    """Give a new sub-interface hawse's mark (an alias) and the final name ``interface``, in one request.
 
-    Before the request, `leave` finds the sub-interface by its unfinished name. After the request, `leave` finds the
-    sub-interface by its mark. The calling thread is in the sandbox, and ``there`` is a netlink session in the sandbox.
+    Before the request, `leave` finds the sub-interface by its temporary name (`names.unfinished_name`). After the
+    request, `leave` finds it by its mark. The calling thread is in the sandbox, and ``there`` is a netlink session in
+    the sandbox.
     """
     try:
         index = link.index(names.unfinished_name(endpoint.id))
@@ -306,11 +307,12 @@ def _finish(there: Session, endpoint: EndpointSpec, interface: str) -> None:
 
 
 def _configure(sandbox: Sandbox, endpoint: EndpointSpec, interface: str, timeout_seconds: float) -> None:
-    """Configure the sub-interface, after the end of an earlier one that has the same MAC or IP address; idempotent.
+    """Configure the sub-interface; wait while an earlier sub-interface has the same MAC or IP address. Idempotent.
 
     A container often gets the addresses of a container that has just ended, for example at a restart. The kernel
-    deletes the namespace of the ended container in the background. Until then, it refuses the addresses on this parent.
-    Blocks up to ``timeout_seconds``.
+    deletes the namespace of the ended container in the background. Until the namespace is deleted, the kernel refuses
+    to give the same addresses to another sub-interface of this parent. Raises KernelError if this is still so after
+    ``timeout_seconds``.
     """
     end = time.monotonic() + timeout_seconds
     while True:

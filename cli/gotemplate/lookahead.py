@@ -28,9 +28,9 @@ class Lookahead:
         return self._tokens[self._peeked]
 
     def _push_back(self, *tokens: Token) -> None:
-        """Push back the last token and ``tokens``, so that they are read again in the order of the source.
+        """Push back the token that was read last, and ``tokens``, the tokens that were read directly before it.
 
-        ``tokens`` are up to two tokens that were read directly before the last token, the newest first.
+        ``tokens`` has at most two tokens, the newest first. All these tokens are read again in the order of the source.
         """
         for index, token in enumerate(tokens, 1):
             self._tokens[index] = token

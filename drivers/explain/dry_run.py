@@ -158,7 +158,7 @@ class DryRunRecorder(CommandRecorder):
     def _lose(self, session: Session, message: Message, name: str) -> None:
         """If ``message`` deletes the veth interface ``name``, store the index of the other end of the veth pair.
 
-        The kernel would delete the other end too. This end is in the sandbox, and `listed` leaves out its routes.
+        The other end is in a sandbox, and the kernel would delete it too. `listed` leaves out the routes through it.
         """
         if message.kind == RTM_DELLINK and name and (present := link.find(session, name)) and present.kind == "veth":
             self._lost.add(present.peer)

@@ -128,7 +128,7 @@ def conditions_of(rule: Rule) -> Named:
 def _compare(
     named: Named, source: str, data: Mapping[int, bytes], mask: bytes, comparison: Mapping[int, bytes]
 ) -> None:
-    """Add one comparison of a rule to ``named``.
+    """Add one comparison of a rule to ``named``, the values with which the rule compares packets.
 
     - ``source``: the expression that loads a field of the packet, "meta" or "payload"
     - ``data``: the netlink attributes of this expression

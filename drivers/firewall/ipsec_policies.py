@@ -67,7 +67,10 @@ def _stopping(policies: Sequence[_Policy], packet: Packet, directions: Iterable[
 
 
 def _policies() -> list[_Policy]:
-    """Return the kernel's policies in the order in which they decide; an empty list from a kernel without IPsec."""
+    """Return the kernel's IPsec policies in the order in which the kernel compares them with a packet.
+
+    For each direction, the first policy that matches decides. If the kernel has no IPsec, the list is empty.
+    """
     with kernel_errors("list", "IPsec policies", ignore=(errno.EPROTONOSUPPORT,)), Session(NETLINK_XFRM) as session:
         oldest_first = [_Policy(body) for body in reversed(session.dump(GET_POLICY, bytes(64)))]
         return sorted(oldest_first, key=lambda policy: policy.priority)

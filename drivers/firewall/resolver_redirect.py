@@ -132,7 +132,10 @@ class _WaitingChanges:
         self._changes: dict[int, list[Callable[[], None]]] = {}
 
     def add(self, change: Callable[[], None]) -> None:
-        """Add a change of the calling thread's network namespace; start the namespace's thread if it has none."""
+        """Add a change of the calling thread's network namespace; start the namespace's thread if no thread runs.
+
+        Raises Busy if `WAITING_LIMIT` changes of this namespace have not ended yet.
+        """
         namespace = _namespace()
         with self._lock:
             changes = self._changes.setdefault(namespace, [])

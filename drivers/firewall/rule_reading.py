@@ -58,9 +58,9 @@ ORDER: Mapping[str, Callable[[int, int], bool]] = {
 
 
 class Drop(NamedTuple):
-    """The table (family and name) and the chain that drop a packet.
+    """The rule or the chain policy that drops a packet: its table (family and name) and its chain.
 
-    ``handle`` is the rule's handle, or 0 for the policy.
+    ``handle`` is the handle of the rule, or 0 if the chain's policy drops the packet.
     """
 
     table: str

@@ -25,7 +25,7 @@ from drivers.linux.netlink import ACK, Message
 from drivers.linux.nfnetlink import NFGENMSG, open_session, table_header
 
 BEGIN, END = 0x10, 0x11  # netlink message types (kernel constants NFNL_MSG_BATCH_*)
-NFTABLES = 10  # nftables' number in netlink (kernel constant NFNL_SUBSYS_NFTABLES)
+NFTABLES = 10  # number of the nfnetlink subsystem nftables (kernel constant NFNL_SUBSYS_NFTABLES)
 ADD, GET, DESTROY = NFTABLES << 8 | 12, NFTABLES << 8 | 13, NFTABLES << 8 | 30  # message types NFT_MSG_…SETELEM
 SET, ELEMENTS = 2, 3  # netlink attribute numbers (kernel constants NFTA_SET_ELEM_LIST_*)
 CREATE = 0x400  # message flag (kernel constant NLM_F_CREATE)

@@ -168,9 +168,11 @@ def _forget_ports(
     """Delete the conntrack entries of flows to published host ports for which ``matches`` returns True.
 
     ``matches`` gets the port bindings of one IP version, and an entry. ``status`` holds netlink attributes that select
-    entries by their status (`_status`), or is empty. With an empty ``status``, the kernel deletes the flows of the
-    published ports by filter, if it can. With a ``status``, each entry is checked with ``matches`` and deleted
-    separately, because other flows may have this status too.
+    entries by their status (`_status`), or is empty.
+
+    - If ``status`` is empty, the kernel selects and deletes the entries by filter, if it can.
+    - Otherwise, other flows may have the same status. Therefore each entry is checked with ``matches`` and deleted
+      separately.
     """
     bindings = list(ports)
     for version in FAMILY:
@@ -254,10 +256,10 @@ def _involves_any(addresses: Set[bytes], flow: ConntrackFlow) -> bool:
 
 
 def _are_published(bindings: Iterable[PortBinding], flow: ConntrackFlow) -> bool:
-    """Return whether the flow belongs to one of the published ports ``bindings``.
+    """Return whether the flow belongs to a published port in ``bindings``.
 
-    If a port is published on all addresses, only translated flows (DNAT) belong to it. If ``host_ip`` of a binding is a
-    single address, untranslated flows belong to it too, because the address may be the endpoint's own.
+    A translated flow (DNAT) can belong to every binding. An untranslated flow can only belong to a binding whose
+    ``host_ip`` is a single address, because this address may be the endpoint's own.
     """
     return any(
         _leads_to(binding, flow) and (flow.is_translated or not binding.host_ip.is_unspecified) for binding in bindings

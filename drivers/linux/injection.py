@@ -17,7 +17,7 @@ from drivers.linux.probes import ICMP, NUMBERS, Tuple
 from drivers.model import IPAddress
 
 _libc = ctypes.CDLL(None, use_errno=True)
-BPF = {"x86_64": 321}.get(os.uname().machine, 280)  # system call number; 280 on architectures with the generic table
+BPF = {"x86_64": 321}.get(os.uname().machine, 280)  # number of bpf(2); 280 in the kernel's generic system call table
 LOAD, TEST_RUN, SCHED_CLS, CLONE_REDIRECT, INGRESS = 5, 10, 3, 13, 1
 ETHERTYPE = {4: 0x0800, 6: 0x86DD}
 SYN, RST = 2, 4

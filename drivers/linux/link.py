@@ -126,7 +126,7 @@ def find(session: Session, name: str) -> Link | None:
 
 
 def at(session: Session, link_index: int) -> Link | None:
-    """Return the link with that index in the session's namespace, or None if no link has that index."""
+    """Return the link with the index ``link_index`` in the session's namespace, or None if there is no such link."""
     message = _get(session, "", link_index)
     return None if message is None else _read(message)
 

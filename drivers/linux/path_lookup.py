@@ -24,7 +24,7 @@ from drivers.linux.rtnetlink import decode, dump, encode
 from drivers.model import IPAddress, IPNetwork
 
 INTERFACE = struct.Struct("=4xi")  # the link's index in struct ndmsg; 4x skips the family and the padding
-ANYWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}  # addresses for documentation (RFC 5737, RFC 3849)
+ANYWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}  # documentation addresses, which are in no network (RFC 5737, RFC 3849)
 LOOKUP_TABLE = 0x1000  # request flag RTM_F_LOOKUP_TABLE: return the table of the matching route
 KINDS = {1: "unicast", 2: "local", 3: "broadcast", 6: "blackhole", 7: "unreachable", 8: "prohibit"}  # route types RTN_*
 KIND_OF_ERROR = {

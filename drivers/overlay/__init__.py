@@ -305,7 +305,7 @@ class OverlayDriver:
         return TableWatch()
 
     def saved_state(self) -> Sequence[str]:
-        """Return an empty list, because the networks' forwarding tables contain the state that a repair needs."""
+        """Return no lines, because a repair finds the state that it needs in the networks' forwarding tables."""
         return ()
 
 

@@ -27,7 +27,7 @@ Place = tuple[str, int, int, int]
 
 
 class RejoinService:
-    """Calls ``begin`` when an adopted namespace ends, or when a missing one appears.
+    """Calls ``begin`` when an adopted namespace ends, or when one that is missing since a boot exists again.
 
     ``begin`` starts the command ``__rejoin``, which finds the change and records it in the store. For each namespace,
     ``begin`` is called once, even if the command fails.

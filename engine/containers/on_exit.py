@@ -67,7 +67,7 @@ def record_end(host: Host, container_id: str) -> ContainerRecord | None:
         if record is None or record.status == "running":
             return None
         if not record.host.auto_remove or record.status == "restarting":
-            host.runtime.delete(container_id)  # another command may have left these files
+            host.runtime.delete(container_id)  # another command may have left the container's runtime files
             return record
     remove(host, container_id, force=False)
     return None

@@ -36,9 +36,9 @@ def inspect(host: Host, reference: str, *, size: bool = False) -> Json:
 
 
 class Shown(NamedTuple):
-    """Which optional parts a document in a list of containers has: the disk usage (``size``) and the ``networks``.
+    """The choice of optional parts for each document in a list of containers: disk usage (``size``) and ``networks``.
 
-    Both parts take long for many containers.
+    For many containers, it takes long to determine these parts.
     """
 
     size: bool = False

@@ -160,10 +160,10 @@ def _networks_of(host: Host, record: ContainerRecord) -> list[NetworkRecord]:
 
 
 def _prepare_host_gateway(host: Host, record: ContainerRecord) -> None:
-    """Create the default bridge if the container needs the bridge's address for ``--add-host x:host-gateway``.
+    """Create the default bridge in the kernel if ``--add-host x:host-gateway`` needs the bridge's address.
 
     Does nothing if daemon.json names another address for ``host-gateway``. Raises EngineError if the address is needed,
-    but there is no default bridge.
+    but daemon.json disables the default bridge or the store has no record of it.
     """
     named = any(entry.endswith(f":{HOST_GATEWAY}") for entry in record.host.extra_hosts or ())
     if not named or host.config.host_gateway_ip:

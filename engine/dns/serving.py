@@ -26,7 +26,8 @@ THREADS_LIMIT = 16
 class ServingLoop:
     """An event loop that serves sandboxes, with the memory for their datagrams.
 
-    ``thread`` is the thread of the loop, or None if the calling thread runs the loop. ``sandboxes`` is their number.
+    ``thread`` is the thread that runs the loop, or None for the agent's own loop. ``sandboxes`` is the number of
+    sandboxes that the loop serves.
     """
 
     def __init__(self, loop: Loop, thread: LoopThread | None = None) -> None:

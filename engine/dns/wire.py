@@ -83,7 +83,10 @@ class Query(NamedTuple):
         return int.from_bytes(self.message[self.opt + 3 : self.opt + 5], "big") > UPSTREAM_SIZE
 
     def for_datagram(self) -> bytes:
-        """Return the query for an upstream server by UDP: unchanged, or with a lower maximum reply size."""
+        """Return the message to send to an upstream server by UDP.
+
+        If `lowered` is True, the message requests replies of at most `UPSTREAM_SIZE` bytes. Otherwise it is unchanged.
+        """
         if not self.lowered:
             return self.message
         return self.message[: self.opt + 3] + UPSTREAM_SIZE.to_bytes(2, "big") + self.message[self.opt + 5 :]

@@ -19,7 +19,7 @@ class Wakeup:
         return self._fd
 
     def send(self) -> None:
-        """Wake up the waiting thread, or the next thread that waits; never blocks."""
+        """Wake up the waiting thread; if no thread waits now, the next wait ends immediately. Never blocks."""
         os.eventfd_write(self._fd, 1)
 
     def clear(self) -> None:

@@ -12,7 +12,7 @@ from engine.golang.strconv import parse_int, quote, whole_number
 UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 PART = re.compile(r"([0-9]*)(\.[0-9]*)?([^0-9.]*)")
 LIMIT = 1 << 63
-MOST_DIGITS = 30  # maximum length of a fraction including its dot; later digits are less than a nanosecond
+MOST_DIGITS = 30  # characters of a fraction that are read, dot included; the other digits are less than a nanosecond
 PIECES = {
     "2006": "[0-9]{4}", "-": "-", "01": "[0-9]{2}", "02": "[0-9]{2}", "T": "T", "15": "[0-9]{1,2}", ":": ":",
     "04": "[0-9]{2}", "05": "[0-9]{2}(?:[.,][0-9]+)?", ".999999999": "", "Z07:00": "Z|[+-][0-9]{2}:[0-9]{2}",

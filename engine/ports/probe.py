@@ -71,9 +71,9 @@ class HostProbe:
     def refusal(self, protocol: str, address: str, port: int) -> str | None:
         """Try to bind a port; return the error, such as ``address already in use``, or None if the port is free.
 
-        A port that only the agent has bound counts as free. After `BIND_LIMIT` calls, the function skips the bind for a
-        port that no socket uses. The port then counts as free. This requires that an earlier bind to another port, with
-        the same protocol and address, has succeeded.
+        A port that only the agent has bound counts as free. After `BIND_LIMIT` calls, some ports count as free without
+        a bind. Such a port is not used by any socket, and an earlier bind with the same protocol and address has
+        succeeded.
         """
         self._asked += 1
         known = (protocol, address) in self._bindable

@@ -168,7 +168,8 @@ class ContainerDirectory(DocumentDirectory):
                     raise
 
     def _note_end(self) -> None:
-        # Ignore errors. Commands need this file only to find an end that neither ``on_exit`` nor a client has handled.
+        # Ignore errors, because this file is seldom needed. By this file, commands find an end that neither ``on_exit``
+        # nor a client has handled.
         with contextlib.suppress(OSError):
             os.makedirs(os.path.dirname(self._ended), mode=0o700, exist_ok=True)
             os.close(os.open(self._ended, _WRITE | os.O_CLOEXEC, 0o600))

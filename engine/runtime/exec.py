@@ -113,8 +113,9 @@ def _enter(
         if inner == 0:
             close_all_but([channel.fileno(), *streams])
             _become_command(channel, spec, request, streams)
-        # Close the user's terminal, because the command may continue after the caller has ended. A program at the other
-        # end of this terminal, such as script(1), would otherwise get no end-of-file until the command ends.
+        # Close all descriptors, because one may be the user's terminal. This process lives until the command ends, even
+        # if the caller ends before. With an open terminal, the program at the terminal's other end, such as script(1),
+        # would get no end-of-file until then.
         os.closerange(0, 1 << 20)
         code = 0 if request.detach else process.exit_code(os.waitpid(inner, 0)[1])
         os._exit(code)

@@ -86,7 +86,8 @@ class _File:
     def is_of(self, other: _File) -> bool:
         """Return whether this file and ``other`` are the same file, or this file is the compressed form of ``other``.
 
-        The modification time is compared too, because the inode of a deleted file may be reused.
+        A compressed file records the inode and the modification time of its original. Both are compared, because the
+        inode of a deleted file may be reused.
         """
         if self.compressed and not other.compressed:
             status = os.fstat(other.file.fileno())
@@ -106,11 +107,11 @@ class _File:
             yield from lines
 
     def skip(self, count: int) -> tuple[int, int]:
-        """Find the last ``count`` lines; return how many of them the file has, and how many lines `lines` must omit.
+        """Find the last ``count`` lines; return two numbers: the lines found, and the lines to omit before them.
 
-        The second number is the argument ``skipped`` for the next call of `lines`. A compressed file can only be read
-        from its start, so `lines` must omit the lines before the last ones. In any other file, this method seeks to the
-        last lines, and the second number is 0.
+        The first number is less than ``count`` if the file has fewer lines. The second number is the argument
+        ``skipped`` for the next call of `lines`. It is needed for a compressed file, which can only be read from its
+        start. In any other file, this method seeks to the last lines, and the second number is 0.
         """
         if self.compressed:
             total = sum(1 for _ in self._decompressed())

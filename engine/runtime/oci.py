@@ -41,8 +41,8 @@ class OciMount:
 
     def document(self) -> Json:
         """Return the mount in the form of the OCI specification."""
-        # Repeat the mount flags that the source has on the host, because crun would otherwise drop them from the
-        # topmost mount.
+        # Repeat the mount flags that the source has on the host. Otherwise, crun would drop them from the bind mount
+        # itself, but not from the mounts below it.
         flags = os.statvfs(self.source).f_flag
         kept = [name for flag, name in _FLAGS.items() if flags & flag]
         added = [*(["rro"] if self.read_only else []), *([] if self.devices else ["rnodev"])]

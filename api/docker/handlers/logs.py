@@ -30,7 +30,7 @@ def logs(request: Request) -> None:
         seconds(request.value("until")),
     )
     form = _form(request, tty=tty)
-    engine.containers.logs(document["Id"], options)  # raise errors before the status of the answer is sent
+    engine.containers.logs(document["Id"], options)  # only to raise its errors before the answer's status is sent
     with request.exchange.open_stream(media_type(request.version, tty=tty)) as stream:
         lines = engine.containers.logs(document["Id"], options, lambda descriptors: stream.wait(None, *descriptors))
         for line in lines:

@@ -71,8 +71,9 @@ class _Waiting:
     def for_end(self, stream: ChunkedStream, code: int) -> int:
         """Wait until the container's run has ended and its addresses and ports are released; return the exit code.
 
-        Attached clients have then got the last output, because some clients close the attachment after the answer.
-        If the container is removed before the run begins, return ``code``, the exit code of the earlier run.
+        Some attached clients close their connection when they get the answer. Therefore the method also waits until
+        these clients have got the last output. If the container is removed before the run begins, return ``code``, the
+        exit code of the earlier run.
         ``stream`` is the open answer to the client. Raises ClientGone if the client disconnects.
         """
         while True:

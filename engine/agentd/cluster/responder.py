@@ -33,8 +33,9 @@ LONGEST_PAUSE_SECONDS = 0.5
 class QuestionResponder:
     """The thread that answers the questions of other hosts.
 
-    ``open_client`` opens a client of the etcd store. The checks for a question run in a process; ``command`` has its
-    arguments and environment variables. The process gets the question on stdin, and writes the answer to stdout.
+    ``open_client`` opens a client of the etcd store. ``command`` has the arguments and environment variables of a child
+    process, which makes the checks for one question. This process reads the question from stdin, and writes the answer
+    to stdout.
     """
 
     def __init__(

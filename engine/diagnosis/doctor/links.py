@@ -151,8 +151,9 @@ def unfinished(reader: Reader) -> Iterator[Check]:
 def repair(examined: Examined) -> list[Check]:
     """Repair the differences of the firewall, then of the networks, then of the containers.
 
-    Then repair the firewall again, because its muted ports depend on sysctls of the bridges. Returns a fault for
-    each network, container, endpoint or route that could not be repaired.
+    Then repair the firewall again. The firewall drops router advertisements from some bridge ports (muted ports). Which
+    ports are muted depends on sysctls of the bridges, and the repair of a network may change these sysctls. Returns a
+    fault for each network, container, endpoint or route that could not be repaired.
     """
     host = examined.host
     recover.repair(host, whole=False)

@@ -1,7 +1,7 @@
 """Ask the agent of another host about its side of a path (`engine.cluster.questions`), and read its answer.
 
 The answer is not trusted. It must have the form of a `Report` and be short. It may name only the kinds of culprits in
-`REMEDIES`. No command of the answer is shown: the remedies are texts of this host.
+`REMEDIES`. The user sees no command from the answer, because the remedies are texts of this host.
 """
 
 from __future__ import annotations
