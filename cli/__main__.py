@@ -1,4 +1,4 @@
-"""Run a command without the launcher: ``python -m cli``. The tests use it."""
+"""``python -m cli``: run a command in this process, without the launcher (`cli.launcher.launch`). The tests use it."""
 
 from __future__ import annotations
 

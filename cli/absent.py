@@ -1,4 +1,4 @@
-"""Docker's commands that hawse lacks: the reason, and the alternative."""
+"""The Docker commands that hawse lacks, and for each the reason and an alternative."""
 
 from __future__ import annotations
 

@@ -98,8 +98,8 @@ def _finding(check: Check) -> Cell:
 def summarised(checks: Sequence[Check]) -> list[Check]:
     """Return the checks in the order good results, warnings, faults.
 
-    At least `GROUP_LIMIT` good results with the same finding about one kind of object, such as "network", become one
-    result. The object of this result is a number, such as "12 networks".
+    If at least `GROUP_LIMIT` good results have the same finding and the same kind of object, they become one result.
+    Instead of an object's name, this result has the number of objects, such as "12 networks".
     """
     alike: dict[tuple[str, str], list[Check]] = {}
     for check in checks:

@@ -24,7 +24,7 @@ def record() -> None:
 
 
 def dry_engine(app: App) -> Engine:
-    """Return an engine that records changes without making them; from now on, discard what is written to stdout."""
+    """Return an engine that only records the changes that it would make; discard the app's output to stdout."""
     app.stdout = io.BytesIO()
     dry_run = DryRun()
     _dry_runs.append(dry_run)

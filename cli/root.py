@@ -203,10 +203,10 @@ def run_and_revive(argv: Sequence[str]) -> int:
 
 
 def revive() -> None:
-    """Start a guard if the agent or the supervisor must run, but was killed together with the guard.
+    """Start a guard if the guard was killed together with the agent or the supervisor.
 
-    Each command calls this function at its end. The guard then starts the agent and the supervisor. If no guard is
-    needed, the call takes only some microseconds.
+    The guard is the process that restarts a killed agent or supervisor. Each command calls this function at its end. If
+    no guard is needed, the call takes only some microseconds.
     """
     if guarded.needs_guard(os.environ.get("HAWSE_RUN") or DEFAULT_RUN):
         with suppress(PermissionDenied):

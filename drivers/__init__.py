@@ -23,7 +23,7 @@ def _register(name: str) -> None:
     """
     spec = find_spec(name)
     if spec is None or spec.loader is None:
-        return  # the import of the package's modules raises the error
+        return  # the package is missing: a later import of one of its modules raises the usual ImportError
     package, loader = module_from_spec(spec), spec.loader
 
     def missing(attribute: str) -> object:

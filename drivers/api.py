@@ -75,7 +75,7 @@ class Driver(Protocol, metaclass=_ExaminedOnce):
         """Check the endpoint's options, and reserve what the endpoint needs outside any sandbox; idempotent."""
 
     def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Remove the endpoint's objects outside any sandbox, such as its bridge port; idempotent."""
+        """Remove the endpoint's kernel objects that are in no sandbox, such as its bridge port; idempotent."""
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
         """Add the endpoint's interface to the sandbox; return the interface's name and MAC, and the network's gateways.

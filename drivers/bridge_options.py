@@ -99,7 +99,7 @@ def parse(network: NetworkSpec) -> BridgeOptions:
     """Parse a network's options; raises `BadOption` with Docker's error text for a wrong value."""
     values = network.options
     options.check_heal(values)
-    for label in ("default_bridge", "host_binding_ipv4"):  # validated here, but used by the engine
+    for label in ("default_bridge", "host_binding_ipv4"):  # only check these values: the engine uses them, not drivers
         options.read(values, PREFIX + label, options.boolean if label == "default_bridge" else options.address, None)
     for label in ("enable_ipv4", "enable_ipv6"):
         options.read(values, "com.docker.network." + label, options.boolean, None)

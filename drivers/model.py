@@ -280,9 +280,9 @@ class Settings(Struct, frozen=True):
 
     - ``run`` is HAWSE_RUN, the directory of files that last until the next boot.
     - ``direct_routing``: whether other machines can reach a published port at the container's own address too. The
-      setting concerns only the gateway mode "nat", and only ports that are published on one host address. On a loopback
-      address, such a port stays closed. A port that is published on all addresses is always open at the container's own
-      address.
+      setting concerns only the gateway mode "nat", and only ports that are published on one host address. If that host
+      address is a loopback address, the port stays closed at the container's own address. A port that is published on
+      all addresses is always open at the container's own address.
     - ``accept_mark``: the firewall accepts packets with this firewall mark, written "mark" or "mark/mask"; "" for none.
     - ``forwarding``: if True, the driver enables forwarding between the host's interfaces for a network that needs it.
     """

@@ -30,7 +30,7 @@ def load(type_name: str) -> Driver:
     """Return a driver of a network type; raises `Missing` with Docker's error text for an unknown type."""
     driver_class = _own(type_name)
     if driver_class is not None:
-        made: Driver = driver_class()  # no isinstance check, because it takes as long as a netlink message
+        made: Driver = driver_class()  # without an isinstance() check, which would take as long as a netlink request
         return made
     factory = _entry_point(type_name)
     if factory is None:

@@ -100,7 +100,7 @@ def compare(opened: Session, endpoint: EndpointSpec, interface: str) -> list[Dif
 def is_taken_over(sandbox: Sandbox, interface: str) -> bool:
     """Return whether a user of the sandbox has put the interface into a bond or bridge.
 
-    Because the bond or bridge then sets the interface's MAC and state, a repair would undo the user's work.
+    The bond or bridge then sets the interface's MAC and state. A repair would undo these changes, which the user wants.
     """
     return inside(sandbox, lambda opened: _is_taken_over(link.find(opened, interface)))
 
@@ -208,7 +208,7 @@ def _sysctls(endpoint: EndpointSpec, interface: str) -> dict[str, str]:
 
 
 def _chosen(endpoint: EndpointSpec, interface: str) -> dict[str, str]:
-    """Return the sysctls that the user set for this interface; they map a path below /proc/sys to a value.
+    """Return the sysctls that the user set for this interface, as a mapping from paths below /proc/sys to values.
 
     The user sets sysctls by options of the container or of the endpoint. If both set a sysctl, the endpoint's value
     applies.

@@ -27,9 +27,9 @@ def whole_number(text: str) -> int:
 
 
 def socket_text(address: object, port: object) -> str:
-    """Return an address and a port (or any text that begins with a port), such as "0.0.0.0:80" or "[::1]:80".
+    """Return the text of an address and a port, such as "0.0.0.0:80" or "[::1]:80".
 
-    ``address`` is the text of an IP address or host name, or an address object. An IPv6 address gets brackets, as in
-    Go's net.JoinHostPort.
+    ``address`` is the text of an IP address or host name, or an address object. ``port`` may also be a text that begins
+    with a port. An IPv6 address gets brackets, as in Go's net.JoinHostPort.
     """
     return f"[{address}]:{port}" if ":" in str(address) else f"{address}:{port}"

@@ -433,7 +433,7 @@ class Images(Protocol):
         """
 
     def can_pull(self) -> bool:
-        """Return whether `pull` is possible on this host: skopeo is installed."""
+        """Return whether this host has the program skopeo, which `pull` needs."""
 
     def pull(self, reference: str, platform: str = "", auth: Mapping[str, Any] | None = None) -> Iterator[Json]:
         """Download an image from a registry with skopeo; yield the messages of POST /images/create.

@@ -6,7 +6,8 @@ resolves the intent: it undoes creations and finishes removals. The intent of a 
 For calls to drivers, this module converts records to the drivers' types. It also converts errors to engine errors:
 
 - `translate_driver_errors` is for a call of a driver: it converts only driver errors.
-- `raises_engine_errors` is for the classes of verbs: it also converts failures of the operating system and the runtime.
+- `raises_engine_errors` is for classes whose methods carry out commands, such as those that implement `engine.api`.
+  It also converts failures of the operating system and the runtime.
 - `translate_failures` converts the same as `raises_engine_errors`, for code that handles an EngineError itself.
 """
 
@@ -210,7 +211,7 @@ def rollback_on_error(host: Host, kind: str, object_id: str, undo: Resolver) -> 
     and ``object_id``, and undoes the block's changes. After ``undo``, the intent is deleted. If the process dies inside
     the block, a later command calls the same function ``undo``.
 
-    A block that has ended the intent has recorded its work as done. Nothing is undone if it is interrupted after that.
+    If the block itself ends the intent, its work counts as done. A later error in the block then undoes nothing.
     """
     try:
         yield
@@ -329,7 +330,7 @@ def load_driver_state(reader: Reader, driver: str) -> Sequence[str]:
 
 
 def clear_driver_state(tx: Transaction) -> None:
-    """Delete the lines that `save_driver_state` has stored, for all drivers."""
+    """Delete what `save_driver_state` has stored for all drivers: their changes of shared kernel state."""
     if _driver_states(tx):
         tx.set_meta(DRIVER_STATE_KEY, "{}")
 
@@ -420,13 +421,14 @@ def marked_repeatable() -> Iterator[None]:
 def retried_after_ends(
     host: Host, attempt: Callable[[], T], record_ends: Callable[[Host, int, str], bool], own: str = ""
 ) -> T:
-    """Call ``attempt``, and once more if it raises a repeatable error and the end of a container has been recorded.
+    """Call ``attempt``; after a repeatable error, record the ends of ended containers and call ``attempt`` once more.
 
-    An address or a port may still belong to a container whose process has ended, but whose end is not recorded yet.
-    Therefore ``record_ends`` records the ends of such containers after the error. It is
-    `engine.containers.finalize.finalize_ended`. ``attempt`` is also called once more if another process has recorded an
-    end meanwhile. ``own`` is the id of the container whose end ``attempt`` itself may record, or "". The caller holds
-    no container lock; ``attempt`` takes it.
+    An address or a port may still belong to a container whose process has ended, but whose end is not recorded yet. The
+    function ``record_ends`` records the ends of such containers; it is `engine.containers.finalize.finalize_ended`. If
+    neither it nor another process has recorded an end since the first call of ``attempt``, the error is raised.
+
+    An end of the container with the id ``own`` does not count, because ``attempt`` itself may have recorded it.
+    ``own`` may be "". The caller holds no container lock, because ``attempt`` takes such a lock.
     """
     with host.store.read() as reader:
         newest = reader.last_event()

@@ -47,8 +47,8 @@ def overlapping(network: IPNetwork, others: Iterable[IPNetwork]) -> IPNetwork | 
 class Occupied:
     """The address ranges of one IP version that are in use; each range has its first and its last address.
 
-    Because most queries are about a free range, a query at first only scans the unsorted list of used ranges. The first
-    query that finds an overlap sorts and merges the list for all later queries.
+    The ranges are first kept in an unsorted list, and a query scans this list. The first query that finds an overlap
+    sorts and merges the list, so that later queries are faster. Often no query finds an overlap, and sorting is saved.
     """
 
     def __init__(self, ranges: Iterable[Range]) -> None:
@@ -181,7 +181,7 @@ def _holds(pool: DefaultPool, subnet: IPNetwork) -> bool:
 def _first_free(base: IPNetwork, prefix: int, start: int, occupied: Occupied) -> IPNetwork | None:
     """Return the lowest free subnet of prefix length ``prefix`` in the range ``base``, or None if no subnet is free.
 
-    The search begins at ``start`` (an integer), which must be the first address of a possible subnet.
+    The search begins at the address ``start`` (an integer), which must be a multiple of the subnet's size.
     """
     block, end = 1 << (base.max_prefixlen - prefix), bounds(base)[1]
     while start + block - 1 <= end:

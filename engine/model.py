@@ -139,9 +139,9 @@ class PortSpec(Struct, frozen=True, omit_defaults=True):
 
     @property
     def choices(self) -> float:
-        """The number of host ports among which hawse chooses for one container port; infinite for any port.
+        """The number of host ports among which hawse chooses for one container port.
 
-        hawse allocates the ports with the fewest choices first.
+        The number is infinite if the user gave no host port. hawse allocates the ports with the fewest choices first.
         """
         return 1 if self.is_fixed else len(self.host_ports) or float("inf")
 

@@ -220,8 +220,8 @@ def pick_network(matches: Sequence[NetworkRecord], reference: str, *, inspect: b
 def only_network(matches: Sequence[NetworkRecord]) -> NetworkRecord | None:
     """Return the only network in ``matches``, or None if there is no network or several.
 
-    Networks that are being created or removed do not count. A container's settings may name a network that does not
-    exist, or match several networks. As in Docker, only the start of such a container fails.
+    Networks that are being created or removed do not count. The network name in a container's settings may match no
+    network, or several networks. As in Docker, such a container can be created, but its start fails.
     """
     present = [network for network in matches if network.phase in PRESENT]
     return present[0] if len(present) == 1 else None

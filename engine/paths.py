@@ -1,8 +1,9 @@
 """Protect hawse's own directories and files: only root may read them, and no other user may change them.
 
 `check` walks a path from the root directory down. Each directory on the path must belong to root or the calling user,
-and no other user may write to the directory. A sticky directory (such as /tmp) may be on the path, but the next
-directory on the path must then meet both conditions.
+and no other user may write to the directory. Exception: other users may write to a sticky directory (such as /tmp),
+because they cannot replace the entries of root or the calling user there. The last directory on the path must not be
+such a directory.
 
 Another user cannot replace a directory that has been checked. Therefore the path still leads to the checked directory
 when hawse uses the path.

@@ -287,9 +287,9 @@ class HostFiles(Struct, frozen=True):
     def chosen(self, *, reaches_stub: bool) -> tuple[Path, str]:
         """Return the path and the text of the file that lists the DNS servers for a container or for the host itself.
 
-        The file is /etc/resolv.conf if ``reaches_stub``, or if it has a server other than systemd-resolved's stub
-        listener (127.0.0.53). In all other cases, it is the file with the servers behind the stub listener, as in
-        Docker. ``reaches_stub`` is True if the container reaches the stub listener.
+        systemd-resolved has a stub listener at 127.0.0.53. ``reaches_stub`` is True if the container can reach it. The
+        file is /etc/resolv.conf, except if its only server is the stub listener and ``reaches_stub`` is False. The file
+        is then the one with the servers behind the stub listener, as in Docker.
         """
         if reaches_stub or list(parse_resolv_conf(self.system).servers) != [STUB]:
             return SYSTEM, self.system

@@ -35,10 +35,10 @@ class Attachments:
             left.set()
 
     def await_output(self, container_id: str, ended: float) -> None:
-        """Wait until all clients that attached before the end of the container's run have got the run's last output.
+        """Wait until the clients of the container's last run have got its output, at most for `LAST_OUTPUT_SECONDS`.
 
-        ``ended`` is the time of this end in seconds since 1970. A client that attached later waits for the next run.
-        Because a client may not read its output, the wait ends after `LAST_OUTPUT_SECONDS`.
+        ``ended`` is the time when this run ended, in seconds since 1970. A client that attached later waits for the
+        next run, and is ignored here. The time limit is needed because a client may not read its output.
         """
         with self._lock:
             known = self._members.items()

@@ -165,7 +165,7 @@ class InputPipe:
         return self.flush()
 
     def flush(self) -> bool:
-        """Write the kept input as far as the pipe accepts it; return False if no process reads the pipe any more."""
+        """Write as much of the unsent input as the pipe accepts; return False if no process reads the pipe any more."""
         try:
             while self._unsent:
                 del self._unsent[: os.write(self._descriptor, self._unsent[:CHUNK_BYTES])]

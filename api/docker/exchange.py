@@ -135,10 +135,10 @@ class Exchange:
             yield bytes(event.data)
 
     def read_body(self, limit: int) -> tuple[bytes, str]:
-        """Read the request's body; return the bytes that arrived, and an error text, or "" if the body is complete.
+        """Read the request's body; return a pair of the bytes that arrived and an error text.
 
-        The error text says why the body ended too early. Raises ApiError (413) for a body of more than ``limit`` bytes,
-        and ClientGone.
+        The error text says why the body ended too early; it is "" for a complete body. Raises ApiError (413) for a body
+        of more than ``limit`` bytes. Raises ClientGone.
         """
         pieces, size = [], 0
         try:
@@ -180,9 +180,9 @@ class Exchange:
     def refuse_hijack(self, status: int, message: str) -> None:
         """Answer a refused hijack with plain text, or do nothing if the answer has begun; raises ClientGone.
 
-        After the beginning of an answer, the client would take the text for output of the container. The caller must
-        close the connection. The bytes are those of dockerd, which sends no length and only the header Content-Type
-        (``postContainersAttach``).
+        If the answer has begun, the client would take the text for output of the container. The caller must close the
+        connection. The answer has the same bytes as dockerd's: its only header is Content-Type, and it has no length
+        (dockerd's function ``postContainersAttach``).
         """
         if self.answered:
             return
@@ -221,10 +221,10 @@ class Exchange:
         )
 
     def hijack(self, content_type: str) -> Hijacked:
-        """Answer 101 if the client asks for an upgrade, else 200; return the raw connection, without further HTTP.
+        """Answer 101 if the client asks for an upgrade, else 200; return the connection, which then carries raw bytes.
 
-        ``content_type`` is the media type of an answer 101. As in Docker, an answer 200 always has the media type of a
-        raw stream, even if stdout and stderr are sent in frames. Raises ClientGone.
+        ``content_type`` is the media type of the answer with status 101. As in Docker, the answer with status 200
+        always has the media type of a raw stream, even if stdout and stderr are sent in frames. Raises ClientGone.
         """
         for _ in self.body():
             pass  # discard the rest of the body; the client's input follows it

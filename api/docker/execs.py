@@ -45,7 +45,7 @@ def run_of(document: dict[str, Any]) -> str:
 class Exec(Struct):
     """One exec instance: a command that runs, has run or will run in a container.
 
-    - ``run``: start time of the container's run at the creation of the instance, see `run_of`
+    - ``run``: the container's run in which the instance was created; the value is the run's start time (`run_of`)
     - ``attached``: whether the client gets stdout, and whether it gets stderr
     - ``keys``: the detach keys as the client sent them; "" means the default keys
     - ``size``: rows and columns of the terminal; (0, 0) if the client gave none

@@ -89,5 +89,5 @@ class Fields:
         return self._values.get(key)
 
     def truthy(self, *keys: str) -> Iterator[str]:
-        """Yield each of ``keys`` with a value that is not empty; null, False, 0, "", [] and {} are empty."""
+        """Yield those of ``keys`` whose value is not empty; null, False, 0, "", [] and {} are empty."""
         yield from (key for key in keys if self._values.get(key))

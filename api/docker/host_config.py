@@ -23,7 +23,7 @@ BIND_OPTIONS = (
 
 
 def host_config(body: Fields) -> HostConfig:
-    """Convert Docker's HostConfig to the engine's.
+    """Convert Docker's HostConfig to the engine's type `HostConfig`.
 
     Raises ApiError for an invalid value, and NotImplementedByHawse for a mount that hawse does not support.
     """
@@ -158,10 +158,10 @@ def _host_ip(text: str) -> str:
 
 
 class _Series:
-    """A key function for itertools.groupby: consecutive ports, with consecutive host ports, get the same key.
+    """A key function for itertools.groupby: consecutive ports get the same key if their host ports are consecutive too.
 
-    groupby calls the object with each published port, in sorted order. No published port is a range here. Two ports get
-    the same key only if they have the same protocol and host address.
+    groupby calls the object with each published port, in sorted order. Each of them is a single port, not a range. Two
+    ports get the same key only if they have the same protocol and host address.
     """
 
     def __init__(self) -> None:

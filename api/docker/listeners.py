@@ -26,7 +26,7 @@ class Settings(Struct, frozen=True):
     - ``path``: the path of the unix socket, or "" for none
     - ``group``: the group that may use the unix socket, or ""
     - ``address``: HOST:PORT for TCP, or "" for none
-    - ``cacert``: the file with the authority of the clients' certificates
+    - ``cacert``: the file with the certificate of the authority (CA) that signs the clients' certificates
     - ``cert``, ``key``: the files with the certificate and the private key of the service
     """
 

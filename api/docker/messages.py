@@ -143,7 +143,7 @@ class Request(msgspec.Struct):
 
     @property
     def worker(self) -> Engine:
-        """An engine whose verbs run in workers: each call runs in a separate process, and waits for its end.
+        """An engine whose verbs run in workers. A call of a verb starts a worker and waits for the verb's result.
 
         Arguments and result are pickled. The call raises ApiError if the verb fails or no worker can be started.
         """

@@ -59,8 +59,8 @@ def info_of(document: Json, version: Version) -> Json:
     """Return the document of /info for an API version.
 
     - From 1.48, BridgeNfIptables and BridgeNfIp6tables are False.
-    - From 1.49, FirewallBackend is added. The fields AllowNondistributable… and the field Expected of each commit are
-      missing.
+    - From 1.49, FirewallBackend is added. The fields AllowNondistributable… of RegistryConfig are missing. The field
+      Expected is missing in each of `COMMITS`.
     - From 1.50, BridgeNfIptables and BridgeNfIp6tables are missing.
     """
     if version >= NETWORK_FIELDS:

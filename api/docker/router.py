@@ -24,7 +24,7 @@ class Route(NamedTuple):
 
 
 class Match(Struct, frozen=True):
-    """The handler of a request, and the parts of the path by the names in the route, such as {"id": "web"}."""
+    """The handler of a request, and the values of the route's parameters in the path, such as {"id": "web"}."""
 
     handler: Handler
     parameters: Mapping[str, str]

@@ -28,7 +28,7 @@ def tls_context(settings: Settings) -> ssl.SSLContext:
 
 
 def _load(flags: str, load: Callable[..., None], *files: str) -> None:
-    """Load the files that ``flags`` name; raises EngineError with the files if that fails."""
+    """Call ``load`` with the files, which the user gave with ``flags``; raises EngineError if a file cannot be used."""
     try:
         load(*files)
     except (OSError, ValueError) as error:

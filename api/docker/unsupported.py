@@ -68,7 +68,7 @@ def check(host: Fields) -> None:
 
 
 def refuse(host: Fields) -> None:
-    """Check that HostConfig has no setting that hawse must not ignore; raises NotImplementedByHawse."""
+    """Raise NotImplementedByHawse if HostConfig has a setting that hawse refuses."""
     for name in host.truthy(*_REFUSED):
         raise NotImplementedByHawse(f"HostConfig.{name} is not supported by hawse")
     if host.text("UTSMode") == "host":

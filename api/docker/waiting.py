@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 class Waiting:
     """The connections that wait for input from their clients. Several threads may use one object.
 
-    If more than ``limit`` connections wait, one of the connections without unread input is shut down. It is the one
-    that has waited longest.
+    If more than ``limit`` connections wait, one of them is shut down. A connection with unread input is never chosen.
+    Of the other connections, the one that has waited longest is chosen.
     """
 
     def __init__(self, limit: int) -> None:

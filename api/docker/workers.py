@@ -149,10 +149,11 @@ class Workers:
 
 
 class WorkerVerb:
-    """A verb of the engine, such as ``containers.start``: a call runs it in a worker, and returns its result.
+    """A verb of the engine, such as ``containers.start``. A call runs the verb in a worker, and returns its result.
 
-    The attributes of ``WorkerVerb(workers)`` are the engine's groups of verbs, and their attributes are the verbs. The
-    call blocks while `PARALLEL_LIMIT` jobs run. It raises ApiError if the verb fails or no worker can be started.
+    ``WorkerVerb(workers)`` has the engine's groups of verbs as attributes, such as ``containers``. Each group has its
+    verbs as attributes. A call blocks while `PARALLEL_LIMIT` jobs run. It raises ApiError if the verb fails or no
+    worker can be started.
     """
 
     def __init__(self, workers: Workers, *names: str) -> None:

@@ -161,7 +161,8 @@ def id_file(path: str) -> Iterator[Callable[[str], object]]:
     """Create the file of ``--cidfile`` and yield a function that writes the container's id to the file.
 
     If ``path`` is empty, no file is created, and the function does nothing. If the ``with`` block raises an exception,
-    the file is deleted. Raises StatusError if the file exists already, even as a symbolic link, or cannot be created.
+    the file is deleted. Raises StatusError if the file cannot be created, or if ``path`` exists already. A symbolic
+    link counts as existing, even if its target is missing.
     """
     if not path:
         yield lambda _: None

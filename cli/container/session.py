@@ -69,13 +69,13 @@ def attached(
 
     - ``stdio``: the file descriptors of this process to attach
     - ``stdin``: whether the container's stdin is attached too
-    - ``proxy``: forwards the signals that this process gets after ``start`` has returned
+    - ``proxy``: forwards this process's signals; earlier signals are queued until ``start`` has returned
     - ``start``: starts the container, or does nothing if the container runs already
 
-    The returned attachment is closed, but still has the exit code, and whether the user detached.
+    The returned attachment is closed. Its attributes ``exit_code`` and ``detached`` remain valid.
 
-    Raises StatusError if the output cannot be written. Exception: without ``proxy``, a broken pipe raises
-    BrokenPipeError, so that the caller can end this process as SIGPIPE ends Docker's client.
+    Raises StatusError if the output cannot be written. If the reason is a broken pipe and ``proxy`` is None, raises
+    BrokenPipeError instead. The caller can then end this process as SIGPIPE ends Docker's client.
     """
     attachment = app.engine.containers.open_attachment(container_id, stdio, stdin=stdin)
     try:

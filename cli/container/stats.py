@@ -98,10 +98,11 @@ def read(app: App, containers: Sequence[str], *, everything: bool) -> list[tuple
 
 
 def row(name: str, before: Mapping[str, Json], now: Json, *, trunc: bool) -> FormatContext:
-    """Return the table row of a container; ``now`` is the container's document of this reading.
+    """Return the table row of a container; ``now`` is the container's present stats document.
 
-    ``name`` is the text of the field Container. ``before`` holds the documents of the previous reading by container id.
-    For a container that is missing in ``before``, the processor time is 0%. With ``trunc``, the id is shortened.
+    ``name`` is the text of the field Container. ``before`` holds the stats documents of the previous reading, by
+    container id. If the container is missing in ``before``, the processor time is 0%. With ``trunc``, the id is
+    shortened.
     """
     used, limit = memory(now)
     received, sent = (sum(n[key] for n in now.get("networks", {}).values()) for key in ("rx_bytes", "tx_bytes"))
@@ -142,7 +143,7 @@ def memory(document: Json) -> tuple[int, int]:
 def disk(document: Json, word: str) -> int:
     """Return the number of bytes that a container has read from disks, or has written to disks.
 
-    ``word`` is "read" or "write". ``document`` is the container's document of one reading.
+    ``word`` is "read" or "write". ``document`` is the container's document of GET /containers/{id}/stats.
     """
     entries = document["blkio_stats"]["io_service_bytes_recursive"] or ()
     return sum(entry["value"] for entry in entries if entry["op"] == word)

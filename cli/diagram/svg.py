@@ -68,7 +68,7 @@ def _panels(canvas: Canvas, document: Json) -> float:
 class _Panel:
     """The panel of one network. The drawing methods, except `card`, return the height of the drawing in pixels.
 
-    ``joined`` maps the id of each container in the map to the names of its networks.
+    ``joined`` holds, by container id, the names of the networks to which the container is connected.
     """
 
     def __init__(self, canvas: Canvas, network: Json, joined: Mapping[str, Sequence[str]]) -> None:

@@ -26,7 +26,7 @@ class Budget:
         self.exhausted = False
 
     def step(self, count: int = 1) -> None:
-        """Count ``count`` steps of work of the template; raises Fault when the template has used all its steps."""
+        """Subtract ``count`` from the steps that remain; raises Fault if they do not suffice."""
         self._steps -= count
         if self._steps < 0:
             self.exhausted = True
@@ -35,7 +35,7 @@ class Budget:
     def read(self, data: object) -> None:
         """Count one step for each 8 bytes of ``data``, an argument of a template function.
 
-        An argument that is not a Python bytes object is free. Raises Fault when the template has used all its steps.
+        An argument that is not a Python bytes object counts as no step. Raises Fault if too few steps remain.
         """
         if isinstance(data, bytes):
             self.step(len(data) >> 3)

@@ -35,8 +35,8 @@ def html(data: bytes) -> bytes:
 def _js_rune(rune: str) -> str:
     if rune in _JS:
         return _JS[rune]
-    # Do not escape a byte that is not UTF-8. Go decodes such a byte as U+FFFD. Because U+FFFD is printable, Go writes
-    # the original byte.
+    # Do not escape a byte that is not UTF-8. Go decodes such a byte as U+FFFD, a printable character. For a printable
+    # character, Go copies the original bytes to the output.
     if rune >= " " and (rune.isprintable() or rune == "\x7f" or is_invalid(rune)):
         return rune
     return f"\\u{ord(rune):04X}"

@@ -181,8 +181,8 @@ class Flags:
 def _with_point(text: str, verb: str, precision: int) -> str:
     """Return the number ``text`` with a decimal point, as Go's flag ``#`` requires, even if no digits follow the point.
 
-    For %g, %G and %x, zeros are added until the number has ``precision`` significant digits; -1 means 6 digits. As in
-    Go, the ``x`` in ``0x`` counts as a digit.
+    For %g, %G and %x, zeros are added until the number has ``precision`` significant digits. A ``precision`` of -1
+    means 6 digits. As in Go, the ``x`` in ``0x`` counts as a digit.
     """
     digits = {"g": precision, "G": precision, "x": precision}.get(verb, 0)
     if verb in "gGx" and digits == -1:

@@ -9,8 +9,8 @@ The launcher is this process. The protocol between launcher and server consists 
 
 - A child process of the server receives the connection. The child sends WELCOME with its own pidfd (a file descriptor
   for a process), so that the launcher can send signals to the child.
-- The launcher then sends the request with file descriptors. If the launcher sent them before WELCOME, they would stay
-  in the socket's queue of a server that hangs.
+- The launcher then sends the request with file descriptors. It does not send them before WELCOME, because a server
+  that hangs would keep the descriptors open in the queue of its socket.
 - The child sends READY, and the launcher sends GO. The child runs the command only after GO.
 - Before GO, the launcher may run the command itself, because the child waits for GO. After GO, the launcher never runs
   the command.
@@ -160,7 +160,7 @@ def run_warm() -> None:
 def connect() -> _socket.socket:
     """Connect to the warm server and return the connected socket.
 
-    Raises OSError without a listening server. Raises `ServerRefused` if the server belongs to another user.
+    Raises OSError if no server is listening. Raises `ServerRefused` if the server belongs to another user.
     """
     # Connect through the open directory, because the path of HAWSE_RUN may be longer than a socket address allows.
     directory = posix.open(posix.environ.get(b"HAWSE_RUN") or DEFAULT_RUN, posix.O_PATH | posix.O_CLOEXEC)
@@ -234,7 +234,7 @@ def encoded(
 ) -> bytes:  # fmt: skip
     """Return the bytes of a request to the warm server.
 
-    - ``identity``: the result of the function `identity`.
+    - ``identity``: identifies the protocol's version and hawse's installation; the result of the function `identity`.
     - ``umask``: the launcher's file mode creation mask.
     - ``streams``: the open standard file descriptors (0, 1, 2).
     - ``ignored``: the numbers of the signals that the launcher ignores.
@@ -294,7 +294,7 @@ def relay_until_exit(server: _socket.socket, process: int, mask: "set[int]") -> 
     """Wait until the command in the warm server ends, and exit with the command's exit code or signal.
 
     ``process`` is the pidfd of the command. The caller has blocked the signals in `FORWARDED`. ``mask`` is the signal
-    mask from before, which this function restores. While the command runs:
+    mask before that blocking; this function restores it. While the command runs:
 
     - Signals to this process are forwarded to the command.
     - When the command is stopped, this process stops too. When this process is continued, it continues the command.

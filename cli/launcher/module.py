@@ -1,8 +1,8 @@
 """Run hawse for ``python -m hawse``; this file is installed as hawse/__main__.py.
 
-This file imports nothing of hawse, because ``python -m`` puts the current directory and PYTHONPATH first on the import
-path. Instead, it executes the interpreter again with the options -I and -S, which the script ``hawse`` also uses. This
-file cannot prevent two problems:
+``python -m`` puts the current directory and PYTHONPATH first on the import path. An import of hawse's packages could
+therefore load other packages with the same names. This file imports none of them. Instead, it executes the interpreter
+again with the options -I and -S, which the script ``hawse`` also uses. This file cannot prevent two problems:
 
 - A ``hawse`` package in the current directory or on PYTHONPATH runs instead of this package. A user can prevent this
   with ``python -I -m hawse``.

@@ -23,13 +23,14 @@ def ipam_configs(
 ) -> tuple[IPAMConfig, ...]:
     """Return one IPAM configuration per subnet, with the range, the gateway and the auxiliary addresses of this subnet.
 
-    ``aux_addresses`` maps names to addresses. Raises StatusError in these cases:
+    ``aux_addresses`` maps names to addresses. A single subnet without a range, a gateway and auxiliary addresses is not
+    checked here, but later by the engine. Otherwise, raises StatusError in these cases:
 
     - there are more ranges or more gateways than subnets
     - two subnets overlap
     - a range, a gateway or an auxiliary address is malformed, or is in no subnet
     - a subnet has two ranges or two gateways
-    - a subnet is malformed; a single subnet without other values is not checked here, but later by the engine
+    - a subnet is malformed
     """
     if len(subnets) < max(len(ranges), len(gateways)):
         raise StatusError("every ip-range or gateway must have a corresponding subnet")

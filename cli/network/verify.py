@@ -25,7 +25,7 @@ from cli.pflag import command, exactly, flag
 def verify(app: App, network: str, fix: bool) -> None:
     """Print a line for each difference between a network's kernel objects on this host and hawse's records.
 
-    Without a difference, print "ok". With ``fix``, repair the differences and compare again. A difference that has
+    If there is no difference, print "ok". With ``fix``, repair the differences and compare again. A difference that has
     disappeared is printed as repaired. The exit code is 1 if a difference is left.
     """
     with app.waiting(f"{'Repairing' if fix else 'Comparing'} {network}"):

@@ -19,7 +19,8 @@ from engine.errors import EngineError
 def rm(app: App, nodes: tuple[str, ...], force: bool) -> None:
     """Remove the nodes one after the other; the errors are printed together at the end.
 
-    ``force`` is necessary for a manager, and for a worker that is not down. A manager must also be down.
+    Without ``force``, only a worker that is down can be removed. With ``force``, any worker and a manager that is down
+    can be removed.
     """
     problems = []
     for reference in nodes:

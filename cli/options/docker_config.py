@@ -11,7 +11,7 @@ CONFIG_LIMIT_BYTES = 1 << 20
 
 
 def registry_credentials(environ: Mapping[str, str], domain: str) -> dict[str, Any]:
-    """Return docker's credentials for registries: a dict with the keys auths and credHelpers, or {} without the file.
+    """Return docker's credentials for registries: a dict with the keys auths and credHelpers; {} if there is no file.
 
     The file is config.json in DOCKER_CONFIG or in ``HOME/.docker``, both from ``environ``. ``domain`` is the registry
     of the command's image. The file's ``credsStore`` names a credential program for all registries. In the result, this

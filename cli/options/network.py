@@ -100,7 +100,7 @@ def _gw_priority(text: str) -> int:
 
 
 def network_mode(networks: Sequence[NetworkOption]) -> str:
-    """Return the value for HostConfig.NetworkMode: the name of the first network, or "default" without networks."""
+    """Return the value for HostConfig.NetworkMode: the first network's name, or "default" if there is no network."""
     return networks[0].target if networks else "default"
 
 

@@ -1,7 +1,7 @@
-"""Print tables and trees of commands that Docker lacks: coloured and wrapped on a terminal, plain in a pipe.
+"""Print the tables and trees of the commands that only hawse has, with the library rich.
 
-The library rich lays them out. Text from data is escaped before rich gets it, because names may contain control
-characters.
+The output has colours and wrapped lines on a terminal, and neither in a pipe. Names and other data may contain control
+characters, so this module escapes the data before it calls rich.
 """
 
 from __future__ import annotations

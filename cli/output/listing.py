@@ -90,7 +90,7 @@ def list_template(format: str, kind: str, table: str, raw: str, *, quiet: bool) 
 def omittable(titles: Sequence[str], format: str, *, no_trunc: bool = False) -> Sequence[str]:
     """Return the titles of the columns that may be omitted: ``titles`` for the default table, otherwise ().
 
-    A command prints its default table without ``--no-trunc``, if ``--format`` is missing or is "table".
+    A command prints its default table if ``--format`` is missing or "table", and ``--no-trunc`` is not given.
     """
     return titles if format in ("", "table") and not no_trunc else ()
 

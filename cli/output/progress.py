@@ -181,9 +181,10 @@ def _become_child(connection: socket.socket, terminal: int, text: str, total: in
 def draw(connection: socket.socket, line: _Line) -> None:
     """Draw the line whenever the command has printed nothing for half a second; runs in the child process.
 
-    Before the command prints, it sends the message `PAUSE` on ``connection``. `PAUSE` hides the line, and the half
-    second starts again. If SIGSTOP stops the command, this process hides the line until the command continues. Ctrl-Z
-    needs no such check, because it stops this process too. Return when the command closes the connection or dies.
+    Before the command prints, it sends the message `PAUSE` on ``connection``. This function then hides the line, and
+    the half second starts again. The function also checks whether SIGSTOP has stopped the command, and hides the line
+    until the command continues. Ctrl-Z stops this process too, so it needs no check. Return when the command closes the
+    connection or dies.
     """
     command, paused = os.getppid(), time.monotonic()
     connection.settimeout(LOOK_SECONDS)

@@ -119,9 +119,9 @@ def shows_only(text: str, fields: Collection[str]) -> bool:
 
 
 class ListFormat:
-    """A ``--format`` for lists.
+    """The format of a list command's rows: the parsed value of ``--format``.
 
-    An invalid format raises TemplateSyntaxError with Go's error text, without a prefix.
+    Raises TemplateSyntaxError for an invalid format, with Go's error text and no prefix.
     """
 
     def __init__(self, text: str) -> None:

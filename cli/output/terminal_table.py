@@ -98,7 +98,7 @@ def _without(row: Row, kept: Sequence[bool]) -> list[str]:
 
 
 def _published_first(rows: Sequence[Row]) -> Sequence[Row]:
-    """Return the rows with published ports first in each cell of PORTS, because the end of a cell may be cut."""
+    """Return the rows with the published ports first in the column PORTS, because the end of a cell may be cut."""
     if PORTS not in rows[0]:
         return rows
     index = rows[0].index(PORTS)

@@ -21,7 +21,7 @@ KEY = re.compile(r"( +)([^:\n]+:)(?= |$)")
 
 
 def help_page(text: str, width: int, *, color: bool) -> str:
-    """Return a help text, wrapped at ``width`` columns; 0 means any width. No word is split.
+    """Return a help text, wrapped at ``width`` columns; 0 means that it is not wrapped. No word is split.
 
     With ``color``, headings are bold and the names of commands and flags are coloured.
     """
@@ -96,7 +96,7 @@ def _wrapped_command(line: str, width: int) -> Iterator[str]:
 
 
 def _quoted_blanks(line: str) -> str:
-    """Return the line with NUL for each blank in quotes or in ``$(...)``, so that `str.split` does not split there.
+    """Replace each space that is in quotes or in ``$(...)`` by NUL, so that `str.split` does not split there.
 
     Raises ValueError if the quotes do not match.
     """
@@ -105,7 +105,7 @@ def _quoted_blanks(line: str) -> str:
 
 
 def _help_colours(line: str) -> str:
-    """Return a line of a help text with its heading, comment or name in colour or bold."""
+    """Return a line of a help text with a bold heading, a grey comment, or the command's or flag's name in cyan."""
     if heading := HEADING.match(line):
         return click.style(heading[1], bold=True) + line[heading.end(1) :]
     if line.startswith("  # "):

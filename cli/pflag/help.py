@@ -25,7 +25,7 @@ def parent_path(ctx: click.Context) -> str:
 def columns() -> int:
     """Return the width of help texts in characters: one less than the width of the terminal on stdin.
 
-    If stdin is not a terminal, the terminal is assumed to have 80 columns.
+    Returns 79 if stdin is not a terminal.
     """
     try:
         return os.get_terminal_size(0).columns - 1

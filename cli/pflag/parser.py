@@ -52,8 +52,8 @@ class FlagSet:
         try:
             return self._parse(argv, interspersed)
         finally:
-            # Commands get tuples. During parsing, the kinds of `list_of` collect values in a list. Therefore thousands
-            # of uses of one flag take linear time.
+            # Commands get tuples. During parsing, a flag that may be repeated (`list_of`) collects its values in a
+            # list, so that thousands of uses of the flag take linear time.
             self.values |= {key: tuple(value) for key, value in self.values.items() if isinstance(value, list)}
 
     def _parse(self, argv: Sequence[str], interspersed: bool) -> list[str]:

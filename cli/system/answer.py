@@ -18,5 +18,5 @@ LONGEST_QUESTION = 4096  # characters
 @command("__answer", "Answer another host's question about this host's side of a path", exactly(0), hidden=True)
 @click.pass_obj
 def answer(app: App) -> None:
-    """Read another host's question from stdin (JSON) and print the answer (JSON); a refusal prints nothing."""
+    """Read another host's question from stdin and print the answer, both as JSON; print nothing to refuse an answer."""
     app.out(app.engine.system.answer(sys.stdin.read(LONGEST_QUESTION)))

@@ -12,7 +12,10 @@ from cli.pflag import at_least, command
 @click.argument("words", nargs=-1)
 @click.pass_context
 def show_help(ctx: click.Context, words: tuple[str, ...]) -> None:
-    """Print the help of the command that ``words`` names, such as ``network create``; without words, that of hawse."""
+    """Print the help of the command that ``words`` names, such as ``network create``.
+
+    Without words, print the help of ``hawse`` itself.
+    """
     app: App = ctx.obj
     at = ctx.find_root()
     for index, word in enumerate(words):

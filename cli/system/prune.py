@@ -20,9 +20,9 @@ from engine.golang.units import human_size
 def prune(app: App, all: bool, filter: Filters, force: bool, volumes: bool) -> None:
     """Remove stopped containers, unused networks and unused images; print the removed objects.
 
-    Without ``all``, only unused images without a name (dangling images) are removed. Without ``force``, the user is
-    asked first. ``volumes`` removes nothing, because hawse has no volumes. Raises StatusError if ``volumes`` is used
-    with the filter ``until``, as Docker does.
+    An unused image that has a name is removed only with ``all``. Without ``force``, the user is asked first.
+    ``volumes`` removes nothing, because hawse has no volumes. Like Docker, raises StatusError if ``volumes`` is used
+    with the filter ``until``.
     """
     if volumes and "until" in filter:
         raise StatusError('ERROR: The "until" filter is not supported with "--volumes"')
@@ -35,7 +35,7 @@ def prune(app: App, all: bool, filter: Filters, force: bool, volumes: bool) -> N
 def prune_everything(app: App, filter: Filters, *, all: bool) -> None:
     """Remove stopped containers, unused networks and unused images, in this order; print them and the reclaimed space.
 
-    Without ``all``, only unused images without a name (dangling images) are removed; with ``all``, every unused image.
+    An unused image that has a name is removed only with ``all``.
     """
     containers, reclaimed = app.engine.containers.prune(filter)
     print_removed(app, "Deleted Containers:", containers)

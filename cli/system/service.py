@@ -43,7 +43,7 @@ def service(app: App, /, group: str, host: Sequence[str], socket: str, **tls: st
     environment = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith("HAWSE_")}
     environment["HAWSE_RUN"] = str(run_directory())
     environment["MALLOC_ARENA_MAX"] = "2"  # without this limit, glibc keeps one memory arena for each thread
-    environment["GLIBC_TUNABLES"] = "glibc.pthread.stack_cache_size=0"  # else glibc keeps ended threads' stacks
+    environment["GLIBC_TUNABLES"] = "glibc.pthread.stack_cache_size=0"  # do not keep the stacks of ended threads
     app.stderr.flush()
     arguments = [sys.executable, "-I", "-X", "utf8", "-c", BOOT, PACKAGES, json.dumps(settings)]
     os.execve(sys.executable, arguments, environment)

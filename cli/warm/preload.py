@@ -35,7 +35,8 @@ CACHE = "__pycache__"
 def import_all() -> None:
     """Import the modules that most commands need, so that the warm server's children inherit them.
 
-    These are hawse's modules except those in `RESIDENT`, which few commands use, and the libraries in `LATE`.
+    These are the libraries in `LATE`, and all of hawse's modules except those in `RESIDENT`. Few commands use the
+    modules in `RESIDENT`.
     """
     for name in [*our_modules(), *LATE]:
         with suppress(ImportError):  # ignore a missing library: a command that needs the library will report the error

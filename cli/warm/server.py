@@ -157,7 +157,8 @@ def take_group_along(pid: int, status: int) -> None:
 
     ``pid`` is the child's process id, and ``status`` its wait status. Without the warm server, the kernel sends the
     signal of ctrl-Z to all processes of the command. With the warm server, only the child gets the signal, from the
-    launcher. The process that draws the progress line must stop too, because the shell prints its prompt.
+    launcher. Another process of the group, which draws the progress line, must stop too: it must not draw after the
+    shell has printed its prompt.
     """
     number = signal.SIGTSTP if os.WIFSTOPPED(status) else signal.SIGCONT if os.WIFCONTINUED(status) else 0
     if number:

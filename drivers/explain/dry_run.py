@@ -54,9 +54,10 @@ class DryRunRecorder(CommandRecorder):
         self._lost: set[int] = set()
 
     def netlink(self, session: Session, messages: Sequence[Message], act: Callable[[], T], nothing: T) -> T:
-        """Record a change without making it, and return ``nothing``; for a query, return the answer.
+        """Record a change without making it, or answer a query.
 
-        ``act`` sends the messages to the kernel.
+        ``act`` sends the messages to the kernel and returns the answer. For a recorded change, ``nothing`` is returned
+        in place of the answer.
 
         - A change: recorded and not sent. Raises OSError if the kernel would refuse the firewall transaction, or does
           not support the kind of a new link.

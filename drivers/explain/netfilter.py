@@ -59,7 +59,7 @@ def nft(text: str) -> tuple[list[str], str]:
     """Return the words of the nft(8) command that runs the script ``text``, and the command's standard input.
 
     A script of one line is an argument of the command, and the input is "". If ``text`` contains all lines of one of
-    hawse's rules files, the input includes this file instead. The lines would make the rest of the script hard to find.
+    hawse's rules files, an ``include`` of the file replaces them, so that a user easily finds the rest of the script.
     """
     for table, file in FILES.items():
         text = text.replace(ruleset(table), f'include "{rules_file(file)}"')

@@ -103,11 +103,11 @@ class CommandRecorder:
             self._paths.setdefault(inode, path)
 
     def sysctl_value(self, path: str) -> str | None:
-        """Return None, so that the caller asks the kernel, where this recorder has already made each change."""
+        """Return None: the caller must ask the kernel, because this recorder has already made each change there."""
         return None
 
     def link_index(self, name: str, session: Session | None = None) -> int | None:
-        """Return None, so that the caller asks the kernel, where this recorder has already made each change."""
+        """Return None: the caller must ask the kernel, because this recorder has already made each change there."""
         return None
 
     def rule_comments(self, table: str, chain: str) -> list[str]:

@@ -58,8 +58,8 @@ class Packet(Struct, frozen=True):
         return "arp" if self.protocol == ARP else "ip6" if self.version == 6 else "ip"
 
     def at(self, received: str, sent: str = "") -> Packet:
-        """Return the packet as it arrives at the interface ``received``, to leave by the interface ``sent``.
+        """Return the packet with the incoming interface ``received`` and the outgoing interface ``sent``.
 
-        ``sent`` is "" for a packet that does not leave.
+        ``sent`` is "" if no interface sends the packet.
         """
         return replace(self, received=received, sent=sent)

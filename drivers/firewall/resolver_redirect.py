@@ -123,8 +123,8 @@ def _in_time(change: Callable[[], None]) -> None:
 class _WaitingChanges:
     """The changes that have not ended yet, by the inode number of their network namespace.
 
-    One thread for each namespace makes its changes in their order. Otherwise a late redirection could follow its own
-    removal.
+    One thread for each namespace makes the namespace's changes in the order in which they were added. Otherwise, a slow
+    redirection could be made after the removal that was meant to delete it.
     """
 
     def __init__(self) -> None:

@@ -20,9 +20,10 @@ def options_of(right: Any) -> list[Any]:
 
 
 def is_equal(value: Any, option: Any) -> bool | None:
-    """Return whether the packet's value matches one option of a match (a value, prefix or range); None if unknown.
+    """Return whether the packet's ``value`` matches ``option``; None if unknown.
 
-    ``value`` is False if the packet does not have the compared field. No option matches then.
+    ``option`` is one value, prefix or range on the right side of a match. ``value`` is False if the packet does not
+    have the compared field. The result is then False.
     """
     if isinstance(option, dict) and "elem" in option:
         option = option["elem"].get("val")

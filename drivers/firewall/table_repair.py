@@ -19,7 +19,7 @@ from drivers.firewall.table_structure import Structure
 from drivers.linux import libnftables
 from drivers.model import Difference
 
-MARKS = "complete"  # name of a chain whose rules only hold comments
+MARKS = "complete"  # name of the chain whose rules have no effect; their comments record the table's state
 VERSION = re.compile(r"ruleset_(\d+)")
 RULES, FRAME = "rules", "frame"
 """Values of `Difference.detail` that say what a repair must rewrite.
@@ -60,8 +60,8 @@ def compare(table: str, contents: Contents) -> list[Difference]:
         # the expected rules into a new namespace, and creating that namespace requires CAP_SYS_ADMIN.
         return [Difference("upkeep", table, "the rules", detail=RULES), *_elements(table, contents)]
     if structure[:3] != due[:3]:
-        # Treat a table of an older version as damage: another program may have loaded a saved table (nft -f). A
-        # table of a newer version probably belongs to a command of that version. That version has its own agent.
+        # Treat a table of an older version as damage: another program may have loaded a saved table (nft -f). Report a
+        # table of a newer version as superseded: a command of that version probably made it.
         kind = "superseded" if _version(structure) > _version(due) else "changed"
         return [Difference(kind, table, _reshaped(structure, due), opens=True, detail=FRAME)]
     chains = [c for c in due.chains if c != MARKS and structure.rules.get(c) != due.rules.get(c)]
@@ -116,8 +116,8 @@ def commands(table: str, verb: str, items: Iterable[Element]) -> Iterator[str]:
 def _whole(table: str, contents: Contents) -> str:
     """Return the script that creates a table with its rules and required elements.
 
-    If the table exists already, the script also adds its present elements that ``contents`` allows but does not
-    require. Such elements are left out if the definition of their set is wrong.
+    If the table already exists, the script also adds those of its elements that ``contents`` allows but does not
+    require. Elements are left out if the existing set or map has a wrong definition.
     """
     structure = table_structure.find(table)
     due = table_structure.expected(table, contents.rules) if structure is not None else None

@@ -169,7 +169,8 @@ def _expression(name: bytes, data: bytes, anonymous: Mapping[bytes, frozenset[by
     """Return a rule's expression in a form that is the same each time the rule is loaded.
 
     ``name`` and ``data`` are the expression's name and attributes. ``anonymous`` maps the names of anonymous sets to
-    their elements. These elements replace the set's name, because the name has another number after each load.
+    their elements. The result contains these elements instead of the set's name. The kernel puts a number into the
+    name, and this number differs after each load.
     """
     if name.startswith(b"lookup"):
         attributes = read(data)

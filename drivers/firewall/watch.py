@@ -32,7 +32,8 @@ class TableWatch(NftablesListener):
 class FirewallWatch(TableWatch):
     """A watch that blocks connections with the agent's table ``inet hawse_standby``.
 
-    The watch works without that table if the kernel or libnftables does not support tables owned by one socket.
+    If the kernel or libnftables does not support tables owned by one socket, the watch does not have this table. It
+    then reports changes, but blocks no connections.
     """
 
     def __init__(self) -> None:
@@ -49,8 +50,9 @@ class FirewallWatch(TableWatch):
         Two other kinds of new connections are blocked too:
 
         - connections from internal networks to the host
-        - connections that the host forwards between other interfaces, if hawse enabled IP forwarding for their address
-          family; ``saved_state``, from `Repairer.saved_state`, names these families
+        - connections that the host forwards between interfaces other than these bridges. They are blocked only in the
+          address families for which hawse enabled IP forwarding. ``saved_state`` names these families
+          (`Repairer.saved_state`).
 
         If the kernel or libnftables does not support the table ``inet hawse_standby``, nothing is blocked. `block` then
         only switches the sysctl route_localnet of the bridges off, so that containers cannot reach services that listen

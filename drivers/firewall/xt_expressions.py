@@ -1,6 +1,7 @@
 """Read the matches and targets of iptables-nft from the kernel, each with its structure in bytes.
 
-nftables' JSON form lists at most their names. Runs in the calling thread's network namespace.
+The structures are read by netlink, because nftables' JSON form has at most the names of matches and targets. The
+functions run in the calling thread's network namespace.
 """
 
 from __future__ import annotations

@@ -78,8 +78,9 @@ def _one_of_ports(data: bytes, packet: Packet) -> bool | None:
 def _is_bridged(data: bytes, packet: Packet) -> bool | None:
     """Return whether a physdev match matches the packet; None if unknown.
 
-    ``data`` is the structure of the match. Only the condition ``--physdev-is-bridged`` is evaluated: the packet stays
-    within a bridge. With br_netfilter, the bridge is then the incoming and the outgoing interface of the packet.
+    ``data`` is the structure of the match. Only the condition ``--physdev-is-bridged`` is evaluated. It is true if the
+    packet stays within one bridge. With br_netfilter, this bridge is both the packet's incoming interface and its
+    outgoing interface.
     """
     inverted, conditions = data[PHYSDEV_FLAGS : PHYSDEV_FLAGS + 2]
     if conditions != BRIDGED or not packet.received or not packet.sent:

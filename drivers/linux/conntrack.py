@@ -52,7 +52,7 @@ class ConntrackFlow(Struct, frozen=True):
 
     - ``source``, ``destination``, ``port``: the addresses and the destination port of the original direction
     - ``answering``, ``answering_port``: the source address and the source port of the reply direction
-    - ``returning_port``: the destination port of the reply direction: the client's port, or the port that SNAT has set
+    - ``returning_port``: the destination port of the reply direction (the client's port, or the port that SNAT has set)
     - ``key``: the addresses and ports of the original direction in bytes, as received from the kernel
     """
 
@@ -90,7 +90,7 @@ def forget_untranslated(ports: Iterable[PortBinding]) -> None:
 
 
 def forget_redirected(port: int) -> None:
-    """Delete the conntrack entries of IPv6 UDP flows that DNAT leads to this port of the host; idempotent."""
+    """Delete the conntrack entries of the IPv6 UDP flows whose destination port DNAT sets to ``port``; idempotent."""
     number = attribute(PROTO_NUMBER, struct.pack("B", socket.IPPROTO_UDP))
     proto = nested(TUPLE_PROTO, number + attribute(PROTO_SOURCE_PORT, struct.pack("!H", port)))
     led = _filter(TUPLE_REPLY, proto, PROTO_AND_SOURCE_PORT) + _status(IS_DNAT, IS_DNAT)
@@ -267,9 +267,9 @@ def _are_published(bindings: Iterable[PortBinding], flow: ConntrackFlow) -> bool
 
 
 def _reach_host(is_local: Callable[[bytes], bool], bindings: Iterable[PortBinding], flow: ConntrackFlow) -> bool:
-    """Return whether the flow leads to the host itself at one of the published ports ``bindings``, without translation.
+    """Return whether the flow leads to the host itself at a published port, and its destination is not translated.
 
-    ``is_local`` returns whether a packed address is an address of the host.
+    ``bindings`` are the published ports. ``is_local`` returns whether a packed address is an address of the host.
     """
     untranslated = not flow.is_translated and any(_leads_to(binding, flow) for binding in bindings)
     return untranslated and is_local(flow.destination)

@@ -70,7 +70,8 @@ def lost(
     for default in chosen:
         routes = [r for r in ours if r.destination.version == default.version]
         present = [r for r in routes if (r.gateway, r.link) == (default.gateway, link.index(default.interface))]
-        if not present or [r.destination.prefixlen for r in present] == [1]:  # only one half of a split default route
+        # A single route to half of all addresses is not enough, because the route to the other half is missing.
+        if not present or [r.destination.prefixlen for r in present] == [1]:
             missing.append(default)
     return missing
 

@@ -16,7 +16,7 @@ from drivers.model import IPAddress, IPInterface
 
 PREFIX, PARENT = "probe-", "bridge"
 CHILDREN = ("macvlan", "ipvlan")
-NO_NFTABLES = "nftables"  # the name of the missing package
+NO_NFTABLES = "nftables"  # in the result of `missing`: neither libnftables nor the program nft is installed
 ATTRIBUTES = {"vxlan": {"vxlan_id": 1, "vxlan_port": link.VXLAN_PORT}}
 
 
@@ -40,8 +40,8 @@ def missing(kinds: Iterable[str]) -> list[str]:
 def _can_make(opened: Session, kind: str) -> bool:
     """Return whether the kernel can make a link of this kind, by making one in the session's namespace.
 
-    The calling thread is in that namespace. The bridge that `missing` made first becomes the parent of a macvlan or
-    ipvlan link.
+    The calling thread is in that namespace. `missing` makes a bridge before all other links. This bridge is the parent
+    of a macvlan or ipvlan link.
     """
     parent = {"link": link.index(PREFIX + PARENT)} if kind in CHILDREN else {}
     try:

@@ -18,7 +18,7 @@ from drivers.model import IPAddress, IPInterface
 
 CAP_NET_ADMIN = 12
 _NETNS_COOKIE = 71  # SO_NETNS_COOKIE, which Python's socket module lacks
-PORT_RANGE = "net/ipv4/ip_local_port_range"  # for IPv6 too
+PORT_RANGE = "net/ipv4/ip_local_port_range"  # this sysctl applies to IPv6 too
 FALLBACK_PORTS = (49153, 65535)
 
 

@@ -139,12 +139,12 @@ def _execute(script: str, flags: int = 0, *, apart: bool = False) -> str:
     Usually, libnftables runs the script in this process, and only one thread at a time runs a script. If libnftables is
     missing, or the number of the next file descriptor is too large (`SELECTABLE`), the nft program runs the script.
 
-    In two cases, a program in the namespace can make the script slow. The nft program then runs the script, so that
-    other threads need not wait:
+    In two cases, the nft program runs the script. A program in the namespace could make such a script slow, and other
+    threads of this process would wait for it. The cases are:
 
     - ``apart`` is True.
-    - The network namespace belongs to another user namespace. The owner of that user namespace could end this process,
-      because libnftables crashes when it reads some sets that no correct program makes.
+    - The network namespace belongs to another user namespace. The owner of that user namespace could also crash
+      libnftables, and thereby this process, with sets that no correct program makes.
 
     If the nft program is missing in these two cases, the script is run in the usual way.
     """

@@ -143,7 +143,7 @@ def kind_attributes(session: Session, name: str) -> Any:
 
 
 def wrong_settings(session: Session, name: str, required: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the present values of the settings, specific to a link's kind, that differ from ``required``.
+    """Return the present values of those kind-specific settings of a link that differ from ``required``.
 
     ``required`` and the result map pyroute2's names (in lower case and without the prefix IFLA_) to values. Settings
     that the kernel does not have are left out.
@@ -169,9 +169,9 @@ def flags_of_port(message: Any) -> dict[str, int]:
 
 
 def has_carrier(session: Session, name: str) -> bool:
-    """Return whether a link has a carrier: the link and its other end are up; False if the link is missing.
+    """Return whether a link has a carrier, which means that the link and its other end are up.
 
-    The kernel disables a bridge port without a carrier.
+    Returns False if the link is missing. The kernel disables a bridge port that has no carrier.
     """
     message = _get(session, name)
     return message is not None and bool(message["flags"] & IFF_RUNNING)
@@ -205,7 +205,7 @@ def add(session: Session, name: str, kind: str, **attributes: Any) -> None:
     """Create a link; raises `KernelError` with EEXIST if another link has the name.
 
     ``kind`` is the kernel's name of the link type, such as "dummy". ``attributes`` have pyroute2's names in lower case
-    and without the prefix IFLA_. Attributes of all links and attributes of this kind are allowed.
+    and without the prefix IFLA_. The attributes may be those of every link or those of this kind of link.
     """
     body = encode(ifinfmsg, _attributes({**attributes, "ifname": name}, kind))
     with kernel_errors(f"create {kind}", name):
@@ -254,9 +254,9 @@ def change(session: Session, link_index: int, **attributes: Any) -> None:
 
 
 def change_kind(session: Session, link_index: int, kind: str, **attributes: Any) -> None:
-    """Change attributes that only links of this ``kind`` have, such as "bridge".
+    """Change attributes of a link that only links of its ``kind`` have.
 
-    ``attributes`` have pyroute2's names in lower case and without the prefix IFLA_.
+    ``kind`` is, for example, "bridge". ``attributes`` have pyroute2's names in lower case and without the prefix IFLA_.
     """
     with kernel_errors(f"change {', '.join(attributes)} of", f"link {link_index}"):
         session.request(RTM_NEWLINK, encode(ifinfmsg, _attributes(attributes, kind), index=link_index))

@@ -65,7 +65,7 @@ def network_mark(network_id: str) -> str:
 
 
 def endpoint_mark(endpoint_id: str) -> str:
-    """Return the alias that marks an endpoint's link, which is the host end of a veth pair or a sub-interface."""
+    """Return the alias that marks an endpoint's link: a sub-interface, or the host end of a veth pair."""
     return ENDPOINT_MARK + endpoint_id
 
 

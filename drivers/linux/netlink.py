@@ -264,8 +264,9 @@ class Session:
 def dump_attempts() -> Iterator[int]:
     """Yield the number of each attempt to read a list that other processes may change meanwhile.
 
-    On a host with 600 interfaces, two processes that create interfaces interrupt three of four attempts. Therefore, the
-    attempts end only after at least `DUMP_ATTEMPTS` attempts and at least `DUMP_SECONDS` seconds.
+    The caller stops after a successful attempt. The numbers end after at least `DUMP_ATTEMPTS` attempts and at least
+    `DUMP_SECONDS` seconds. These limits are high: on a host with 600 interfaces, two processes that create interfaces
+    interrupt three of four attempts.
     """
     end = time.monotonic() + DUMP_SECONDS
     for number in count():

@@ -25,12 +25,12 @@ from drivers.scalars import socket_text
 NUMBERS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
 ICMP = {4: socket.IPPROTO_ICMP, 6: socket.IPPROTO_ICMPV6}
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
-SOL_RAW, CHECKSUM_OFFSET = 255, 7  # socket option IPV6_CHECKSUM of raw sockets
+SOL_RAW, CHECKSUM_OFFSET = 255, 7  # level and number of IPV6_CHECKSUM, a socket option of raw sockets
 PORTS = struct.Struct("!HH")
 END_SECONDS = 0.2
 """Maximum number of seconds that `Probe.close` waits for the service to close its side of a TCP connection."""
-ABORT = struct.pack("ii", 1, 0)  # struct linger: close sends RST
-BIND_ATTEMPTS = 50  # number of random ports that a probe tries if the kernel chooses no port
+ABORT = struct.pack("ii", 1, 0)  # struct linger, the value of SO_LINGER with which close() resets a TCP connection
+BIND_ATTEMPTS = 50  # number of random ports that a probe tries if the range of source ports has no unused port
 
 
 class PortsExhausted(OSError):
@@ -78,9 +78,10 @@ class Tuple(Struct, frozen=True):
 
 
 class TunnelFlow(Struct, frozen=True):
-    """The packets of a tunnel between this host and the host ``other``; can be traced like a probe (`Tuple`).
+    """The packets of a tunnel between this host and the host ``other``.
 
-    In both directions, the packets are UDP datagrams with the destination port ``port``.
+    These packets can be traced in the same way as a probe (`Tuple`). In both directions, the packets are UDP datagrams
+    with the destination port ``port``.
     """
 
     other: IPAddress

@@ -101,9 +101,10 @@ def disk_bytes(pids: Iterable[int]) -> tuple[int, int]:
 
 
 def _labelled(path: str, label: bytes) -> int:
-    """Return the number after ``label`` in a file: in the first line that begins with ``label``.
+    """Return the number that follows ``label`` in the file at ``path``.
 
-    The result is 0 without such a line, or if the file at ``path`` cannot be read.
+    The number is in the first line that begins with ``label``. The result is 0 if no line begins with ``label``, or if
+    the file cannot be read.
     """
     try:
         with open(path, "rb", buffering=0) as file:

@@ -9,8 +9,8 @@ used, for three reasons:
 - hawse needs its own session for nftables and connection tracking anyway.
 
 pyroute2 takes 0.16 ms to encode a veth pair and 0.11 ms to decode a link. Code without pyroute2 takes 0.01 ms to encode
-or decode the same bytes. Therefore, modules that decode very many messages do without pyroute2
-(`drivers.linux.link_notifications`, `drivers.linux.address_ranges`).
+or decode the same bytes. Therefore, two modules that decode very many messages do not use pyroute2:
+`drivers.linux.link_notifications` and `drivers.linux.address_ranges`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ TIME_WAIT = "06"  # socket state in /proc/net/tcp
 
 
 class Use(NamedTuple):
-    """The number of source ports that the kernel may choose, and the numbers of those that are in use.
+    """The number of source ports that the kernel may choose, and how many of these ports are in use.
 
     - ``available``: the number of ports that the kernel may choose
     - ``udp``: the number of these ports that UDP sockets use

@@ -104,7 +104,7 @@ def read(path: str) -> str | None:
 
 
 def exists(path: str) -> bool:
-    """Return whether ``path`` exists, which is the path of a sysctl or of a directory of sysctls."""
+    """Return whether a sysctl, or a directory of sysctls, exists at ``path``."""
     file, directory = _location(path)
     try:
         os.stat(file, dir_fd=directory)

@@ -6,8 +6,8 @@ A peer is an endpoint on another host. Each peer needs these entries:
 - an FDB entry of the bridge: frames for the peer's MAC go to that VXLAN device
 - a neighbour entry per address: the VXLAN device answers ARP and neighbour solicitations for the peer
 
-Each host with peers needs one more FDB entry: broadcast and multicast frames go to that host too. On every host, the
-size of the tables grows with the number of the network's endpoints.
+For each other host that has peers, the VXLAN device needs one more FDB entry: broadcast and multicast frames go to that
+host too. On every host, the size of the tables grows with the number of the network's endpoints.
 """
 
 from __future__ import annotations

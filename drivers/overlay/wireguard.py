@@ -135,7 +135,7 @@ class Tunnel:
     def set_up(self, config: WireguardConfig, mtu: int) -> None:
         """Give the interface its keys, peers, address, MTU and default route, and bring it up; idempotent.
 
-        Also removes the routes of other programs that would divert packets to a peer from the tunnel.
+        Also removes other programs' routes by which packets for a peer would leave through another interface.
         """
 
         def configure(there: Session) -> None:

@@ -1,6 +1,6 @@
 """Backs up the local store some seconds after a change, at most once a minute.
 
-A due backup is made when the agent ends.
+If a backup is scheduled when the agent ends, the agent makes this backup before it ends.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The agent's socket (HAWSE_RUN/agent.sock): one request line, one answer line, then the agent closes the connection.
 
 - ``changed`` makes the services read the local store again. The agent answers ``ok`` when the services that commands
-  need (cluster, DNS, ports) are up to date. From then on, DNS answers the command's new names. The agent answers
-  ``failed`` if one of these services failed, or if the store could not be read. The agent reads the local store once
-  for all requests that arrive together.
+  need (cluster, DNS, ports) are up to date. From then on, the DNS server knows the command's new names. The agent
+  answers ``failed`` if one of these services failed, or if the store could not be read. The agent reads the local store
+  once for all requests that arrive together.
 - If the connection closes without an answer to ``changed``, this agent is ending. The command must then start or ask
   another agent.
 - ``status`` is answered by one line of JSON.

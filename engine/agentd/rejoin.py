@@ -68,7 +68,7 @@ class RejoinService:
                 if has_certainly_ended(present[place]):
                     self._gone(place)
                 continue
-            namespace.release()  # the agent must not keep the namespace alive
+            namespace.release()  # an open file descriptor of the agent would keep the namespace alive
             self._followed[place] = namespace
 
     def _gone(self, place: Place) -> None:

@@ -42,7 +42,7 @@ class RepairService:
     ) -> None:
         self._loop, self._store, self._relay, self._run, self._heal = loop, store, relay, run, heal
         self._threads: dict[str, RepairThread] = {}
-        self._superseded = False  # True after a thread has sent this message
+        self._superseded = False  # True after a thread has sent the message "superseded"
         self._wakeup = Wakeup()
         loop.watch(self._wakeup.fileno(), lambda _: self._heard())
 
@@ -97,4 +97,4 @@ class RepairService:
         for thread in self._threads.values():
             thread.close()
         self._threads.clear()
-        self._loop.forget(self._wakeup.fileno())  # it stays open, because a thread that still runs may use it
+        self._loop.forget(self._wakeup.fileno())  # do not close the wakeup, because a running thread may still use it

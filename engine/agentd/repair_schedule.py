@@ -65,10 +65,10 @@ class Schedule:
         After a comparison of T seconds, hawse's own changes cause no comparison for ``share`` * T seconds (default
         `SHARE`).
 
-        A comparison after a change by another program uses up ``cost`` immediate comparisons (see `PATIENCE_ROUNDS`).
-        If not enough were left, the next comparison is delayed. Each delay is twice as long as the last delay, up to
-        `LONGEST_REST_SECONDS`. When more than half of the immediate comparisons are left again, the next delay is
-        `FIRST_REST_SECONDS`.
+        Changes by other programs may cause a limited number of immediate comparisons (`PATIENCE_ROUNDS`). A comparison
+        after such a change reduces this number by ``cost``. If the number was less than ``cost``, the next comparison
+        is delayed. Each delay is twice as long as the last delay, up to `LONGEST_REST_SECONDS`. When the number is
+        again more than half of `PATIENCE_ROUNDS`, the next delay is `FIRST_REST_SECONDS`.
         """
         self._not_before = now + (SHARE if share is None else share) * (now - began)
         self.due, self.rest = NEVER, 0.0

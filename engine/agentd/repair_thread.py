@@ -112,9 +112,10 @@ class RepairThread:
             watch.close()
 
     def _read_records(self) -> None:
-        """Read the records of the networks, because `_block` needs them before the first comparison.
+        """Read the records of the networks, which `_block` needs to block new connections.
 
-        The first comparison also reads the records, but may first have to wait for the store's lock.
+        The first comparison reads the records too. But it may first have to wait for the store's lock, and `_block` may
+        be called before.
         """
         with self._store.read() as reader:
             if boots.is_of_this_boot(reader):
@@ -137,9 +138,9 @@ class RepairThread:
                 self._compare_and_repair(watch)
 
     def _wait(self, seconds: float, *others: int) -> None:
-        """Wait up to ``seconds`` for a call of `changed`, or for data at one of the file descriptors ``others``.
+        """Wait up to ``seconds`` for a call of `changed` or `close`, or for data at a file descriptor in ``others``.
 
-        Returns early after a call of `close` too. After a call of `changed`, also schedules a comparison.
+        After a call of `changed`, schedules a comparison.
         """
         if self._stopped:
             return

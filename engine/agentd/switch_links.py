@@ -72,8 +72,8 @@ class SwitchLinks:
 class SwitchSysctls:
     """The watch on the sysctls of an overlay network, which calls ``changed`` after each change.
 
-    ``path`` is the path of the network's namespace. Because netlink reports few changes of sysctls, inotify(7) is used.
-    It reports only changes by programs that use the same /proc as the agent.
+    ``path`` is the path of the network's namespace. The watch uses inotify(7), because netlink reports few changes of
+    sysctls. inotify reports only changes by programs that use the same /proc file system as the agent.
     """
 
     def __init__(self, inotify: Inotify, path: str, changed: Callable[[], None]) -> None:

@@ -55,10 +55,10 @@ def pick_address(pool: PoolRecord, last: int, used: Collection[str], requested: 
 
 
 def candidates(pool: PoolRecord, last: int) -> Iterator[str]:
-    """Yield all addresses of a pool that automatic allocation can choose, each once, even addresses in use.
+    """Yield each address of a pool that automatic allocation can choose, whether it is free or in use.
 
-    The order is ascending from ``last`` (an address as an integer), then from the start of the pool. The pool's gateway
-    and auxiliary addresses are included.
+    First come the addresses after ``last`` (an address as an integer) in ascending order. Then come those from the
+    start of the pool up to ``last``. The pool's gateway and auxiliary addresses are included.
     """
     subnet = ip_network(pool.subnet)
     first, end = automatic(subnet, ip_network(pool.ip_range) if pool.ip_range else None)

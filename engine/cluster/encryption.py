@@ -29,9 +29,10 @@ def is_encrypted(record: NetworkRecord) -> bool:
 
 
 def has_tunnels(record: NetworkRecord) -> bool:
-    """Return whether hosts send the network's packets through WireGuard tunnels: only on an encrypted network.
+    """Return whether hosts send the network's packets through WireGuard tunnels.
 
-    An encrypted network without a VXLAN id has no tunnels: the record is invalid, and no driver activates the network.
+    An encrypted network with a VXLAN id has tunnels. An encrypted network without a VXLAN id has none, because its
+    record is invalid and no driver activates it.
     """
     return is_encrypted(record) and bool(vnis_of(record))
 

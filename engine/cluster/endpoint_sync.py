@@ -42,8 +42,8 @@ def sync_endpoints(host: Host, client: Client, membership: ClusterMembership) ->
     """Make the etcd store hold exactly this host's current endpoints; endpoints of other hosts are not changed.
 
     An endpoint that is only in the etcd store is kept while the process that created the endpoint still runs. Returns a
-    line of text for each endpoint that could not be written to the store or released in it. Raises EtcdUnavailable if
-    the etcd store does not answer, and Unavailable if a manager has removed this host.
+    line of text for each endpoint that could not be written to the etcd store or deleted there. Raises EtcdUnavailable
+    if the etcd store does not answer, and Unavailable if a manager has removed this host.
     """
     there = {e.id: e for e in shared_endpoints.of_node(client, membership.node_id)}
     here = own_endpoints(host)

@@ -94,9 +94,9 @@ def _import_unless_taken(host: Host, record: NetworkRecord, membership: ClusterM
 
 
 def delete_copy(host: Host, network_id: str, timeout: float = LOCK_TIMEOUT_SECONDS) -> None:
-    """Delete this host's copy of a cluster network, in any phase: the local record and the kernel objects; idempotent.
+    """Delete a cluster network's record in the local store and its kernel objects on this host; idempotent.
 
-    Waits up to ``timeout`` seconds for `NETWORKS_LOCK`, then raises Unavailable.
+    The network may be in any phase. Waits up to ``timeout`` seconds for `NETWORKS_LOCK`, then raises Unavailable.
     """
     with locked(host.run, *NETWORKS_LOCK, timeout=timeout):
         with host.store.read() as reader:

@@ -123,7 +123,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def write_files(where: Path, files: Mapping[str, str]) -> None:
-    """Write the texts ``files`` to the files with these names in the directory ``where`` (see `write_private`)."""
+    """Write several files in the directory ``where`` (see `write_private`); ``files`` maps file names to texts."""
     for name, text in files.items():
         write_private(where / name, text)
 

@@ -181,7 +181,7 @@ def new_id() -> str:
 
 
 def derived_id(hexadecimal: str) -> str:
-    """Return an id in the format of Docker's swarm that is computed from ``hexadecimal``, another id."""
+    """Convert the hexadecimal id ``hexadecimal`` to an id in the format of Docker's swarm (see `new_id`)."""
     return base36(int(hexadecimal[:32], 16), ID_LENGTH)
 
 

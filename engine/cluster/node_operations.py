@@ -1,8 +1,8 @@
 """The operations of a host on its own records in the etcd store. A worker cannot change other records.
 
 A manager runs the operations on the etcd store itself. A worker sends the operations to a manager's server. The server
-finds the node in the worker's certificate, and runs the operations for this node only. The server ignores any node id
-in the arguments. Arguments and results are JSON.
+reads the node id from the worker's certificate, and runs the operations for this node only. The server ignores any node
+id in the arguments. Arguments and results are JSON.
 """
 
 from __future__ import annotations
@@ -191,8 +191,8 @@ def _id(arguments: Mapping[str, Any], name: str) -> str:
 def _publish(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
     """Write the node record of the host ``member`` to etcd; return ``{"done": True}``.
 
-    The argument ``node`` is the record as text. The argument ``revision`` is optional. If the record in etcd has
-    another revision than this, nothing is written, and the result is ``{"done": False}``.
+    The argument ``node`` is the record as text. The argument ``revision`` is optional: the expected revision of the
+    record in etcd. If the record has another revision, nothing is written, and the result is ``{"done": False}``.
     """
     record = replace(decode(Node, str(arguments["node"])), id=member.id, role=member.role, index=member.index)
     node = record_checks.check_node(record)

@@ -56,8 +56,8 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
         unused = _unused_claims(client, made, earlier)
         conditions, changes = [*conditions, claim, *unused[0]], [*changes, *unused[1]]
         if not balancer and pools:
-            # Reserve the host's own address too. The search for it starts after the address that was last allocated
-            # automatically. An address that the user requested is not such an address.
+            # Reserve the host's own address too. The search starts after the last address that was allocated
+            # automatically. An address that the user requested does not count.
             last = serials[0] if pools[0][1] else int(ip_address(chosen[0]))
             extra = pick_address(pools[0][0], last, {*used, chosen[0]})
             more = _balancer_claims(network, endpoint.node, extra, pools[0][0])

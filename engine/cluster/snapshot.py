@@ -1,8 +1,8 @@
 """This host's snapshot of the records in the etcd store: all keys under ``shared/`` at one revision, immutable.
 
-Each change that etcd reports produces a new snapshot (View). Snapshots are saved to disk, so that a restarted agent
-knows names and peers immediately, even if the store does not answer. A snapshot omits unreadable records, and lists the
-reasons.
+Each change that etcd reports produces a new snapshot (View). Snapshots are saved to disk. Therefore a restarted agent
+immediately knows the DNS names and the endpoints of other hosts, even if the etcd store does not answer. A snapshot
+omits unreadable records, and lists the reasons.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class View(Struct, frozen=True, dict=True):
         return list(self._endpoints.get(network_id, {}).values())
 
     def addresses(self, network_id: str) -> list[IPAddress]:
-        """Return all addresses that are in use on a network, also those on hosts without a lease (`alive`).
+        """Return all addresses that are in use on a network, including those on hosts without a lease.
 
         These are the addresses of the network's endpoints, and each host's own address on the network (`balancers`).
         """

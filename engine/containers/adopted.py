@@ -54,10 +54,11 @@ OF_PROCESS = re.compile(r"/proc/(\d+)/ns/net")
 
 
 class NamespaceReference(Struct, frozen=True):
-    """A network namespace that hawse did not create: its default name, its path, its inode and its process.
+    """A network namespace that hawse did not create: its path, its inode, its process, and a name for its record.
 
-    For ``pid:N``, ``pid`` is N, and ``start`` is the process's start time in clock ticks since boot. For any other
-    namespace, ``pid`` is 0, and ``start`` equals ``inode``.
+    ``name`` is the default name of the namespace's container record. If the user named a process (``pid:N`` or
+    ``netns:/proc/N/ns/net``), ``pid`` is N, and ``start`` is the process's start time in clock ticks since boot. For
+    any other namespace, ``pid`` is 0, and ``start`` equals ``inode``.
     """
 
     name: str
@@ -214,7 +215,7 @@ def find(reader: Reader, reference: str) -> list[ContainerRecord]:
 
 
 def is_of_process(record: ContainerRecord) -> bool:
-    """Return whether a record's namespace was given as ``pid:N``.
+    """Return whether the user named a record's namespace by a process: ``pid:N`` or ``netns:/proc/N/ns/net``.
 
     hawse never connects such a namespace again, because another process may later get the same pid.
     """

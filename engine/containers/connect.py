@@ -49,8 +49,9 @@ def connect(
 
     ``container`` may also be a network namespace that hawse did not create: ``netns:NAME``, ``netns:/path`` or
     ``pid:N``. ``adoption`` has the user's settings for this namespace. Raises Forbidden for a host's own network
-    namespace, such as that of PID 1, unless ``adoption.force`` is set. The connection is tried once more as
-    `retried_after_ends` says.
+    namespace, such as that of PID 1, unless ``adoption.force`` is set.
+
+    If an ended container may still have a needed address or port, connects a second time (`retried_after_ends`).
     """
     attempt = partial(_connect, host, reference, container, settings, published, adoption)
     retried_after_ends(host, attempt, finalize.finalize_ended)
@@ -196,7 +197,8 @@ def _connect_running(
     with rollback_on_error(host, IntentKind.ENDPOINT_CHANGE, reserved.endpoint.id, rollback):
         later = [*members, reserved]
         if published and not hooks.concerns_gateway(m.network for m in later):
-            publish.required_holder(host, record, later)  # refuse before the published ports move to another endpoint
+            # Check before the published ports move to another endpoint; raises Forbidden if no endpoint can have them.
+            publish.required_holder(host, record, later)
         endpoint = replace(sandbox.join(host, record, reserved, numbers), phase="live")
         joined = replace(reserved, endpoint=endpoint)
         with host.store.write() as tx:
@@ -276,7 +278,7 @@ def without_attachment(record: ContainerRecord, network: NetworkRecord) -> Conta
 
 
 def _with_attachment(record: ContainerRecord, attachment: NetworkAttachment) -> ContainerRecord:
-    """Return the container's record with the attachment in place of an attachment with the same network name."""
+    """Return the record with ``attachment`` added; an attachment with the same network name is replaced."""
     others = (a for a in record.attachments if a.network != attachment.network)
     return replace(record, attachments=(*others, attachment))
 
@@ -333,7 +335,7 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
     if container.kind == "process":
         sandbox_links.repair(host, container)
     members = _sync_gateways(host, container, members)
-    with suppress(PortFailure):  # as in `reassign_ports`
+    with suppress(PortFailure):  # as in Docker, no port is published if another program has a host port
         members = port_assignment.move(host, container, members)
     for member in members:
         # Publish the ports again, because a killed command may have recorded them without publishing them.

@@ -121,9 +121,10 @@ def _new_record(
 
 
 def _platform_warnings(host: Host, request: ContainerCreate, root: RootFilesystem) -> list[str]:
-    """Return a list with Docker's warning that the image is for another platform than this host's, else [].
+    """Return Docker's warning about the image's platform as a list of one text, or [] without a warning.
 
-    Raises NotFound if the user requested a platform and the image is for another platform.
+    The warning says that the image is for another platform than this host's. If the user requested a platform, there is
+    no warning. Instead, raises NotFound if the image is for another platform than the requested one.
     """
     if root.image is None:
         return []
@@ -179,17 +180,19 @@ def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
 
 
 def _checked_links(reader: Reader, links: Sequence[str]) -> list[str]:
-    """Check legacy links (``--link``), and return them; of several links with the same alias, only the first.
+    """Check legacy links (``--link``), and return the valid links in the form "NAME:ALIAS".
 
     A link has the form "NAME:ALIAS" or "NAME", where NAME is the name or id of the target container. If the target uses
-    the sandbox of another container, the result names this other container as the target. As in Docker, an alias is
-    a path below the container's name: slashes around it do not count, and a link with an empty alias is dropped.
-    Raises InvalidArgument if a target does not match exactly one container, or is in host mode.
+    the sandbox of another container, the result names this other container as the target. If several links have the
+    same alias, only the first is returned. As in Docker, an alias is a path below the container's name. Slashes around
+    it do not count, and a link with an empty alias is dropped. Raises InvalidArgument if a target does not match
+    exactly one container, or is in host mode.
     """
     by_alias: dict[str, str] = {}
     for target, alias in map(parse_link, links):
         owner, path = _sandbox_owner(reader, target), posixpath.normpath(f"/{alias}").lstrip("/")
-        if path:  # the name of an adopted namespace has a colon, which a link cannot contain
+        if path:
+            # Use the id of an adopted namespace, because its name has a colon, which the NAME of a link cannot contain.
             by_alias.setdefault(path, f"{owner.id if ':' in owner.name else owner.name}:{path}")
     return list(by_alias.values())
 

@@ -93,9 +93,10 @@ def _paths_in(host: Host, container_id: str) -> dict[str, str]:
 
 
 def shown_paths(host: Host, record: ContainerRecord) -> dict[str, str]:
-    """Return the mapping of `paths`, in which files that the user bound into this container replace hawse's files.
+    """Return the mapping of `paths`, with the user's file instead of hawse's file where the user bound a file.
 
-    The user binds such a file with an option like -v FILE:/etc/hosts. The command inspect shows the paths.
+    The user binds a file into this container with an option like -v FILE:/etc/hosts. The command inspect shows the
+    paths.
     """
     return {**paths(host, record), **_bound(record)}
 

@@ -157,7 +157,7 @@ def _join(host: Host, container: ContainerRecord, bridge: NetworkRecord, numbers
     with host.store.write() as tx:
         tx.put_endpoint(live)
         stored = tx.container(container.id)
-        # Store the interface numbers now. If this command fails later, the next command must not use the number again.
+        # Store now which interface numbers are used. If this command fails later, the next command must use a new one.
         if stored is not None:
             tx.put_container(replace(stored, next_interfaces=names.count_interfaces(numbers, bridge)))
     return replace(member, endpoint=live)

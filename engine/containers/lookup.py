@@ -59,8 +59,8 @@ def linked(reader: Reader, reference: str) -> list[ContainerRecord]:
 def order_hint(host: Host, first: str, second: str, command: str) -> str:
     """Return a hint on the order of the arguments of a command, or "" if the order may be right.
 
-    Used if no container has the name ``second``. The order is wrong if this is the name of a network, and ``first`` is
-    none. ``command`` is the command, such as "network connect".
+    Used if no container has the name ``second``. The order is wrong if a network has the name ``second``, and no
+    network matches ``first``. ``command`` is the command, such as "network connect".
     """
     with host.store.read() as reader:
         is_network = any(network.name == second for network in reader.find_networks(second))

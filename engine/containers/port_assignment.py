@@ -89,9 +89,9 @@ def requested_ports(record: ContainerRecord) -> list[PortSpec]:
 def holder(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> JoinedEndpoint | None:
     """Return the endpoint that should have the container's published ports, or None if no endpoint can have them.
 
-    The result is the first endpoint, in the order of ``JoinedEndpoint.priority``, whose network can publish ports. As
-    in Docker, the result is None if an endpoint before it has the default route (macvlan, ipvlan). The container would
-    send its answers through that endpoint.
+    The result is the first endpoint, in the order of ``JoinedEndpoint.priority``, whose network can publish ports.
+    Exception: the result is None if an earlier endpoint in this order may have the default route (macvlan, ipvlan). The
+    container would send its answers through that endpoint. Docker does the same.
     """
     able = [m for m in members if sandbox.can_publish(host, m.network)]
     first = min(able, key=lambda m: m.priority(record), default=None)
@@ -101,7 +101,10 @@ def holder(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint
 
 
 def _may_answer_for(member: JoinedEndpoint, publisher: JoinedEndpoint) -> bool:
-    """Return whether ``member`` may have the default route by which the container answers clients of ``publisher``."""
+    """Return whether ``member`` may have the default route for the container's answers to clients.
+
+    ``publisher`` is the endpoint whose published ports the clients use.
+    """
     leads_out = not member.network.internal and facts(member.network.driver).offers_gateway
     shares_version = member.endpoint.ipv4 if publisher.endpoint.ipv4 else member.endpoint.ipv6
     return leads_out and bool(shares_version) and member.endpoint.default_route != "no"

@@ -142,8 +142,8 @@ def _rank(spec: PortSpec) -> tuple[bool, bool, float]:
     """Return the key by which `_origins` sorts the settings; the first setting gets its published ports first.
 
     First come settings without a choice of host ports, then settings for all host addresses, then the others. Within
-    each group, the setting with the lowest end of its range of host ports is first. In this order, the ports suffice
-    for the most settings.
+    each group, the setting whose range of host ports has the lowest end is first. With this order, as many settings as
+    possible get a published port.
     """
     return not spec.is_fixed, bool(spec.host_ip), spec.host_ports[-1] if spec.host_ports else math.inf
 

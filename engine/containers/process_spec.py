@@ -34,7 +34,7 @@ def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec
     namespace. The inode of the namespace at a path is ``record.sandbox_inode``.
     """
     config, settings = record.config, record.host
-    root = find_root(host, record.image_id or config.image)  # the name of the image may mean another one now
+    root = find_root(host, record.image_id or config.image)  # another image may have the image's name now
     security = parse_security_options(settings.security_opt or ())
     callback, environment = host.callback("__exited", record.id)
     mounts, bounds = check_binds(settings.binds), log_bounds_at_start(host, record)
@@ -119,7 +119,7 @@ def environment_of(record: ContainerRecord, of_links: Sequence[str] = ()) -> lis
 
 
 def has_default_terminal_type(record: ContainerRecord) -> bool:
-    """Return whether the container's process gets TERM=xterm: it has a terminal, and no TERM of the user."""
+    """Return whether the process gets TERM=xterm: the container has a terminal, and the user does not set TERM."""
     return record.config.tty and all(e.partition("=")[0] != "TERM" for e in record.config.env or ())
 
 

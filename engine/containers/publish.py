@@ -53,10 +53,12 @@ def required_holder(host: Host, record: ContainerRecord, members: Sequence[Joine
 def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec], *, connected: str = "") -> None:
     """Publish additional ports as `publish` does; the caller holds the container lock.
 
-    The caller notifies the agent after the call. If the driver refuses the ports, the records stay as they were.
+    The caller notifies the agent after the call. If the driver refuses the ports, the former records are restored.
+
     ``connected`` is the id of the endpoint that the same command has connected, or "". The transaction that records the
-    ports ends the intent of that connection. If the command is killed later, the publication is finished. If the driver
-    refuses the ports, the intent is recorded again, and the caller undoes the connection.
+    ports also ends the intent of that connection. If this command is killed after the transaction, another process
+    finishes the publication (`engine.recovery`). If the driver refuses the ports, the intent is recorded again, and the
+    caller undoes the connection.
     """
     former = lookup.resolve(host, container_id)
     record = _with_ports(former, specs)

@@ -221,7 +221,7 @@ def _leave_namespace(host: Host, record: ContainerRecord) -> None:
 
 
 def _delete(tx: Transaction, container_id: str) -> None:
-    """Delete a container's record, and add the events of the end of its run and of its removal."""
+    """Delete a container's record and add the event "destroy"; if the container was running, first add "die"."""
     record = tx.container(container_id)
     tx.delete_container(container_id)
     if record is None or record.kind != "process":

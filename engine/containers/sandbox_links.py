@@ -4,8 +4,9 @@
 - /run/netns/NAME is a link to this path, so that `ip netns` knows the namespace by the container's name.
 - /etc/netns/NAME has links to the container's resolv.conf and hosts. `ip netns exec` mounts both over the host's files.
 
-A link keeps no namespace alive. hawse changes only links that lead into HAWSE_RUN. Several instances of hawse on one
-machine (with different HAWSE_RUN) share the names. If /run/netns already has the name, the container gets no name.
+A link keeps no namespace alive. hawse changes only its own links: those in /run/netns lead into HAWSE_RUN, and those in
+/etc/netns lead to the container's files. Several instances of hawse on one machine (with different HAWSE_RUN) share the
+names. If /run/netns already has the name, the container gets no links with this name.
 """
 
 from __future__ import annotations
@@ -112,9 +113,9 @@ def remove(host: Host, record: ContainerRecord) -> None:
 
 
 def repair(host: Host, record: ContainerRecord) -> None:
-    """Create /run/netns/NAME for a running container, and remove links with a former name that a killed rename left.
+    """Create /run/netns/NAME for a running container, and remove the container's links with former names; idempotent.
 
-    NAME is the container's present name. Idempotent.
+    NAME is the container's present name. A killed rename may have left links with a former name.
     """
     with suppress(OSError):
         for name in os.listdir(NETNS_DIRECTORY):

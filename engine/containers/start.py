@@ -381,8 +381,8 @@ def _run(host: Host, live: Reserved) -> None:
 def start_by_user(host: Host, container_id: str) -> bool:
     """Start a container because the user requests the start; return False if it is already running or restarting.
 
-    The start is tried once more as `retried_after_ends` says. If it fails, a container that was created with --rm is
-    removed.
+    If an ended container may still have a needed address or port, tries the start a second time (`retried_after_ends`).
+    If the start fails, a container that was created with --rm is removed.
     """
     failures: list[EngineError] = []
     attempt = partial(_attempt, host, container_id, failures)
@@ -400,9 +400,9 @@ def start_by_user(host: Host, container_id: str) -> bool:
 def _attempt(host: Host, container_id: str, failures: list[EngineError]) -> bool:
     """Start a container; return False, without effect, if it is already running or restarting.
 
-    If the end of the last run is not recorded yet, it is recorded first. (After the loss of HAWSE_RUN, no other process
-    records it.) An error of the start itself is added to ``failures``; an error before the start, such as that of the
-    container's lock, is not.
+    If the end of the last run is not recorded yet, this function records it first. After the loss of HAWSE_RUN, no
+    other process records it. An error of the start itself is added to ``failures``. An error before the start, such as
+    a timeout for the container's lock, is not added.
     """
     with locked(host.run, "container", container_id):
         stored = lookup.resolve(host, container_id)

@@ -74,7 +74,7 @@ def record_failure(host: Host, before: ContainerRecord, error: EngineError) -> N
     with host.store.write() as tx:
         record = tx.container(before.id)
         if record is not None:
-            status = "exited" if record.status == "restarting" else record.status  # no more automatic restarts
+            status = "exited" if record.status == "restarting" else record.status  # "exited" ends automatic restarts
             tx.put_container(replace(record, status=status, exit_code=code, error=str(error)))
         # If something is unavailable, such as the etcd store, the start may be repeated later (`engine.recovery.boot`).
         # Therefore the container keeps its addresses and ports.

@@ -181,8 +181,8 @@ def restart(host: Host, reference: str, timeout: int | None, signal: str) -> Non
     """Stop a container as `stop` does, reset its count of automatic restarts, then start it.
 
     ``timeout`` and ``signal`` mean the same as for `stop`. If the container is not running, nothing is stopped. If this
-    command is killed, the supervisor finishes the stop and the start. The start is tried once more as
-    `retried_after_ends` says.
+    command is killed, the supervisor finishes the stop and the start. If an ended container may still have a needed
+    address or port, tries the start a second time (`retried_after_ends`).
     """
     record = lookup.resolve_own(host, reference)
     with error_prefix(f"Cannot restart container {reference}"):

@@ -317,4 +317,4 @@ def _servers(
     try:
         return resolv_conf(text, Transform.INTERNAL, Overrides(dns, (), options), ipv4=ipv4, ipv6=ipv6)
     except EngineError:
-        return ResolvConf()  # one server address is invalid, so forward no names of this container
+        return ResolvConf()  # a server address is invalid, so the queries of this container are not forwarded

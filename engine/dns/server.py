@@ -2,8 +2,8 @@
 resolv.conf.
 
 A resolver's sockets stay open while the service changes the DNS tables or the resolver's settings. A sandbox whose
-network namespace no longer exists is removed. If a socket cannot be opened, the service tries again later. For
-example, another program uses the port, or the agent has no free file descriptor.
+network namespace no longer exists is removed. If a socket cannot be opened, the service tries again later. Possible
+reasons are that another program uses the port, or that the agent has no free file descriptor.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class ServingLoop:
 
     @cached_property
     def datagrams(self) -> Datagrams:
-        """The memory, which is allocated for the first sandbox."""
+        """The memory for datagrams, which is allocated when the loop gets its first sandbox."""
         return Datagrams()
 
     def start(self) -> None:

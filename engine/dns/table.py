@@ -103,7 +103,10 @@ class NetworkTable:
         self._publish_addresses(dropped, added.values())
 
     def _publish_addresses(self, dropped: Iterable[MemberNames], added: Iterable[MemberNames]) -> None:
-        """Write the PTR answers of the endpoints in ``added``, and delete the other answers of those in ``dropped``."""
+        """Delete the PTR answers for the addresses of ``dropped``, and write those for the addresses of ``added``.
+
+        An answer for an address of both is replaced directly, so that it is not missing in between.
+        """
         stale = {key for old in dropped for key in _reverse_keys(old)}
         for new in added:
             target = wire.encode_name(f"{new.names[0]}.{self.network}") if new.names else None
@@ -148,7 +151,7 @@ def _lowered(endpoint: MemberNames) -> set[str]:
 
 
 def _reverse_keys(endpoint: MemberNames) -> list[bytes]:
-    """Return the keys of the questions for the names of an endpoint's addresses."""
+    """Return the table keys of the PTR questions for an endpoint's addresses."""
     addresses = [address for address in (endpoint.ipv4, endpoint.ipv6) if address is not None]
     return [wire.question(wire.reverse_name(address), wire.PTR) for address in addresses]
 

@@ -14,7 +14,7 @@ _SHUTDOWN = "shutdown"
 
 
 def identity() -> str:
-    """Return a string that changes when the host boots; raises EngineError if the kernel refuses to read it."""
+    """Return a string that changes when the host boots; raises EngineError if it cannot be read from the kernel."""
     with translate_failures(()):
         return host.boot_identity()
 

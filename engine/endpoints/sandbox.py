@@ -6,8 +6,8 @@ The rules are those of Docker's libnetwork:
   order of `gateway_priority`.
 - The default route of each IP family belongs to the first endpoint that has a gateway for this family.
   `JoinedEndpoint.priority` gives the order.
-- Published ports belong to the first endpoint, in the same order, whose network can publish ports. No port is published
-  if an endpoint before it has the default route (macvlan, ipvlan).
+- Published ports belong to the first endpoint, in the same order, whose network can publish ports. If an earlier
+  endpoint (macvlan, ipvlan) has the default route, no port is published.
 
 The endpoint setting ``default_route`` is a hawse extension: the setting puts an endpoint before all other endpoints, or
 excludes the endpoint from the default route.
@@ -184,12 +184,13 @@ def dismiss_all_siblings(host: Host, sandboxes: Iterable[Sequence[JoinedEndpoint
 def _crossings(
     host: Host, pairs: Iterable[tuple[JoinedEndpoint, JoinedEndpoint]]
 ) -> Iterator[tuple[Multihomed, Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]]]:
-    """Yield each driver with its networks, and with the addresses that packets may have there from other networks.
+    """Yield each driver with a list of its networks and the source addresses from other networks to allow or forbid.
 
     A sandbox on two networks can send packets through one network with its address on the other. Each of ``pairs`` has
     two endpoints of one sandbox: the packets leave through the first endpoint, with a source address of the second. A
-    pair gives the item (network of the first endpoint, addresses of the second endpoint). The caller tells the driver
-    to allow or to forbid these source addresses. Drivers that do not implement `Multihomed` are left out.
+    pair gives one item of the list: the network of the first endpoint, and the addresses of the second endpoint. The
+    caller tells the driver to allow or to forbid these source addresses. Drivers that do not implement `Multihomed` are
+    left out.
     """
     by_driver: dict[str, list[tuple[NetworkSpec, Sequence[IPAddress]]]] = {}
     for member, other in pairs:
@@ -242,7 +243,7 @@ def route_if_moved(
 
 
 def lost_routes(container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[Difference]:
-    """Return one difference for each default route of `route` that the sandbox no longer has."""
+    """Return one difference for each default route that `route` has set and that the sandbox no longer has."""
     chosen, offered = _default_routes(container, members)
     return kernel.lost_default_routes(sandbox_of(container), chosen, offered, PROTOCOLS[container.kind])
 

@@ -11,7 +11,7 @@ import resource
 
 from engine.eventloop.quota import Quota
 
-DESCRIPTORS_LIMIT = 131072  # the hard limit to request
+DESCRIPTORS_LIMIT = 131072  # `raise_descriptor_limit` tries to raise the hard limit to at least this number
 MOST_CONNECTIONS, MOST_FLOWS, MOST_QUERIES, MOST_STREAMS, MOST_HELD_PORTS = 16384, 8192, 8192, 2048, 8192
 
 

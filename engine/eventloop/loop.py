@@ -46,7 +46,7 @@ class Timer:
 
 
 def _open_epoll() -> select.epoll:
-    """Return a new epoll descriptor; if this process is root's, its watches count for a random user id.
+    """Return a new epoll descriptor. If this process runs as root, the kernel counts its watches for a random user id.
 
     The kernel limits the number of watches for each real user id (epoll(7), max_user_watches). The root user of a
     container has root's id, and could use up the limit. The loop could then watch no further descriptor. A container
@@ -146,10 +146,10 @@ class Loop:
             self._cancelled = 0
 
     def watch_signals(self, handler: Callable[[], None] = lambda: None) -> None:
-        """Wake up, and call ``handler``, after signals for which the process has a Python function.
+        """Wake up the loop and call ``handler`` after each signal for which the process has a Python signal handler.
 
-        Python writes these signals to a pipe, because the loop may be sleeping. A process has only one such pipe. One
-        call may stand for several signals.
+        Python writes each such signal to a pipe that the loop watches. A process has only one such pipe. If several
+        signals arrive together, ``handler`` may be called only once.
         """
         received, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)

@@ -56,7 +56,8 @@ class LoopThread:
     def _woken(self) -> None:
         self._wakeup.clear()
         while self._calls:
-            self.loop.after(0, self._calls.popleft())  # one timer each, so that an error ends no other action
+            # Each action has its own timer, so that the other actions run even if one raises an error.
+            self.loop.after(0, self._calls.popleft())
 
     def join(self, seconds: float) -> None:
         """Wait at most ``seconds`` for the end of the thread, then close the loop.

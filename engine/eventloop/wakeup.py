@@ -8,7 +8,7 @@ import os
 class Wakeup:
     """An eventfd(2) by which any thread wakes up the thread that waits for it.
 
-    Because another thread may still call `send`, the descriptor stays open until `close`.
+    The descriptor stays open until `close` is called, because any thread may call `send` until then.
     """
 
     def __init__(self) -> None:

@@ -122,7 +122,7 @@ class EventStream:
         return self._stopping or self._left() <= 0 or not self._watch.directory.exists()
 
     def _left(self) -> float:
-        """Return the seconds from now to the time ``until`` of the options, or `FOREVER` without this time.
+        """Return the seconds until the time of the option ``until``, or `FOREVER` if the option is not given.
 
         The result is negative after this time.
         """

@@ -41,7 +41,7 @@ def filter_containers(
 
 
 def _check_values(filters: Filters) -> None:
-    """Check the values of four keys, in Docker's order; raises InvalidArgument."""
+    """Check the values of the filters exited, status, is-task and health, in Docker's order; raises InvalidArgument."""
     _exit_codes(filters)
     for value in filters.get("status", ()):
         if value not in STATUSES:

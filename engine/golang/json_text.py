@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-DEPTH_LIMIT = 10_000  # levels of nesting, as in Go; Python's recursion limit stops `decode` at about 1,000 levels
+DEPTH_LIMIT = 10_000  # levels of nesting in Go; `decode` refuses more than about 1,000 (Python's recursion limit)
 DIGITS_LIMIT = 24  # characters, including the sign; a longer whole number becomes `Literal` instead of int
 UNFINISHED = "unexpected EOF"  # the error of Go's Decoder for a text that ends within its value
 UNMARSHAL_UNFINISHED = "unexpected end of JSON input"  # the error of Go's Unmarshal for the same text

@@ -74,7 +74,7 @@ def moment(text: str, now: datetime) -> float:
     """Parse a time (a duration before ``now``, a date, or Unix seconds) into Unix seconds.
 
     A date without a zone is in the zone of ``now``. For a duration, the result is rounded down to a whole second, as in
-    Docker. The text ``0`` is Unix seconds, not a duration. Raises ValueError for any other text.
+    Docker. The text ``0`` is Unix seconds, not a duration. Raises ValueError if the text is none of the three forms.
     """
     if text != "0":
         with suppress(ValueError):
@@ -93,8 +93,8 @@ def moment(text: str, now: datetime) -> float:
 def nanoseconds(text: str, now: datetime) -> int:
     """Parse a time (a duration before ``now``, a date, or Unix seconds) into nanoseconds since 1970.
 
-    A date without a zone is in the zone of ``now``. Raises ValueError for any other text. Unix seconds and RFC 3339
-    times with a zone keep all digits. Other dates are exact only to about a microsecond.
+    A date without a zone is in the zone of ``now``. Unix seconds and RFC 3339 times with a zone keep all digits. Other
+    dates are exact only to about a microsecond. Raises ValueError if the text is none of the three forms.
     """
     if "-" not in text:
         with suppress(ValueError):

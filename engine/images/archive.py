@@ -103,7 +103,9 @@ def downloaded_image(directory: str, digest: str) -> Iterator[ArchivedImage]:
 class _Files(ABC):
     """Base class: reads the files of an image by their names, from an archive or from a directory."""
 
-    _read_bytes = 0  # bytes of all documents read so far; each read counts, rounded up to whole tar blocks
+    # Total bytes of the documents read so far. The size of each document is rounded up to whole tar blocks. A document
+    # that is read twice counts twice.
+    _read_bytes = 0
 
     @abstractmethod
     def open(self, name: str) -> _Slice:
@@ -135,7 +137,7 @@ class _Files(ABC):
 
 
 class _Directory(_Files):
-    """The files in a directory that skopeo has written: the manifest, and a file for each blob, named by its digest.
+    """The files in a directory that skopeo has written: the manifest and the blobs. A blob's file name is its digest.
 
     The constructor opens all files, because the process that unpacks layers has another root directory and cannot open
     them.
@@ -273,10 +275,11 @@ def _from_manifest(archive: _Files, manifest: Mapping[str, Any], reference: str)
 
 
 def _with_diff_ids(archive: _Files, layers: Sequence[tuple[str, str, int]], config: bytes) -> list[Layer]:
-    """Return a `Layer` for each of ``layers``, with the digest of the uncompressed layer from the image configuration.
+    """Return a `Layer` for each item of ``layers``.
 
-    An item of ``layers`` has the file name, the digest and the size in bytes (-1 if unknown) of one layer. Raises
-    InvalidArgument if ``config`` states another number of layers.
+    An item has the file name, the digest and the size in bytes (-1 if unknown) of one layer. The digest of the
+    uncompressed layer comes from ``config``, the image configuration. Raises InvalidArgument if ``config`` states
+    another number of layers.
     """
     diff_ids = diff_ids_of(parse_config(config))
     if len(diff_ids) != len(layers):

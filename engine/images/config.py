@@ -120,9 +120,8 @@ def _created(value: object) -> str:
     """Return an image's creation time in UTC (RFC 3339); ``value`` is the field ``created`` of the image configuration.
 
     If ``value`` is None, the result is the start of the year 1, as in Go. Raises `InvalidArgument` if ``value`` is not
-    a time, or is a time outside the years 1 to 9999. Times in the first two or the last two days of this period are
-    refused too. In another time zone, their year could be 0 or 10000. Of these times, only the exact start of the year
-    1 is accepted.
+    a time, or is a time outside the years 1 to 9999. The first two and the last two days of this period are refused
+    too, because in another time zone the year could be 0 or 10000. The exact start of the year 1 is accepted.
     """
     if value is None:
         return timestamps.NEVER

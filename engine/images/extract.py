@@ -55,8 +55,8 @@ class Unpacked(Struct, frozen=True):
     - ``read`` is the number of bytes in all layers; `Limits.size` is its maximum. A layer counts with its compressed or
       its decompressed size, whichever is larger. A large compressed layer can have a small content, because zeros may
       follow the compressed data.
-    - ``members`` is the number of members, of missing parent directories and of layers; `Limits.members` is its
-      maximum.
+    - ``members`` is a total: the members, the layers, and the parent directories that were missing. `Limits.members` is
+      its maximum.
     - ``diff_ids`` are the hexadecimal SHA-256 digests of the uncompressed layers.
     """
 

@@ -115,8 +115,8 @@ class Placer:
     def _make_parents(self, directory: bytes) -> None:
         """Create ``directory``, and the directories above it, if they are missing; ``directory`` is a member's parent.
 
-        Each new directory counts toward `Limits.members`, the maximum number of members. Also saves the times of the
-        directory that gets a new entry (`_keep_times`), because the new entry changes them.
+        Each new directory counts toward `Limits.members`, the maximum number of members. Also saves the times of each
+        existing directory that gets a new entry (`_keep_times`), because a new entry changes these times.
         """
         if directory == self._parent:
             return
@@ -188,8 +188,9 @@ class Placer:
     def _hide_lower(self, directory: bytes) -> None:
         """Remove the content of ``directory`` that lower layers created, but keep the content of the current layer.
 
-        Each kept file is counted as a member once more. A layer may have an opaque whiteout in each of many
-        nested directories, and each whiteout lists the same files again. The count limits this work.
+        A layer requests this by an opaque whiteout in the directory. Many nested directories may each have an opaque
+        whiteout. Each of them makes this method examine the same inner files again. To limit this work, each kept file
+        counts as one more member.
         """
         waiting = [directory]
         while waiting:
@@ -288,7 +289,7 @@ def inside(name: bytes) -> bytes:
 def _make_directory(name: bytes, parent: int) -> None:
     """Create the directory ``name`` in ``parent`` (a file descriptor); raises NotADirectoryError if ``name`` exists.
 
-    An existing ``name`` is a dangling symbolic link, because the caller could not open it as a directory.
+    If ``name`` exists, it is a dangling symbolic link, because an attempt to open it has raised FileNotFoundError.
     """
     try:
         os.mkdir(name, 0o755, dir_fd=parent)

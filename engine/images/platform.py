@@ -78,7 +78,7 @@ class Platform(Struct, frozen=True):
 
 
 def _lower_variants(architecture: str, major: int, minor: int) -> Iterator[str]:
-    """Yield the lower variants of an architecture that its variant ``major``.``minor`` can run, highest first."""
+    """Yield the lower variants whose programs run on the variant ``major``.``minor``, the highest variant first."""
     if architecture == "arm64":
         yield from (f"v{major}.{lower}" if lower else f"v{major}" for lower in range(minor - 1, -1, -1))
         if major == 9:  # Armv9.0-A is based on Armv8.5-A

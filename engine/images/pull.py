@@ -123,9 +123,9 @@ class _Progress:
         """Yield a message for each layer that has grown or is complete since the last call.
 
         ``sizes`` maps the name of each file of the download to its size in bytes. skopeo writes each layer to a file
-        ``dir-put-blob…``, and renames the file after the layer's digest when the layer is complete. Before that,
-        nothing says which file has which layer. This method guesses: the largest of these files belongs to the first
-        layer of the image that is not complete, the next largest to the second, and so on.
+        ``dir-put-blob…``. When the layer is complete, the digest becomes the file's name. Until then, nothing says
+        which file has which layer. This method guesses: the largest of these files belongs to the first layer of the
+        image that is not complete, the next largest to the second, and so on.
         """
         yield from self._complete([d for d in self._missing if d.removeprefix("sha256:") in sizes])
         growing = sorted((size for name, size in sizes.items() if name.startswith("dir-put-blob")), reverse=True)
@@ -135,7 +135,7 @@ class _Progress:
                 yield _layer_message("Downloading", digest, {"current": current, "total": total})
 
     def completed(self) -> Iterator[Message]:
-        """Yield the last messages of each layer that was not yet complete in the last call of `messages`."""
+        """Yield the final messages of each layer for which `messages` has not yielded them yet."""
         yield from self._complete(list(self._missing))
 
     def _complete(self, digests: Sequence[str]) -> Iterator[Message]:

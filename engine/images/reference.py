@@ -46,7 +46,7 @@ def archived_name(reference: str) -> str:
 
 
 def id_prefix(reference: str) -> str | None:
-    """Return the hexadecimal digits of an image id or its prefix, or None if ``reference`` cannot be an id."""
+    """Return the hexadecimal digits of an image id or id prefix, or None if ``reference`` cannot be one of these."""
     match = _IDENTIFIER.fullmatch(reference)
     return match[1] if match else None
 

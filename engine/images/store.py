@@ -267,13 +267,15 @@ class ImageStore:
     def _delete_lost(self) -> None:
         """Delete the working directories of commands that were killed, and the files of images that have no record.
 
-        Before an image's files are deleted, one rename makes their directory a working directory of this process, so
-        that no partial image remains. This method holds a write transaction of the local store meanwhile.
-        `_store_images` holds one too while it moves images and stores their records. Therefore an image that another
-        command is storing is never deleted. Because the disk may be full, no directory is created.
+        An image's directory is first renamed to a working directory of this process. If the deletion is interrupted, no
+        partial image remains. No new directory is created, because the disk may be full.
 
-        A container that a repair of the store has recorded again has a path as its image: that of the image's files.
-        These files stay.
+        During the renames, this method holds a write transaction of the local store. `_store_images` also holds one
+        while it moves images and stores their records. Therefore an image that another command is storing is never
+        deleted.
+
+        After a repair of the store, a container's record may have the path of the image's files instead of the image's
+        name. These files are kept.
         """
         self._check()
         make_private_directory(self._directory)

@@ -94,8 +94,9 @@ def _retire(host: Host, type_name: str, records: Sequence[NetworkRecord]) -> boo
 def finish_retired(host: Host, retired: Sequence[str]) -> dict[str, EngineError]:
     """Delete the kernel objects of networks that `destroy_all` has only disabled; return the errors; idempotent.
 
-    Each item of ``retired`` has the form "driver:network id", as in the intents. The returned keys are such items. The
-    networks have no record any more. If one deletion fails, each item of the same batch (`BATCH_LIMIT`) has the error.
+    Each item of ``retired`` has the form "driver:network id", as in the intents. The networks have no record any more.
+    The result maps items to errors. The networks are deleted in batches of up to `BATCH_LIMIT`. If one deletion of a
+    batch fails, all items of the batch get the error.
     """
     errors: dict[str, EngineError] = {}
     for first in range(0, len(retired), BATCH_LIMIT):
@@ -152,9 +153,10 @@ def activate(host: Host, network_id: str) -> NetworkRecord:
 
 
 def _check_users_bridge(host: Host, record: NetworkRecord) -> None:
-    """Check that the bridge which daemon.json names for the default network exists; raises NotFound if it does not.
+    """Check that the user's own bridge for the default network exists; raises NotFound if it does not.
 
-    Does nothing if ``record`` is another network, or if daemon.json names no bridge.
+    The key ``bridge`` of daemon.json names this bridge. Does nothing if ``record`` is not the default network, or if
+    daemon.json names no bridge.
     """
     name = host.config.bridge
     if record.predefined and name and not interface_exists(name):

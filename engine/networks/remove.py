@@ -96,8 +96,12 @@ def prune(host: Host, filters: Filters) -> Strings:
     """Remove all unused custom networks and return their names.
 
     On a manager, unused cluster networks are removed too. A network is kept if another host uses the network, or if a
-    container joins the network while the command runs. Errors of cluster networks are ignored, as in Docker. After all
-    networks, raises the first other error, such as that of a full disk.
+    container joins the network while the command runs. These errors are ignored:
+
+    - errors of cluster networks, as in Docker
+    - Forbidden (the network is now in use) and NotFound (another command has removed the network)
+
+    If any other error occurs, such as that of a full disk, the first one is raised after all networks have been tried.
     """
     check_prune(filters)
     with host.store.read() as reader:

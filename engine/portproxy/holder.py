@@ -1,10 +1,12 @@
-"""The agent's service that holds published host ports: it binds a socket to each port, so that no other program can.
+"""The agent's service that binds a socket to each published host port, so that no other program can use the port.
 
 No packet reaches such a socket while the firewall's rules exist, because the rules change the packet's destination. The
 rules may be missing: after ``nft flush ruleset``, or before a command adds them. A filter of the socket then drops all
-packets. The socket neither accepts nor refuses connections, so a client sends its SYN again. As soon as the rules
-exist, a repeated SYN reaches the container. For this, the process that adds the rules deletes the conntrack entry of
-the first SYN. Because of that entry, the kernel would not apply the rules to the repeated SYN.
+packets. The socket neither accepts nor refuses connections, so a client sends its SYN again.
+
+As soon as the rules exist, a repeated SYN should reach the container. But the first SYN has left a conntrack entry, and
+the kernel does not apply new rules to a connection with such an entry. Therefore the process that adds the rules
+deletes the entry.
 """
 
 from __future__ import annotations

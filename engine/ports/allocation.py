@@ -77,9 +77,9 @@ class PortProbe(Protocol):
 
 
 class RangeCursor(Protocol):
-    """The interface that remembers the last host port chosen from each published range (``-p 1-9:80``).
+    """The interface of an object that remembers the last host port chosen from each published range (``-p 1-9:80``).
 
-    The ranges of each protocol and host address are separate.
+    The last port is stored separately for each protocol and host address.
     """
 
     def last(self, protocol: str, address: str, ports: range) -> int:
@@ -378,7 +378,7 @@ def _refused(protocol: str, address: str, port: int, reason: str) -> PortConflic
 
 
 def _from_anywhere(ranges: Sequence[range]) -> Iterator[int]:
-    """Yield each port of the ranges once, in order from a random port; the first port follows the last port.
+    """Yield each port of the ranges once: from a random port to the end, then from the beginning to the random port.
 
     With a fixed start, a port that was just freed would be chosen again immediately.
     """

@@ -90,7 +90,7 @@ def publishing(
 ) -> Iterator[tuple[EndpointRecord, NetworkRecord]]:
     """Yield each endpoint for which the agent may have to forward published ports, with the endpoint's network.
 
-    Such an endpoint is in a sandbox (phase ``live``), on a network that is not internal.
+    Such an endpoint has published ports, and is in a sandbox (phase ``live``). Its network is not internal.
     """
     by_id = {network.id: network for network in networks if not network.internal}
     for endpoint in endpoints:

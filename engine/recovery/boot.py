@@ -71,7 +71,9 @@ def _begin_container(tx: Transaction, record: ContainerRecord, *, booted: bool) 
         tx.put_container(replace(record, sandbox_path=""))
         begin_intent(tx, IntentKind.CONTAINER_REMOVE, record.id)
     elif starts and (booted or not _is_waited_for(tx, record)):
-        if booted:  # without a reboot, only a killed start has left endpoints, and its rollback releases them
+        # Without a reboot, only a start that was killed can have left endpoints. The rollback of its intent releases
+        # these endpoints.
+        if booted:
             reservation.keep_for_next_run(tx, record.id)
         tx.put_container(replace(record, status="restarting", restart_count=0, sandbox_path=""))
         begin_intent(tx, IntentKind.CONTAINER_RESTART, record.id)

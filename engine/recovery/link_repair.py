@@ -54,7 +54,8 @@ class Comparison(Struct, frozen=True):
 
     - ``name`` describes the compared object.
     - ``busy`` is True if a command is changing the object.
-    - ``has_peers`` is True for a cluster network. A separate function (`Verify`) compares and repairs its tables.
+    - ``has_peers`` is True for a cluster network. A separate function (`Verify`) compares and repairs the network's
+      peer tables (FDB and neighbour tables), which list the endpoints on other hosts.
     - ``members`` are the containers of a damaged network. The caller compares them after the network's repair.
     - ``failures`` are the errors of comparisons and repairs.
     """

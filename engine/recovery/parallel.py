@@ -53,9 +53,9 @@ class _Pool(Struct):
 def run(jobs: Iterable[Job], width: int = 0) -> dict[str, Failure]:
     """Run jobs in parallel child processes, wait until every job has ended, and return the failures by job name.
 
-    If a job's failure is temporary (`Failure.may_pass`), the jobs that need it are not run, and the same failure is
-    returned for them. ``width`` is the number of parallel processes; 0 means one for each processor that this process
-    may use. Jobs that need each other in a circle run too, in any order.
+    If a job fails temporarily (`Failure.may_pass`), the jobs that wait for this job (`Job.after`) are not run. The same
+    failure is returned for them. Jobs that wait for each other in a circle run too, in any order. ``width`` is the
+    number of parallel processes; 0 means one for each processor that this process may use.
     """
     pool, width = _Pool(list(jobs)), width or len(os.sched_getaffinity(0))
     poll = select.poll()

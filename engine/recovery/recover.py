@@ -145,8 +145,9 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
     Also starts the agent if it is missing.
 
     - ``drivers``: driver types; None means the types of all networks in the store
-    - ``whole``: compare a driver's state with the records only if the driver's quick check (`needs_repair`) reports
-      damage. After a killed command, callers pass False, because the quick check does not detect partial changes.
+    - ``whole``: if True, a driver's state is compared with the records only if the driver's quick check
+      (`needs_repair`) reports damage. If False, the state is always compared. Callers pass False after a killed
+      command, because the quick check does not detect partial changes.
     - ``cause``: the cause that the repair's event names; "" means another program
     """
     if drivers is None:

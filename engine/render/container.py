@@ -148,7 +148,11 @@ def config_document(config: ContainerConfig) -> Json:
 
 
 def _exposed_keys(config: ContainerConfig) -> Iterator[str]:
-    """Yield the keys of ExposedPorts: a client's own keys unchanged, and the single ports of all other entries."""
+    """Yield the keys of the field ExposedPorts.
+
+    If ``config.exposed_keys`` has the key that the client sent for an entry, the entry gives this key unchanged. Any
+    other entry gives one key for each of its ports.
+    """
     for entry in config.exposed_ports:
         yield from (config.exposed_keys[entry],) if entry in config.exposed_keys else expand_exposed((entry,))
 

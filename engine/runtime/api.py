@@ -293,8 +293,9 @@ class Runtime(Protocol):
     ) -> Iterator[LogLine]:
         """Yield the lines of a log file. With ``options.follow``, continue until the container's process has ended.
 
-        ``path`` is the path of the log file. The function ``wait`` may raise an error to end the iteration. If ``wait``
-        is None, a standard function waits without a limit.
+        ``path`` is the path of the log file. The function ``wait`` waits until the log may have new lines, or until the
+        container has ended. It may raise an error to end the iteration. If ``wait`` is None, a standard function waits
+        without a time limit.
         """
 
 

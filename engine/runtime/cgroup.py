@@ -159,7 +159,7 @@ def _is_busy(root: int, group: str) -> bool:
 
 
 def _groups(root: int, path: str) -> Iterator[tuple[int, str]]:
-    """Yield a control group and all its subgroups, each as a file descriptor of its parent directory and its name.
+    """Yield a control group and all its subgroups, each as the tuple (file descriptor of parent directory, name).
 
     The subgroups of a group come before the group. ``root`` is a file descriptor of the hierarchy's root directory, and
     ``path`` is the path of the group below this directory. A container can nest more groups than a process can open

@@ -350,7 +350,7 @@ class Container:
             self.on_exit.run()
 
     def _answer_waiters(self) -> None:
-        """Send the end of the process to all clients that wait for it."""
+        """Send the exit code and the end time (`ending`) to all clients that wait for the process's end."""
         for waiter in list(self.waiters):  # a copy, because a failed reply removes the waiter
             waiter.reply(self.ending)
 

@@ -40,7 +40,7 @@ above this limit and is refused.
 _RANGE = f"uids and gids must be in range 0-{_LAST}"
 _TOO_LONG = 19  # digits; a number with 19 digits or more can exceed Go's int64
 _PASSWD, _GROUP = "etc/passwd", "etc/group"
-_FIELDS = 7  # of an entry of passwd; an entry of group has fewer
+_FIELDS = 7  # number of fields in an entry of passwd; an entry of group has fewer fields
 
 
 class Identity:

@@ -271,10 +271,10 @@ def may_be_error(output: bytes) -> bool:
 
 
 def refusal(output: bytes, argv: Sequence[str]) -> bytes:
-    """Return runc's message instead of crun's message ``output`` if the kernel refused to execute a command.
+    """Convert crun's message ``output`` to runc's wording if it says that the kernel refused to execute ``argv``.
 
-    ``argv`` is the command. Example: "exec container process `/x`: Exec format error" gives "exec /x: exec format
-    error". Any other ``output`` is returned unchanged.
+    Example: "exec container process `/x`: Exec format error" gives "exec /x: exec format error". Any other ``output``
+    is returned unchanged.
     """
     words = output
     if output.startswith(b'{"msg":"exec container process'):

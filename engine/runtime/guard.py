@@ -1,8 +1,10 @@
 """The guard: a small process that restarts the agent and the supervisor of a HAWSE_RUN after a kill.
 
 Agent and supervisor start the guard (`engine.runtime.guarded`). The guard also replaces an agent or supervisor that
-SIGSTOP has stopped or that hangs. The guard ends when neither process is needed. Without the guard, nobody would detect
-a kill of both processes at once, or a kill of the agent on a host without containers.
+SIGSTOP has stopped or that hangs. The guard ends when neither process is needed.
+
+It is not enough that the agent and the supervisor watch each other. A kill of both at once would not be detected. A
+host without containers has no supervisor, so a kill of its agent would not be detected either.
 
 The guard holds a connection to each process, so it detects an end immediately. It has no code for networks or
 containers, and imports only what the supervisor imports. It uses 5 MB.
@@ -202,9 +204,10 @@ class Liveness:
         return True
 
     def is_stuck(self, pid: int) -> bool:
-        """Return whether the process hangs, or SIGSTOP has stopped it both now and at the previous check.
+        """Return whether the process hangs, or is in the stopped state at this check and at the previous check.
 
-        It hangs if a ping is unanswered and its main thread has slept for a long time (`_hangs`).
+        SIGSTOP causes the stopped state. The process hangs if it has not answered a ping, and its main thread has slept
+        for a long time (`_hangs`).
         """
         state = (process.stat_fields(pid) or [b""])[0]
         stopped, self._stopped = self._stopped and state == b"T", state == b"T"

@@ -47,7 +47,7 @@ _FIELDS = {"argv": list, "env": dict, "log": str, "network": int, "delay": float
 
 
 def is_run_by_systemd() -> bool:
-    """Return whether this process is the main process of a systemd unit. systemd then restarts the process itself."""
+    """Return whether this process is the main process of a systemd unit, so that systemd restarts it after a kill."""
     return os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid())
 
 
@@ -154,11 +154,11 @@ def _is_free(run: str, name: str) -> bool:
 
 
 class Guarded:
-    """Keep this process restartable: renew its record, and start a guard if none is connected.
+    """Renews the start record of this process, and starts a guard if none is connected.
 
-    The record says how this process was started. The guard restarts this process after a kill. ``name`` is `AGENT` or
-    `SUPERVISOR`. After a restart by the guard, output is appended to the file ``log``. The process calls `joined` when
-    a guard has connected. The process calls `left` when the guard's connection has closed.
+    The record says how this process was started. After a kill of this process, the guard starts it again as the record
+    says. Its output is then appended to the file ``log``. ``name`` is `AGENT` or `SUPERVISOR`. The process calls
+    `joined` when a guard has connected, and `left` when the guard's connection has closed.
     """
 
     def __init__(self, loop: Loop, run: str, name: str, log: str = "/dev/null") -> None:
@@ -185,7 +185,7 @@ class Guarded:
         self._closed = True
 
     def _check(self) -> None:
-        """Start a guard if none has connected, and kill a guard that SIGSTOP has stopped at two checks in a row.
+        """Start a guard if none is connected; kill the guard if it is stopped (SIGSTOP) at two checks in a row.
 
         Also write this process's start record (`save`) again if it is missing or damaged. The cause may be a full disk
         or another program.

@@ -97,7 +97,7 @@ def _check_directory(root: int, path: str) -> None:
         text = f'chdir to cwd ("{path}") set in config.json failed: no such file or directory'
         raise SetupFailed(NOT_FOUND, text) from error
     except OSError:
-        # For example, the path has a link in /proc, which `open_in_root` refuses. crun checks it in the container.
+        # An example is a path with a link in /proc, which `open_in_root` refuses. crun checks such a path later.
         return
 
 

@@ -210,9 +210,10 @@ def _user_mount(mount: Mapping[str, Any], targets: Targets, devices: int, *, pri
 class Targets:
     """Makes the mount points in a container's root directory, and returns their canonical paths.
 
-    Symbolic links in the path of a mount point are resolved with the container's root directory as "/". With
-    ``replace`` (for a container with a writable layer), the paths of Docker's own mount points, such as /etc/hosts, are
-    an exception: as in Docker, their symbolic links are not resolved, but replaced by real directories or files.
+    Symbolic links in the path of a mount point are resolved with the container's root directory as "/".
+
+    With ``replace`` (for a container with a writable layer), Docker's own mount points, such as /etc/hosts, are an
+    exception. Symbolic links in their paths are replaced by real directories or files, as in Docker.
     """
 
     def __init__(self, root: int, root_path: str, *, replace: bool) -> None:

@@ -67,7 +67,8 @@ class Jobs:
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # the file is damaged
                 document = self._files.read(name) or {}
                 job = Job(name, document["argv"], document["env"])
-                left = min(document["at"] - time.time(), document["delay"])  # the clock may have been set back
+                # Wait no longer than the original delay, even if the clock has been set back.
+                left = min(document["at"] - time.time(), document["delay"])
                 self.add(job, durable=True, delay=max(0.0, left))
                 self.run(job, left)
 
@@ -138,9 +139,9 @@ class Jobs:
     def _fail(self, job: Job) -> None:
         """Schedule another execution of a failed job's program, unless the job was replaced or removed.
 
-        A job that is not durable, and whose container has no files, is repeated at most `_ATTEMPTS_WITHOUT_FILES`
-        times. Such a job is not dropped at once, because the program may still have work to do. It may have deleted the
-        files itself, and then have been killed before it scheduled the container's restart.
+        If a job is not durable and its container has no files, the job is repeated at most `_ATTEMPTS_WITHOUT_FILES`
+        times. It is not dropped at once, because the job's program may itself have deleted the files. The program may
+        then have been killed before it scheduled the container's restart.
         """
         if self._jobs.get(job.container_id) is not job:
             return

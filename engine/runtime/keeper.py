@@ -66,8 +66,8 @@ def _keep(become: Callable[[], NoReturn], ended: Callable[[int], object], caller
         detach([caller])
         code = process.exit_code(os.waitpid(command, 0)[1])
         os.set_blocking(caller, False)
-        # BlockingIOError means that the caller has not left the command. The caller then gets the exit code from the
-        # end of this process, so ``ended`` is not called.
+        # BlockingIOError means that the caller still waits for this process. The caller then gets this process's exit
+        # code, so ``ended`` is not called.
         with suppress(BlockingIOError):
             os.read(caller, 1)
             ended(code)

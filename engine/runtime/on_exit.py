@@ -30,7 +30,7 @@ class OnExit:
     def hold(self) -> None:
         """Prevent the command ``on_exit`` from running, because a client handles the container's end itself.
 
-        `release` undoes this call. If several clients handle the end, each client needs both calls.
+        `release` undoes this call. If several clients handle the end, each client makes both calls.
         """
         self._holders += 1
 

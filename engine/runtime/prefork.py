@@ -23,8 +23,9 @@ If the work ends earlier, the next idle child is forked at the end of the work.
 class IdleChild:
     """Forks an idle child in advance, and keeps at most one.
 
-    ``work`` is the function that runs in the child. It gets the child's end of a socket pair to the parent. ``work``
-    calls `receive`, which waits at this end for a file descriptor. The child reads its work from this descriptor.
+    ``work`` is the function that runs in the child. Its argument is the child's end of a socket pair; the parent has
+    the other end. ``work`` calls `receive` with this argument, to wait for a file descriptor from the parent. It then
+    reads its task from the file descriptor.
     """
 
     def __init__(self, work: Callable[[socket.socket], NoReturn]) -> None:

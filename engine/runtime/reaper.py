@@ -1,7 +1,7 @@
 """Reap all children of the supervisor: its own children, and the orphans that it adopts.
 
-No other code in the supervisor may wait for children. Such code could reap the first process of a container that crun
-has created, and the container's exit status would be lost.
+No other code in the supervisor may wait for children. If it reaped a container's first process, the container's exit
+status would be lost. This process becomes a child of the supervisor even if crun has created the container.
 """
 
 from __future__ import annotations

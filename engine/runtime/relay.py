@@ -18,10 +18,10 @@ def relay(master: int, child: int, stdio: Stdio, request: ExecCreate) -> bool:
     """Copy between the user's terminal and the terminal of a command that runs in a container.
 
     - ``master``: a file descriptor of the master of the command's terminal; closed in all cases
-    - ``child``: the pid of the process that ends with the command
+    - ``child``: the pid of a process that ends when the command ends
 
     Returns False after the process ``child`` has ended and all output was read. Returns True if the user has detached,
-    or if the command was started detached. The command then continues and keeps its terminal.
+    or if the command was started detached. If the result is True, the command continues and keeps its terminal.
     """
     with ExitStack() as stack:
         stack.callback(os.close, master)
@@ -41,8 +41,8 @@ def relay(master: int, child: int, stdio: Stdio, request: ExecCreate) -> bool:
 def _copy(master: int, ended: int, stdio: Stdio, request: ExecCreate) -> bool:
     """Copy between both terminals until the command ends or the user detaches; return whether the user detached.
 
-    ``master`` is a file descriptor of the master of the command's terminal. ``ended`` is a pidfd of the process that
-    ends with the command.
+    ``master`` is a file descriptor of the master of the command's terminal. ``ended`` is a pidfd. Its process ends when
+    the command ends.
     """
     keys = terminal.DetachKeys() if request.detach_keys else None
     stdin, open_output = request.attach_stdin, True

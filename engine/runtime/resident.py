@@ -183,8 +183,8 @@ def claim(run: str, name: str) -> socket.socket | None:
     released when the socket is closed.
 
     - If another process of hawse with the same ``run`` has the address, returns None.
-    - If binding fails for any other reason, returns an unbound socket. The process then starts without the reservation.
-      An example is an address that a foreign program has.
+    - If binding fails for any other reason, returns an unbound socket. For example, a foreign program may have the
+      address. The resident process then starts without the reservation.
     """
     holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     address = f"\0hawse/{name}/{zlib.crc32(os.fsencode(run)):08x}{run[-64:]}".encode("utf-8", "surrogateescape")[:107]

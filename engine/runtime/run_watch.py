@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INTERVAL_SECONDS = 0.25  # between two checks; a check costs four system calls
-LOOKS_LIMIT = 2  # maximum number of checks that do not report a change, because it may still continue
+LOOKS_LIMIT = 2  # checks that do not report a change yet, because the other program may still make changes
 
 
 class RunWatch:
@@ -31,8 +31,8 @@ class RunWatch:
         """Return whether a directory has changed since the last call of `accept`; checks at most four times a second.
 
         Another program may need some time to delete many files. Therefore a change is reported only when two checks in
-        a row see the same inodes and times. If each check sees other values, the change is reported after `LOOKS_LIMIT`
-        checks.
+        a row see the same inodes and times. If the values differ at each check, only `LOOKS_LIMIT` checks wait, and the
+        next check reports the change.
         """
         now = time.monotonic()
         if now < self._next:

@@ -69,7 +69,8 @@ class _KernelVersion(json_types.GoType):
     ) -> str:
         """Return the version as text; raises Mismatch if it is invalid.
 
-        The error is raised and not added to ``errors``. Docker reports this error rather than the earlier ones.
+        Other types add their errors to ``errors``. This error is raised, because Docker reports it instead of the
+        errors that were found earlier.
         """
         invalid = f'invalid kernel version: {json_types.compact(value)}, expected "<kernel>.<major>"'
         if not isinstance(value, str):

@@ -1,10 +1,10 @@
 """Pipes between the caller's streams and a command without a terminal, for ``exec`` without ``-t``.
 
-Two sorts of file descriptors never enter a container, and the command gets pipes instead:
+The command gets a pipe in place of two sorts of streams:
 
-- The caller's terminal, because a process that has this file descriptor could type on the terminal.
-- A file of the caller, for containers of images. Through /proc/self/fd, the container could reopen a read-only file for
-  writing.
+- A terminal of the caller. A process that has its file descriptor could type on the terminal.
+- A file of the caller, if the container is from an image. Through /proc/self/fd, the container could reopen a read-only
+  file for writing.
 """
 
 from __future__ import annotations

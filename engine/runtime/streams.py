@@ -150,7 +150,8 @@ class Streams:
     def begin(self) -> None:
         """Start reading output and writing input, because the command has now been executed.
 
-        Earlier output is not from the command. Clients may send input before this call.
+        No output is read before this call, because it would not be from the command. Input that clients have sent
+        earlier is kept until this call.
         """
         self._begun = True
         self.resume()
@@ -218,7 +219,7 @@ class Streams:
         return size
 
     def _first_words(self, data: bytes, kind: int) -> bytes:
-        """Return ``data``, but translate crun's message that the command cannot be executed into the message of runc.
+        """Return ``data``, but replace crun's error message for a failed execve by runc's message.
 
         Only the first output of a container can be crun's message. ``kind`` is the type of the frames that carry
         the data to the clients, such as `protocol.STDERR`.

@@ -277,7 +277,7 @@ class Supervisor:
         client.on_close = close
 
     def _hold(self, client: Connection, request: dict[str, Any]) -> None:
-        """Let the client handle the container's end instead of the command ``on_exit``; report the end to it.
+        """Report the container's end to the client, and let the client handle it in place of the command ``on_exit``.
 
         While the client is connected, ``on_exit`` does not run. The first reply says whether the container has a
         process.
@@ -307,10 +307,11 @@ class Supervisor:
         client.reply({"ok": True, "ended": False})
 
     def _schedule(self, client: Connection, request: dict[str, Any]) -> None:
-        """Execute the program ``argv`` of the request for a container, after the request's ``delay`` in seconds.
+        """Execute a program for a container after a delay.
 
-        A program that fails is executed again. The reply's key ``owner`` is the identity of this supervisor, which has
-        taken over the work: a text with its pid and start time.
+        The request has the program's ``argv`` and ``env``, the container's ``id``, and the ``delay`` in seconds. A
+        program that fails is executed again. The reply's ``owner`` is the identity ("pid:start time") of this
+        supervisor, because it has taken over the work from the client.
         """
         job = Job(request["id"], request["argv"], request["env"])
         self._jobs.add(job, durable=True, delay=request["delay"])

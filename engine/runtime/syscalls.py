@@ -63,7 +63,7 @@ def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str 
 
 
 def bind(source: str, target: str) -> None:
-    """Mount ``source`` at ``target`` with a bind mount: a file, or a directory with all mounts below it."""
+    """Bind-mount ``source`` at ``target``. A directory is mounted with all mounts below it; a file is possible too."""
     mount(source, target, flags=MS_BIND | MS_REC)
 
 

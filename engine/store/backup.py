@@ -51,7 +51,7 @@ def make(store: Path) -> bool:
         os.close(open_private(new, os.O_RDWR | os.O_CREAT | os.O_EXCL))
         with closing(sqlite3.connect(new, isolation_level=None)) as target:
             source.backup(target)
-            target.execute("PRAGMA journal_mode = DELETE")  # the backup is then one file
+            target.execute("PRAGMA journal_mode = DELETE")  # without a write-ahead log, the backup is a single file
             sound = _is_sound(target)
         if sound:
             os.replace(new, path_of(store))

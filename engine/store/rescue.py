@@ -184,11 +184,11 @@ def _replace(store: Path, repaired: Path, aside: str) -> list[str]:
 
 
 def _started_name(store: Path, repaired: Path) -> str:
-    """Return the path to which a killed repair has moved the old file; return "" if the file's log is there too.
+    """Return the path to which a killed repair has moved the old file without its log, or "" if there is none.
 
-    The caller moves a missing log to the returned path. ``repaired`` is the complete file that the killed repair has
-    written. The old files of earlier repairs are ignored: their ctime (the time of the rename) is before the ctime of
-    ``repaired``. If there are only such files, or none, the result is "".
+    The caller moves the log to the same path. If the killed repair has moved the log too, the result is "".
+    ``repaired`` is the complete file that the killed repair has written. The old files of earlier repairs are ignored.
+    They are recognised by their ctime (the time of the rename), which is before the ctime of ``repaired``.
     """
     renamed = {os.stat(kept).st_ctime_ns: kept for kept in store.parent.glob(f"{store.name}{DAMAGED}*[0-9]")}
     last = max(renamed, default=0)

@@ -6,10 +6,12 @@ deleted at any time. A commit survives the death of any process, because the ker
 power failure, the commits since the last checkpoint may be lost, but the file is never damaged. The loss of commits is
 acceptable, because a power failure also ends the kernel state.
 
-A process keeps its connections open for later snapshots and transactions, because opening and closing are slow. The
-first process that opens a store reads the whole log. The last process that closes the store may write the log back. A
-kept connection is not used after a fork, because the child would share locks that only the parent holds. A kept
-connection is also not used if another file is now at the path of the store.
+A process keeps its connections open for later snapshots and transactions, because opening and closing can be slow. The
+first process that opens a store reads the whole log. The last process that closes the store may copy the log into the
+store's file. A kept connection is not used in two cases:
+
+- After a fork, in the child: the locks of the connection belong to the parent.
+- Another file is now at the path of the store.
 """
 
 from __future__ import annotations
@@ -183,8 +185,8 @@ class SqliteStore:
     def stamp(self) -> object:
         """Return a value that changes whenever a process writes to the store; the cost is two stat calls.
 
-        Until Linux 6.13, two writes within one tick of the kernel's clock can give a file the same time. Therefore, if
-        the last write was less than `TICK_NANOSECONDS` ago, the returned stamp is equal to no other stamp.
+        Before Linux 6.13, two writes within one tick of the kernel's clock can give a file the same time. Therefore, if
+        the last write was less than `TICK_NANOSECONDS` ago, the returned stamp differs from all other stamps.
         """
         stamps: list[object] = []
         for path in (self.path, f"{self.path}-wal"):
@@ -217,9 +219,10 @@ class SqliteStore:
             raise translate(self.path, error) from error
 
     def _begun(self, begin: str) -> tuple[ConnectionKey | None, sqlite3.Connection]:
-        """Begin a transaction on a connection; return a key for keeping the connection, and the connection.
+        """Begin a transaction with the SQL statement ``begin``; return the connection's key, and the connection.
 
-        ``begin`` is the SQL statement that begins the transaction. The key is None if the connection must not be kept.
+        The caller needs the key to keep the connection (`keep_idle`). The key is None if the connection must not be
+        kept.
         """
         try:
             return self._begun_with_log(begin)
@@ -337,7 +340,7 @@ class SqliteStore:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _objection(self) -> Unavailable | None:
-        """Return the error that refuses the insertion of new objects if the disk is almost full, else None."""
+        """Return the error for the insertion of new objects if the disk is almost full; otherwise return None."""
         with suppress(OSError):
             disk = os.statvfs(self.path)
             if disk.f_bfree * disk.f_frsize < RESERVE:

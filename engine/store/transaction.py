@@ -326,7 +326,7 @@ class SqliteTransaction(SqliteReader):
     def put_event(self, event: Event) -> None:
         """Add an event with the current time. Some calls also delete the oldest events.
 
-        On a full disk, each call deletes events, and the new event uses their space.
+        If the disk is almost full, each call deletes events first, and the new event uses their space.
         """
         if self._objection:
             oldest, newest = self._connection.execute("SELECT MIN(seq), MAX(seq) FROM events").fetchone()

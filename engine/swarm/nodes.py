@@ -131,9 +131,9 @@ def remove(host: Host, reference: str, *, force: bool) -> None:
     ``reference`` is an id, a host name or the start of an id.
 
     - Without ``force``, only a worker that is down may be removed.
-    - With ``force``, any worker may be removed, and a manager that is down.
+    - With ``force``, a worker may be removed in any state, and a manager only if it is down.
 
-    As the first step, managers stop accepting the node's certificate.
+    The node's admission record is deleted first, so managers no longer accept the node's certificate.
     """
     with managing(host) as (client, membership):
         document = _pick(_documents(host, client, membership), reference)

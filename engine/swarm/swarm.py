@@ -147,10 +147,11 @@ def _parse_store(url: str) -> SplitResult:
 
 
 def _with_store(host: Host, where: Path, membership: ClusterMembership, cluster: Cluster) -> ClusterMembership:
-    """Write the first records of a new cluster to the etcd store; if the store is not external, start etcd before that.
+    """Start etcd, unless the etcd store is external, and write the first records of a new cluster to the store.
 
-    ``where`` is the new directory of the cluster's files, which is first renamed to `membership.directory`. Returns the
-    membership with this host's WireGuard key. Raises InvalidArgument if an external store already has a cluster.
+    ``where`` is the new directory of the cluster's files. It is first renamed to its final path
+    (`memberships.directory`). Returns the membership with this host's WireGuard key. Raises InvalidArgument if an
+    external store already has a cluster.
     """
     directory = memberships.directory(host.root)
     os.rename(where, directory)
@@ -247,9 +248,10 @@ def _take_place(
 ) -> ClusterMembership:
     """Write this host's own node record to the etcd store; return the membership with this host's WireGuard key.
 
-    - ``where``: the new directory of the cluster's files, which is first renamed to `membership.directory`.
-    - ``members``: all etcd members as ``name=peer URL``, if this host becomes a manager. This host then starts its own
-      etcd member before it writes the record. None for a worker, or with an external etcd store.
+    - ``where``: the new directory of the cluster's files. It is first renamed to its final path
+      (`memberships.directory`).
+    - ``members``: all etcd members as ``name=peer URL``, or None for a worker or with an external etcd store. If it is
+      not None, this host starts its own etcd member before it writes the record.
     """
     membership, public = _with_tunnel_key(membership)
     directory = memberships.directory(host.root)
@@ -325,8 +327,8 @@ def _empty_external_store(host: Host, membership: ClusterMembership) -> None:
 def leave(host: Host, *, force: bool) -> None:
     """Leave the cluster: disconnect containers from cluster networks and mark this host's record as down.
 
-    After a killed init, join or leave, this host is in no cluster, but has files or processes of it. The function then
-    removes these.
+    A killed init, join or leave may have left files and processes of a cluster on a host that is in no cluster. In this
+    case, the function removes them.
 
     Raises Unavailable if this host is in no cluster and has no such files. Without ``force``, raises Unavailable also
     in these cases:
@@ -395,8 +397,8 @@ def _leave_store(host: Host, membership: ClusterMembership) -> None:
 def _disconnect_all(host: Host, *, force: bool) -> None:
     """Disconnect all containers from the cluster's networks.
 
-    Without ``force``, raises Unavailable if a running container stays connected. After the host has left, the container
-    could not be started again.
+    Without ``force``, raises Unavailable if a running container stays connected. The reason for this error: after the
+    host has left the cluster, such a container could not be started again.
     """
     failures: dict[str, EngineError] = {}
     for endpoint in endpoint_sync.own_endpoints(host).values():
@@ -449,9 +451,9 @@ def _require_outside(host: Host) -> None:
 def _workplace(host: Host) -> Iterator[Path]:
     """Yield a new directory for the cluster's files; `MEMBERSHIP_LOCK` is held during the ``with`` block.
 
-    Before the block, an earlier incomplete init or join is undone. If the block fails, it is undone too: this host is
-    removed from the cluster, and the files are deleted. If an external etcd store cannot delete the records of a failed
-    init, the files stay. The next init or join then tries again to delete these records.
+    Before the block, an earlier incomplete init or join is undone. If the block fails, the init or join of the block is
+    undone: this host is removed from the cluster, and the files are deleted. If the records of a failed init cannot be
+    deleted from an external etcd store, the files stay. The next init or join then tries again to delete the records.
 
     Raises Unavailable if another command has made this host a member, or if the records of an earlier init still cannot
     be deleted.

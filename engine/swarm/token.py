@@ -41,7 +41,7 @@ def parse(text: str) -> JoinToken:
 
 
 def digest_of(certificate: str) -> str:
-    """Return the SHA-256 digest of a certificate (PEM), in hexadecimal as in `JoinToken`."""
+    """Return the SHA-256 digest of a certificate (PEM) in hexadecimal, the form of ``digest`` in `JoinToken`."""
     return sha256(certificate.encode()).hexdigest()
 
 

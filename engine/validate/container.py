@@ -84,10 +84,10 @@ def check_container_create(request: ContainerCreate) -> list[str]:
 
 
 def check_networks(request: ContainerCreate, networks: Mapping[str, NetworkRecord | None]) -> None:
-    """Check the network settings of a new container; raises InvalidSettings.
+    """Check the network settings of a new container; raises InvalidArgument.
 
     ``networks`` maps the names in ``request.networks`` to records, or to None for a missing network. A missing network
-    is an error only at the container's start.
+    is no error here; it is an error when the container is started.
     """
     check_networking_config(_main_network_settings(request), networks)
 
@@ -280,7 +280,7 @@ def check_mounts(binds: Sequence[str]) -> None:
 def parse_mount(bind: str) -> Mount:
     """Return the mount that one bind ``source:target[:mode]`` describes; raises EngineError with Docker's message.
 
-    Dots and double slashes are removed from the target path.
+    In the target path, the parts ``.`` and ``..`` are resolved, and double slashes become single slashes.
     """
     source, target, mode = _split(bind)
     if not posixpath.isabs(target):

@@ -134,8 +134,8 @@ def rotation(driver: str, options: Options, limit: int) -> Rotation:
 def default_options(driver: str, options: Options, limit: int) -> Options:
     """Return the logging options of daemon.json; if they have no ``max-size``, add the size limit ``limit`` (bytes).
 
-    The added options are ``max-size`` and ``max-file``. ``options`` are returned unchanged for the driver ``none``, and
-    if an option has an invalid value.
+    The added options are ``max-size`` and ``max-file``. Nothing is added if the driver is ``none``, or if an option has
+    an invalid value.
     """
     try:
         bound = rotation(driver, options, limit)

@@ -166,7 +166,7 @@ def create_volume(request: Request) -> Response:
 def create_service(request: Request) -> Response:
     """Refuse a new service, secret or config with NotImplementedByHawse.
 
-    An invalid body, or a host that is no manager, gets Docker's error first.
+    If the body is invalid, or if this host is no manager, the client gets Docker's error instead.
     """
     request.json(EMPTY)
     request.engine.swarm.nodes({})
@@ -176,7 +176,7 @@ def create_service(request: Request) -> Response:
 def update_service(request: Request) -> Response:
     """Refuse the update of a service, secret or config with NotFound, because hawse has no such objects.
 
-    Raises ApiError first for a wrong parameter ``version``, and Unavailable on a host that is no manager.
+    If the parameter ``version`` is wrong, raises ApiError instead. On a host that is no manager, raises Unavailable.
     """
     check_version(request, _kind(request))
     return service(request)
@@ -185,7 +185,7 @@ def update_service(request: Request) -> Response:
 def service_logs(request: Request) -> Response:
     """Refuse the logs of a service or task with NotImplementedByHawse.
 
-    A request that chooses no stream, or a host that is no manager, gets Docker's error first.
+    If the request chooses no stream, or if this host is no manager, the client gets Docker's error instead.
     """
     if not (request.flag("stdout") or request.flag("stderr")):
         raise ApiError(500, "Bad parameters: you must choose at least one stream")

@@ -29,7 +29,8 @@ sent as binary messages.
 def attach_container(request: Request) -> None:
     """Answer POST /containers/{id}/attach; the connection then carries the container's streams (see `_converse`).
 
-    As in Docker, an error before the streams is plain text, and the connection is then closed.
+    As in Docker, an error that occurs before the streams begin is answered with plain text. The connection is then
+    closed.
     """
     exchange, requested = request.exchange, [name for name in STREAMS if request.flag(name)]
     try:
@@ -59,7 +60,7 @@ def _converse(request: Request, requested: Sequence[str], connect: Callable[[boo
 
     - ``requested``: the streams that the client asked for: "stdin", "stdout", "stderr"
     - ``connect``: sends the answer and returns the connection; its argument is whether the container has a terminal
-    - ``framed``: whether the output of a container without a terminal is sent in frames (stdcopy)
+    - ``framed``: whether the output of a container without a terminal is sent in frames (Docker's format stdcopy)
     """
     engine, keys = request.engine, detach_keys(request.value("detachKeys"))
     document = engine.containers.inspect(request.parameters["id"])
@@ -95,8 +96,8 @@ def resize(request: Request) -> Response:
 def size(request: Request) -> tuple[int, int]:
     """Return the query parameters ``h`` and ``w``: the rows and columns of a terminal.
 
-    As in Docker, only the lowest 16 bits of each number count. Raises ApiError (400) if one is missing or no whole
-    number.
+    As in Docker, only the lowest 16 bits of each number count. Raises ApiError (400) if a parameter is missing, or is
+    not a whole number.
     """
     numbers = []
     for name in ("h", "w"):
@@ -108,9 +109,10 @@ def size(request: Request) -> tuple[int, int]:
 
 
 def detach_keys(text: str) -> DetachKeys:
-    """Return the keys that end an attachment, from the parameter ``detachKeys``; for "", they are ctrl-p ctrl-q.
+    """Return the keys that end an attachment; if ``text`` is "", they are ctrl-p ctrl-q.
 
-    ``text`` is a list such as "ctrl-p,ctrl-q" or "a,ctrl-\\". Raises ApiError (400) if a key in it is invalid.
+    ``text`` is the parameter ``detachKeys``, a list such as "ctrl-p,ctrl-q" or "a,ctrl-\\". Raises ApiError (400) if a
+    key in it is invalid.
     """
     if not text:
         return DetachKeys()

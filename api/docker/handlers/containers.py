@@ -34,7 +34,7 @@ def list_containers(request: Request) -> Response:
 
 
 def without_empty_size(document: Json) -> Json:
-    """Return a container's list entry without a field ``SizeRw`` of 0, because Docker omits a size of 0."""
+    """Return a container's list entry; if its field ``SizeRw`` is 0, remove this field, as Docker does."""
     return {key: value for key, value in document.items() if key != "SizeRw" or value}
 
 

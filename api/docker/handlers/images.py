@@ -153,10 +153,10 @@ def save(request: Request) -> Response | None:
 
 
 def _reference(name: str, tag: str) -> ImageReference:
-    """Return the reference of an image from the image's name and ``tag``, a tag or a digest.
+    """Return the reference of an image that consists of ``name`` and ``tag``; ``tag`` may also be a digest.
 
-    If ``tag`` is "", the tag or the digest in ``name`` applies, or else the default tag. Raises `InvalidArgument` if
-    the result is no valid reference.
+    If ``tag`` is "", the reference has the tag or the digest in ``name``. If ``name`` has neither, the reference has
+    the default tag. Raises `InvalidArgument` if the result is no valid reference.
     """
     if not tag:
         return parse_reference(name)

@@ -1,4 +1,4 @@
-"""/swarm and /nodes, for the parts that hawse's cluster has: it shares networks, not services."""
+"""/swarm and /nodes, as far as hawse has them: hawse's cluster shares networks between hosts, but has no services."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The threads of this host in a cluster.
 
-They watch the etcd store, save its records, renew this host's lease, program peers, and answer other hosts' questions.
+They watch the etcd store, save its records, renew this host's lease, and answer other hosts' questions. They also
+write the entries of peers (endpoints on other hosts) into the kernel's FDB and neighbour tables.
 """
 
 from __future__ import annotations

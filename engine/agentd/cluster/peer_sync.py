@@ -1,8 +1,12 @@
 """A thread that keeps the FDB and neighbour tables of this host's overlay networks equal to the etcd store's records.
 
-After a small change of the records, the thread programs single peers. After a large change, and at the first change of
-each network, the thread programs the whole network. Every `CHECK_INTERVAL_SECONDS` seconds the thread compares all
-networks that the agent may repair, because other programs may have changed the tables.
+A peer is an endpoint on another host. To program a peer is to write its entries into these tables. After a small change
+of the records, the thread programs only the changed peers. It programs all peers of a network in these cases:
+
+- many peers have changed
+- the network is new on this host, or its settings have changed
+- every `CHECK_INTERVAL_SECONDS` seconds, if the agent may repair the network, because other programs may have changed
+  the tables
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The agent's cluster service. The service imports the cluster code only while this host is in a cluster.
 
 Five threads do the blocking work (`engine.agentd.cluster`). The thread of the agent's loop only distributes their
-results, and restarts a manager's processes that have ended.
+results. On a manager, it also restarts the etcd member and the manager's server if these processes have ended.
 """
 
 from __future__ import annotations

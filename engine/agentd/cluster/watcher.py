@@ -1,7 +1,8 @@
 """Watches the etcd store in a separate thread: reads all records once, then waits for changes.
 
 etcd may have deleted (compacted) the revisions from which the watch must continue. In that case the thread reads all
-records again. While the etcd store is unreachable, the last snapshot remains in use, with its names and peers.
+records again. While the etcd store is unreachable, the agent uses the last snapshot. Therefore it still knows the DNS
+names and the endpoints of other hosts.
 """
 
 from __future__ import annotations

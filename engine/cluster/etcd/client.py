@@ -212,9 +212,9 @@ class Client:
     def watch(self, prefix: str, revision: int, silence: float) -> Iterator[tuple[int, list[KeyValue]]]:
         """Yield (revision, events) for each message about the keys that begin with ``prefix``, from ``revision`` on.
 
-        An event is a written or deleted key. A message without events shows that the watch works. All events up to the
-        yielded revision have been yielded. Therefore a later watch can continue after this revision. The iteration ends
-        if the member ends the watch, for example after the loss of its quorum.
+        An event is a written or deleted key. A message without events shows that the watch works. A later watch can
+        continue after the yielded revision, because no earlier event is missing. The iteration ends if the member ends
+        the watch, for example after the loss of its quorum.
 
         Raises `Compacted` if etcd no longer has the revision ``revision``, or has only earlier revisions. Raises
         EtcdError if etcd cancels the watch for another reason. Raises EtcdUnavailable after ``silence`` seconds without

@@ -219,10 +219,10 @@ def _overlays(examined: Examined, membership: ClusterMembership, view: View) -> 
 
 
 def _tunnel_ports(examined: Examined, membership: ClusterMembership, view: View) -> Iterator[Check]:
-    """Yield a finding for each chain of another program that drops tunnel packets (VXLAN or WireGuard) of other hosts.
+    """Yield a finding for each chain of another program that drops tunnel packets from or to other hosts.
 
-    The finding is a fault if a rule drops the packets. It is a warning if the chain's policy drops them, because the
-    chain may accept answers to this host's own packets.
+    Tunnel packets are VXLAN or WireGuard packets. The finding is a fault if a rule drops them. If only the chain's
+    policy drops them, the finding is a warning. A rule of the chain may still accept answers to this host's packets.
     """
     overlays = [network for network in examined.networks if swarm_verify.spans_hosts(examined.host, network)]
     ports = {encryption.port(n) for n in overlays if encryption.has_tunnels(n)}

@@ -93,9 +93,10 @@ def _dropped(probes: Sequence[Probe], tables: Tables, families: tuple[str, ...])
 
 
 def described(decision: Decision) -> tuple[str, bool]:
-    """Return the text of the chain that drops packets, and whether a rule of the chain drops them, not its policy.
+    """Return a text that names the chain that drops packets, and how the chain drops them.
 
-    The text has family, table and name of the chain; for iptables-legacy, it has program, table and name.
+    The second value is True if a rule drops the packets, and False if the policy of the chain does. The text has the
+    family, the table and the name of the chain. For iptables-legacy, it has the program, the table and the name.
     """
     if isinstance(decision, Dropping):
         return f"{decision.program} {decision.table} {decision.chain}", bool(decision.number)
@@ -120,7 +121,7 @@ def _finding(decision: Decision, dropped: Sequence[Probe]) -> Check:
 
 
 def _probes(members: Sequence[Joined], ports: Mapping[str, str]) -> Iterator[Probe]:
-    """Yield the packets to examine for one bridge network, for IPv4 and IPv6, each at one netfilter hook.
+    """Yield the IPv4 and IPv6 probes of one bridge network. Each probe is one packet at one netfilter hook.
 
     ``members`` are the network's endpoints. ``ports`` maps an endpoint's id to the name of its bridge port.
     """

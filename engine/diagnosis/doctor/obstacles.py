@@ -72,10 +72,14 @@ def routing_rules(name: str, bridge: str, sender: IPAddress) -> Iterator[Check]:
 def towards_outside(hindered: Mapping[str, Sequence[Obstacle]], versions: Iterable[int]) -> Iterator[Check]:
     """Yield a finding if the host has no way to the outside, or if its outgoing interface does not work.
 
-    Routes may drop the packets, or an interface that is down may have lost the default route of IPv4. Because a host
-    may need no default route, the mere lack of one is no finding. The interface does not work without a carrier or
-    with ARP off. ``versions`` are the IP versions of the networks. ``hindered`` maps the name of each host interface
-    that has obstacles to its obstacles.
+    The host has no way to the outside in two cases:
+
+    - A route drops the packets.
+    - The IPv4 default route is missing, and an interface that may have had this route is down. If no such interface is
+      down, a missing default route is no finding, because a host may need none.
+
+    The outgoing interface does not work if it has no carrier or if ARP is off. ``versions`` are the IP versions of the
+    networks. ``hindered`` maps the name of a host interface to its obstacles.
     """
     uplink, _ = features.uplink()
     for version in versions:

@@ -267,10 +267,10 @@ class Checks:
     def mtu(self) -> Iterator[Culprit]:
         """Yield a culprit for each interface on the path with a smaller MTU than an interface that sends to it.
 
-        At such an interface, large packets are lost and small packets pass. If a bridge port has the MTU of the
-        network's option, the culprit is the container's interface in place of the port. Only endpoints of bridge
-        networks are checked. For TCP, only bridge ports are checked, because TCP adapts to the MTU of a container's
-        interface.
+        At such an interface, large packets are lost and small packets pass. Exception: if the interface is a bridge
+        port whose MTU is the one that the network's option requires, the culprit is the container's interface. Its MTU
+        is then too large. Only endpoints of bridge networks are checked. For TCP, only bridge ports are checked,
+        because TCP adapts to the MTU of a container's interface.
         """
         path, ends = self._path, list[tuple[int, str, Place]]()
         for place, member in path.ends:

@@ -1,4 +1,4 @@
-"""Find out whether hawse's firewall lets packets reach a container's own address, without a published port of the host.
+"""Find out whether hawse's firewall lets packets reach a container's own address directly, not by a published port.
 
 The network's gateway mode, its trusted interfaces, and ``allow-direct-routing`` in daemon.json decide.
 """

@@ -87,9 +87,10 @@ class Explanation:
 
         ``is_lost`` says whether the probe was lost. Two differences are a fault only under a condition:
 
-        - a changed MAC, only if the probe was lost, because machines may still use the old MAC
-        - an isolated bridge port, only if both endpoints have one, because the kernel drops packets only between two
-          isolated ports
+        - A changed MAC is a fault only if the probe was lost. A machine that still uses the old MAC may have caused the
+          loss.
+        - An isolated bridge port is a fault only if the ports of both endpoints are isolated. The kernel drops only
+          packets between two isolated ports.
         """
         path = self._path
         if path.source.kind == OUTSIDE and is_down(path.source.interface):

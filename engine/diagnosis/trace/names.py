@@ -405,9 +405,9 @@ def _connecting(source: tuple[str, Sequence[NetworkRecord]], target: tuple[str, 
 
 
 def _redirection_faults() -> Sequence[Difference]:
-    """Compare the redirection of DNS queries to the resolver at 127.0.0.11 with the resolver's port.
+    """Check that the rules redirect DNS queries for 127.0.0.11 to the resolver's port; return the differences.
 
-    Returns the differences. Examines the network namespace of the calling thread.
+    Examines the network namespace of the calling thread.
     """
     address = IPv4Address(ADDRESS)
     return resolver_redirect.compare(address, resolver_redirect.serving_port(address))

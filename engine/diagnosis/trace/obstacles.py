@@ -29,7 +29,7 @@ CHANGING = re.compile(
 )
 """Statements of nftables that change a packet or its treatment, without a drop."""
 
-# `Obstacles.likely` reports a hop limit (TTL) up to this number. Paths through the internet often have more hops.
+# `Obstacles.likely` reports a hop limit (TTL) of at most this number, because many internet paths have more hops.
 FEW_HOPS = 7
 
 
@@ -97,7 +97,7 @@ class Obstacles:
             yield from _changing_rules(seen)
 
     def _at(self, place: Place, interface: str) -> list[Obstacle]:
-        """Return the obstacles at an interface; the first call for a place reads those at all interfaces."""
+        """Return the obstacles at an interface; the first call for a place reads those of all its interfaces."""
         if place not in self._known:
             self._known[place] = place.inside(obstacles.everywhere)
         return self._known[place].get(interface, [])

@@ -1,4 +1,4 @@
-"""One host's side of an overlay network: the records of the cluster, and the state of this host on a `PacketPath`.
+"""One host's side of an overlay network: the cluster's records, and the kernel state of this host on a `PacketPath`.
 
 The path begins on this host and ends on another host. `engine.diagnosis.trace.overlay` examines the path to the target.
 On the target's host, `engine.diagnosis.trace.answering` examines the path back.
@@ -146,7 +146,7 @@ class OverlaySide:
         small = self.small_underlay(path)
         for difference in differences:
             if difference.setting == MTU and small is not None:
-                yield small  # the interface below the network is the cause of the difference
+                yield small  # the small MTU of the underlay interface is the cause of the difference
             else:
                 yield from self._of_difference(path, member.network.name, difference)
 

@@ -152,10 +152,10 @@ def _both_directions(arriving: Packet, leaving: Packet) -> list[tuple[str, Packe
 def dropping_tunnels(
     own_address: IPAddress, others: Mapping[IPAddress, str], port: int, *, strict: bool = False
 ) -> Iterator[tuple[IPAddress, Decision]]:
-    """Yield the address of each other host whose tunnel packets (UDP, to ``port``) this host drops, with the drop.
+    """Yield each other host whose tunnel packets this host drops: the host's address, and the rule or policy at fault.
 
-    The packets are those from and to the other host. ``others`` maps the address of each host to this host's interface
-    by which its packets pass. With ``strict``, a drop after a skipped rule that may accept the packet does not count.
+    Tunnel packets are UDP packets to ``port``, from or to the other host. ``others`` maps the address of each host to
+    this host's interface by which its packets pass. ``strict`` has the same meaning as in `find_drops`.
     """
     device_tables, ip_tables = read(DEVICE), read(IP)
     for other, interface in others.items():
@@ -251,7 +251,7 @@ def _host_steps(path: PacketPath, first: Packet, last: Packet) -> Iterator[Step]
 
 
 def _translated(path: PacketPath, packet: Packet, after: Packet) -> Packet:
-    """Return ``packet`` with the note that hawse's DNAT changes it to ``after`` at this hook (`Packet.translated`).
+    """Return a copy of ``packet`` whose field ``translated`` is ``after``, the packet that hawse's DNAT makes of it.
 
     ``packet`` is returned unchanged if the path leads through no published port, or if the IP version changes.
     """

@@ -68,9 +68,8 @@ def require_running(record: ContainerRecord) -> None:
 def _interface(name: str) -> str:
     """Return the interface by which packets from outside arrive; raises `InvalidArgument` if there is none.
 
-    An empty ``name`` means the interface of the default route. If there is no default route, it
-    means the first link that is up and may lead to other machines. Loopback, bridges and hawse's own links do not
-    count.
+    If ``name`` is "", the result is the interface of the default route. If there is no default route, the result is the
+    first link that is up and may lead to other machines. Loopback, bridges and hawse's own links do not count.
     """
     if name and not link.index(name):
         raise InvalidArgument(f"no such interface: {name}")
@@ -119,7 +118,8 @@ def connection(network: str, name: str, joined: Iterable[NetworkRecord]) -> str:
 def reconnection(place: Place, network: str) -> str:
     """Return the commands that disconnect a container from a network and connect it again.
 
-    Because hawse forgets an adopted namespace with its last network, the second command names the namespace's file.
+    When an adopted namespace leaves its last network, hawse deletes its record. Therefore the second command names an
+    adopted namespace by its file.
     """
     record = place.record
     reference = place.name if record is None or record.kind != "adopted" else adopted.reference_of(record)

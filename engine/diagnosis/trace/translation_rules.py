@@ -79,7 +79,7 @@ def _precedes(rule: Changed, statements: Sequence[str], *, is_published: bool) -
 
     - `UNTRACKED`: exempts packets from connection tracking. The rule must come before the connection tracking.
     - `TRANSLATIONS`: DNAT. The rule must come before hawse's DNAT rules. If the path leads through no published port
-      (``is_published`` is False), the rule may also have the same priority.
+      (``is_published`` is False), the rule may also have the same priority as hawse's DNAT rules.
     """
     if statements == UNTRACKED:
         return rule.priority < TRACKING_PRIORITY
