@@ -111,7 +111,11 @@ class CommandRecorder:
         return None
 
     def rule_comments(self, table: str, chain: str) -> list[str]:
-        """Return an empty list, because the caller also asks the kernel, where this recorder has made each change."""
+        """Return an empty list, because this recorder's rules are already in the kernel.
+
+        The caller (`drivers.linux.nfnetlink.comments`) also lists the kernel's rules. Only a dry run returns comments
+        here, because it adds no rule to the kernel.
+        """
         return []
 
     def listed(self, session: Session, kind: int, bodies: list[bytes]) -> list[bytes]:

@@ -120,7 +120,9 @@ def _change(session: Session, present: Sequence[Route], expected: Sequence[Route
         except KernelError as error:
             if error.errno != errno.EEXIST or new.metric != route.HIGHEST_METRIC:
                 raise
-            continue  # no metric is free, because another program's route has the highest metric
+            # Another program's route already has the highest possible metric. No higher metric is left for hawse's
+            # route, so hawse does not add it.
+            continue
         if old is not None:
             left.remove(old)
     for old in left:

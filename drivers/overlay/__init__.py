@@ -330,8 +330,9 @@ def _senders(network: NetworkSpec, peers: Iterable[Peer]) -> tuple[Sequence[Elem
 def _senders_to_devices(namespace: OverlayNamespace) -> Sequence[Element]:
     """Return the firewall elements that allow other hosts to send to the network's VXLAN devices on this host.
 
-    If this host has no VXLAN device for one of the network's VXLAN ids, the elements for this id are left out. Another
-    network may use the id.
+    `OverlayDriver.delete_network` removes these elements. If this host has no device of the network for a VXLAN id, the
+    elements for this id are left out. They may belong to another network, which must keep them. The result is empty for
+    an encrypted network, or if the network's namespace does not exist.
     """
     gate = _gate(namespace.network)
     if gate is None or not namespace.exists():

@@ -105,7 +105,8 @@ class NetworkTable:
     def _publish_addresses(self, dropped: Iterable[MemberNames], added: Iterable[MemberNames]) -> None:
         """Delete the PTR answers for the addresses of ``dropped``, and write those for the addresses of ``added``.
 
-        An answer for an address of both is replaced directly, so that it is not missing in between.
+        If an address is in both, the new answer replaces the old answer in one step. Other threads then never miss an
+        answer for this address.
         """
         stale = {key for old in dropped for key in _reverse_keys(old)}
         for new in added:
