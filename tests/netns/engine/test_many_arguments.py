@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import threading
 
 import pytest
@@ -41,7 +42,8 @@ def left(host):
     files = [path.name for place in ("containers", "netns") for path in (host.run_dir / place).glob("*")]
     locks = [path.name for path in (host.run_dir / "locks").glob("container-*")]
     links = [line for line in host.sh("ip -br link").splitlines() if line.startswith("veth")]
-    ports = [line for line in host.sh("nft list table inet hawse").splitlines() if "700" in line or "siblings" in line]
+    table = host.sh("nft list table inet hawse").splitlines()
+    ports = [line for line in table if re.search(r"\b700\d\b|siblings", line)]
     return [*records, *files, *locks, *links, *(port for port in ports if "elements" in port)]
 
 
