@@ -138,7 +138,8 @@ def _step(parent: int, name: str, *, directory: bool, replace: bool, own_links: 
         return _create(parent, name, directory=directory)
     try:
         # Because another user may exchange ``name`` at any time, everything is read from this one descriptor.
-        mode, owner = os.fstat(entry).st_mode, os.fstat(entry).st_uid
+        status = os.fstat(entry)
+        mode, owner = status.st_mode, status.st_uid
         if replace and (stat.S_ISLNK(mode) or directory > stat.S_ISDIR(mode)):
             os.unlink(name, dir_fd=parent)
             return _create(parent, name, directory=directory)
