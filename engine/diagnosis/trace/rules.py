@@ -31,19 +31,29 @@ IP, DEVICE = ("inet", "ip", "ip6"), ("netdev",)  # families of tables
 
 def dropping(path: PacketPath) -> Culprit | None:
     """Return the culprit for the first rule that certainly drops the path's packets or their answers, or None."""
+    steps = chain(neighbour_search.steps(path), _steps(path), _answers(path))
+    for place, families, packet, drop in _drops(steps):
+        culprit = _culprit(place, packet, drop, bridged=path.kind == BRIDGED and families == IP)
+        searches = packet.protocol in (ARP, DISCOVERY)
+        if culprit.fix.endswith(" accept") and (searches or not _is_answer(packet)):
+            return replace(culprit, fix=culprit.fix + also_accepting(path, requests=searches))
+        return culprit
+    return None
+
+
+def _drops(steps: Iterable[Step]) -> Iterator[tuple[Place, tuple[str, ...], Packet, Decision]]:
+    """Yield the place, the families of tables, the packet and the drop for each of ``steps`` with a certain drop.
+
+    Steps whose rules cannot be read are left out. The tables of a place are read once.
+    """
     tables = cache(lambda place, families: place.inside(partial(read, families)))
-    for place, hook, families, packet in chain(neighbour_search.steps(path), _steps(path), _answers(path)):
+    for place, hook, families, packet in steps:
         try:
             proven = place.inside(partial(_first_in, tables(place, families), [(hook, packet)], families))
         except (DriverError, OSError):
             continue
         if proven is not None:
-            culprit = _culprit(place, *proven, bridged=path.kind == BRIDGED and families == IP)
-            searches = packet.protocol in (ARP, DISCOVERY)
-            if culprit.fix.endswith(" accept") and (searches or not _is_answer(packet)):
-                return replace(culprit, fix=culprit.fix + also_accepting(path, requests=searches))
-            return culprit
-    return None
+            yield place, families, *proven
 
 
 def dropping_at_source(path: PacketPath) -> Culprit | None:
@@ -292,19 +302,11 @@ def also_accepting(path: PacketPath, *, requests: bool = False) -> str:
 
 def _accepting_first(steps: Iterable[Step]) -> str:
     """Return " && COMMAND" for the first of ``steps`` at which a rule of nftables drops the packet, or ""."""
-    for place, hook, families, packet in steps:
-        try:
-            proven = place.inside(partial(_first_of_nftables, families, hook, packet))
-        except (DriverError, OSError):
-            continue
-        if proven is not None:
+    for place, _, packet, drop in _drops(steps):
+        if isinstance(drop, Drop):
             reply = _is_answer(packet)
-            return f" && {chains.inserting(place, proven[1], packet.protocol, *_server_of(packet), reply=reply)}"
+            return f" && {chains.inserting(place, drop, packet.protocol, *_server_of(packet), reply=reply)}"
     return ""
-
-
-def _first_of_nftables(families: tuple[str, ...], hook: str, packet: Packet) -> tuple[Packet, Drop] | None:
-    return next(find_drops(read(families), [(hook, packet)]), None)
 
 
 def _server_of(packet: Packet) -> tuple[set[IPAddress], set[int]]:
