@@ -112,8 +112,12 @@ def is_forwarding() -> bool:
 
 def filters_bridged(version: int) -> bool:
     """Return whether the firewall's rules for IP ``version`` (4 or 6) also filter packets within a bridge."""
-    program = "iptables" if version == 4 else "ip6tables"
-    return sysctl.read(f"net/bridge/bridge-nf-call-{program}") == "1"
+    return sysctl.read(bridge_filter(version)) == "1"
+
+
+def bridge_filter(version: int) -> str:
+    """Return the sysctl that lets the firewall's rules for IP ``version`` (4 or 6) filter packets within a bridge."""
+    return f"net/bridge/bridge-nf-call-{'iptables' if version == 4 else 'ip6tables'}"
 
 
 def interface_exists(name: str) -> bool:

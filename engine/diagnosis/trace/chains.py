@@ -10,6 +10,7 @@ from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packet_trace import Event, rule_text
 from drivers.firewall.rule_reading import Changed, Drop
+from drivers.linux.host import bridge_filter
 from drivers.model import IPAddress
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.records import Place
@@ -80,8 +81,8 @@ def br_netfilter(decision: Decision | Event, detail: str, version: int) -> Culpr
 
 
 def br_netfilter_sysctl(version: int) -> str:
-    """Return the sysctl that sends packets of an IP version within a bridge through the IP firewall."""
-    return f"net.bridge.bridge-nf-call-{'ip6tables' if version == 6 else 'iptables'}"
+    """Return the name, with dots, of the sysctl that sends packets within a bridge through the IP firewall."""
+    return bridge_filter(version).replace("/", ".")
 
 
 def passed(events: Iterable[tuple[Place, Event]], statements: re.Pattern[str]) -> Iterator[tuple[Place, Event, str]]:

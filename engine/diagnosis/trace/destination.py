@@ -18,7 +18,7 @@ from drivers.scalars import socket_text
 from engine.diagnosis.trace import direct_access
 from engine.diagnosis.trace.model import Culprit, CulpritFound
 from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
-from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, Records, addresses
+from engine.diagnosis.trace.records import HOST, KNOWN_ADDRESSES, OUTSIDE, Place, Records, addresses
 from engine.diagnosis.trace.source import of_container
 from engine.diagnosis.trace.target import Target
 from engine.endpoints.sandbox import JoinedEndpoint, gateways
@@ -157,8 +157,7 @@ class Destinations:
             raise CulpritFound(Culprit("no-such-endpoint", f"address {address}", f"network {names}", detail, fix))
         if self._source.kind == OUTSIDE and path_lookup.route(address).interface == self._source.interface:
             detail = f"neither this host nor a container has {address}, so packets from outside do not come here"
-            fix = "use an address of this host (ip -brief address) or of a container (hawse ps)"
-            raise CulpritFound(Culprit("no-such-endpoint", f"address {address}", "outside", detail, fix))
+            raise CulpritFound(Culprit("no-such-endpoint", f"address {address}", "outside", detail, KNOWN_ADDRESSES))
         near = next((m for m in self._members for n in subnets if n.id == m.network.id), None)
         return self._made(target, address, REMOTE if near is not None else EXTERNAL, None, None, near)
 

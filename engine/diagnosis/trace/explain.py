@@ -38,7 +38,7 @@ from engine.diagnosis.trace.names import networks_of, not_same_network
 from engine.diagnosis.trace.obstacles import Obstacles
 from engine.diagnosis.trace.packet_path import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, PacketPath
 from engine.diagnosis.trace.probing import Observation, neighbour_outside
-from engine.diagnosis.trace.records import HOST, OUTSIDE, Place, Records, addresses
+from engine.diagnosis.trace.records import HOST, KNOWN_ADDRESSES, OUTSIDE, Place, Records, addresses
 from engine.diagnosis.trace.routes import Routes
 from engine.diagnosis.trace.source import connection
 from engine.diagnosis.trace.state import Fault, State
@@ -383,9 +383,8 @@ class Explanation:
         path = self._path
         if path.target is None and path.source.kind == OUTSIDE:
             detail = f"no container has {path.address}, and hawse switched forwarding on for its networks only"
-            fix = "use an address of this host (ip -brief address) or of a container (hawse ps)"
             where = f"host, {chains.text_of(event)}"
-            return Culprit("no-such-endpoint", f"address {path.address}", where, detail, fix)
+            return Culprit("no-such-endpoint", f"address {path.address}", where, detail, KNOWN_ADDRESSES)
         what = f"port {path.service} of {path.target_name} ({chains.text_of(event)})"
         detail = f"hawse's own rules drop this packet in {chains.text_of(event)}: nothing allows it"
         fix = "publish the port (hawse publish), or connect both to one network"

@@ -62,6 +62,8 @@ class Place:
 
 HOST = Place("host", "host")
 OUTSIDE = "outside"
+KNOWN_ADDRESSES = "use an address of this host (ip -brief address) or of a container (hawse ps)"
+"""The remedy for an address that neither this host nor a container has."""
 
 
 class Records:
