@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from engine.cluster.etcd.dial import NobodyReady, first
-from engine.cluster.etcd.errors import UNAUTHENTICATED, Compacted, EtcdError, EtcdUnavailable
+from engine.cluster.etcd.errors import UNAUTHENTICATED, Compacted, EtcdError, EtcdUnavailable, NoLeader
 from engine.cluster.etcd.http import EtcdConnection, Json
 from engine.cluster.keys import CLUSTER
 from engine.errors import EngineError, in_words
@@ -25,6 +25,11 @@ an unused connection open.
 
 A member with a slow disk accepts a connection immediately, but takes seconds to answer. Therefore `READY_SECONDS` is
 longer than `CONNECT_SECONDS`.
+"""
+ELECTION_SECONDS, ELECTION_PAUSE_SECONDS = 3.0, 0.1
+"""Seconds for which a call waits for a new leader, and the pause between two attempts.
+
+etcd's members begin an election one to two seconds after they have lost their leader.
 """
 
 EXPIRED = (
@@ -244,15 +249,15 @@ class Client:
     def call(self, path: str, body: Json) -> Json:
         """Post the call ``path`` (such as /v3/kv/range) to any ready member, and return the JSON answer.
 
-        If the token has expired, the client gets a new token and repeats the call.
+        If the token has expired, the client gets a new token and repeats the call. If the members have lost their
+        leader, the client waits up to `ELECTION_SECONDS` for the next leader, and repeats the call.
         """
         return self._answered(lambda connection: connection.post(path, body))
 
     def fetch(self, path: str, body: Json) -> bytes:
         """Post the call ``path`` (such as /v3/kv/range) to any ready member, and return the answer as unparsed bytes.
 
-        The caller forwards these bytes to another host. If the token has expired, the client gets a new token and
-        repeats the call.
+        The caller forwards these bytes to another host. Calls are repeated as by `call`.
         """
         return self._answered(lambda connection: connection.fetch(path, body))
 
@@ -261,6 +266,10 @@ class Client:
             connection = self._ready()
             try:
                 return ask(connection)
+            except NoLeader:
+                if last:
+                    raise
+                self.close()
             except EtcdError as error:
                 if last or not self._user or not _is_outdated(error):
                     raise
@@ -299,7 +308,7 @@ class Client:
         if problem is not None and began - silent < SILENT_PENALTY_SECONDS:
             raise problem
         try:
-            url, connection = first(self._urls, self._open, READY_SECONDS)
+            url, connection = self._first_ready(began)
         except NobodyReady as error:
             problem = _meaning(error)
             if time.monotonic() - began >= CONNECT_SECONDS:
@@ -309,6 +318,20 @@ class Client:
             self._urls.sort(key=lambda other: other != url)
             self._switched(url)
         return connection
+
+    def _first_ready(self, began: float) -> tuple[str, EtcdConnection]:
+        """Return the URL of the first ready member, and a connection to it; wait while the members elect a leader.
+
+        ``began`` is the time on the monotonic clock when the search began. Raises `NobodyReady`.
+        """
+        while True:
+            try:
+                return first(self._urls, self._open, began + READY_SECONDS - time.monotonic())
+            except NobodyReady as error:
+                electing = any(isinstance(problem, NoLeader) for problem in error.problems.values())
+                if not electing or time.monotonic() - began >= ELECTION_SECONDS:
+                    raise
+            time.sleep(ELECTION_PAUSE_SECONDS)
 
     def _open(self, url: str) -> EtcdConnection:
         """Connect to the member at ``url`` and make a first call; raises an error if the member is not ready.

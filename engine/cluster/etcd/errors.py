@@ -10,10 +10,19 @@ from engine.errors import Conflict, EngineError, Forbidden, InvalidArgument, Not
 
 UNAVAILABLE, UNAUTHENTICATED = 14, 16
 """Two gRPC status codes: the member has no quorum; the token of the call has expired or is unknown."""
+ELECTION = ("etcdserver: no leader", "etcdserver: leader changed")
+"""The messages of a member that refuses a call without any effect because of an election.
+
+Source: the errors ErrGRPCNoLeader and ErrGRPCLeaderChanged of etcd. etcd sends the second only for reads.
+"""
 
 
 class EtcdUnavailable(Unavailable):
     """Raised if no member of the etcd store answers."""
+
+
+class NoLeader(EtcdUnavailable):
+    """Raised if an etcd member refuses a call because the members are electing a leader; the call changed nothing."""
 
 
 class EtcdError(Unavailable):
@@ -40,10 +49,11 @@ KINDS: dict[str, type[EngineError]] = {
 def refusal(message: str, code: int) -> Unavailable:
     """Return the exception for an error answer of etcd with the text ``message`` and the gRPC status ``code``.
 
-    It is EtcdUnavailable if the status means that etcd is unavailable, and otherwise EtcdError.
+    It is EtcdUnavailable or `NoLeader` if the status means that etcd is unavailable, and otherwise EtcdError.
     """
     if code == UNAVAILABLE:
-        return EtcdUnavailable(f"the cluster's store does not answer: {message}")
+        kind = NoLeader if message in ELECTION else EtcdUnavailable
+        return kind(f"the cluster's store does not answer: {message}")
     return EtcdError(message, code)
 
 

@@ -139,6 +139,13 @@ def test_a_member_without_quorum_is_unavailable_and_a_wrong_password_is_an_error
         Client([strict.url], user="u", password="p").range("x")
 
 
+def test_a_call_waits_while_the_members_elect_a_leader_and_is_then_repeated():
+    electing = {"code": 14, "message": "etcdserver: no leader"}, 503
+    member = Member(EMPTY, first=[electing, electing, (EMPTY, 200), electing])
+    assert Client([member.url]).range("x") == ([], 7)
+    assert member.asked == ["/v3/kv/range"] * 6
+
+
 def test_a_token_from_before_another_host_joined_is_renewed():
     old = {"code": 3, "message": "etcdserver: revision of auth store is old"}, 400
     member = Member(EMPTY, first=[(EMPTY, 200), old])
