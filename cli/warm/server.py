@@ -26,6 +26,12 @@ POLL_INTERVAL_SECONDS = 30.0
 
 Launchers find the server by the socket's path, so a server whose socket was removed must end.
 """
+PAUSE_SECONDS = 0.002
+"""Seconds from the end of a command until the next idle child is forked.
+
+The command's launcher and child then exit, and the shell continues. A fork at the same time would use a processor for
+1.5 ms, and delay the shell.
+"""
 
 
 class WarmServer:
@@ -115,13 +121,13 @@ class WarmServer:
         if pid in self._children and events & (select.EPOLLHUP | select.EPOLLRDHUP):
             self._loop.forget(self._children[pid].fileno())
             os.kill(pid, signal.SIGKILL)
-            self._prepare()
+            self._loop.after(PAUSE_SECONDS, self._prepare)
 
     def _reap(self) -> None:
         with suppress(ChildProcessError):
             while (changed := os.waitpid(-1, os.WNOHANG | os.WUNTRACED | os.WCONTINUED))[0]:
                 self._tell(*changed)
-        self._prepare()
+        self._loop.after(PAUSE_SECONDS, self._prepare)
         if self._leaving and not self._children:
             self._loop.stop()
 
