@@ -6,7 +6,6 @@ import ctypes
 import gc
 import os
 import re
-import select
 import socket
 import sys
 import threading
@@ -29,6 +28,7 @@ from api.docker.waiting import Waiting, has_input
 from api.docker.workers import Workers
 from engine.errors import EngineError, Outdated
 from engine.eventloop.descriptor_budget import raise_descriptor_limit
+from engine.eventloop.readiness import wait_readable
 from engine.render.version import API_VERSION, DOCKER_VERSION
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Front:
             acceptors = Acceptors(listener, self._serve)
             for _ in range(FREE_THREADS):
                 acceptors.start()
-        while not select.select([self._parent], [], [], TIDY_SECONDS)[0]:
+        while not wait_readable([self._parent], seconds=TIDY_SECONDS):
             if self._ended >= TIDY_CONNECTIONS:
                 self._ended = 0
                 gc.collect()

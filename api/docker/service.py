@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-import select
 import signal
 import socket
 import sys
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 from api.docker import rehearsal, workers
 from api.docker.front import OUTDATED, Front
 from api.docker.router import Router
+from engine.eventloop.readiness import wait_readable
 from engine.runtime.prefork import DELAY_SECONDS, IdleChild
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Service:
         while self._code is None:
             channel = self._channel.fileno()
             timeout = DELAY_SECONDS if self._busy else IDLE_SECONDS
-            readable, _, _ = select.select([wake, channel], [], [], timeout)
+            readable = wait_readable([wake, channel], seconds=timeout)
             if wake in readable:
                 self._reap(wake)
             elif channel in readable:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import socket
 import struct
 import time
@@ -27,8 +26,12 @@ def holders(interface: str, own_address: IPv4Address, address: IPv4Address) -> s
         body = PACKET.pack(ETHERNET, IPV4, 6, 4, REQUEST, mac, own_address.packed, bytes(6), address.packed)
         sock.send(b"\xff" * 6 + mac + struct.pack("!H", ARP) + body)
         deadline = time.monotonic() + WAIT_SECONDS
-        while select.select([sock], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            data = sock.recv(128)[14:]
+        while (left := deadline - time.monotonic()) > 0:
+            sock.settimeout(left)
+            try:
+                data = sock.recv(128)[14:]
+            except TimeoutError:
+                break
             if len(data) < PACKET.size:
                 continue
             _, _, _, _, operation, sender, holder, _, _ = PACKET.unpack_from(data)

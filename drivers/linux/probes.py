@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import select
 import socket
 import struct
 import time
@@ -226,7 +225,8 @@ class Probe:
     def _end(self) -> None:
         self.socket.shutdown(socket.SHUT_WR)
         deadline = time.monotonic() + END_SECONDS
-        while (left := deadline - time.monotonic()) > 0 and select.select([self.socket], [], [], left)[0]:
+        while (left := deadline - time.monotonic()) > 0:
+            self.socket.settimeout(left)
             if not self.socket.recv(65536):
                 return
 

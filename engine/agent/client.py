@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import select
 import signal
 import socket
 import stat
@@ -22,6 +21,7 @@ from drivers.api import Driver, LinkRepairer, Repairer
 from drivers.linux import recording
 from engine import PACKAGES
 from engine.errors import PermissionDenied
+from engine.eventloop.readiness import wait_readable
 from engine.host import Host
 from engine.model import NetworkRecord
 from engine.paths import make_private_directory, open_private
@@ -194,7 +194,7 @@ def _start_and_wait(run_dir: Path, root: Path, timeout: float) -> bool:
         started = _start(run_dir, root, ready_fd)
         os.close(ready_fd)
         ready_fd = -1
-        readable, _, _ = select.select([ready], [], [], timeout if started else 0)
+        readable = wait_readable([ready], seconds=timeout if started else 0)
         return bool(readable) and os.read(ready, 1) == b"!"
     finally:
         os.close(ready)

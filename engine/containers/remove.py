@@ -7,7 +7,6 @@ finds the process by the pid in the container's record.
 from __future__ import annotations
 
 import os
-import select
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ from engine.containers import directory, lookup
 from engine.containers.finalize import close_sandbox, finalize_exit
 from engine.endpoints import reservation
 from engine.errors import Conflict, EngineError, NotFound, Unavailable, hinted
+from engine.eventloop.readiness import wait_readable
 from engine.events import record as events
 from engine.filters.prune import check_prune, container_prunable
 from engine.golang import timestamps
@@ -282,7 +282,7 @@ def end_orphan(record: ContainerRecord, number: int, timeout: float | None) -> N
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(pidfd, each)
             limit = KILLED_TIMEOUT_SECONDS if each == signal.SIGKILL else seconds
-            if select.select([pidfd], [], [], limit)[0]:
+            if wait_readable([pidfd], seconds=limit):
                 return
     finally:
         os.close(pidfd)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
+from engine.eventloop.readiness import wait_ready
 from engine.runtime import protocol, terminal
 from engine.runtime.api import Stdio
 from engine.runtime.directory import ContainerDirectory
@@ -143,7 +143,7 @@ class SupervisedAttachment:
         sources, unsent = [self._streams.fileno()], self._streams.has_unsent
         if self._stdin_open and not unsent:
             sources.append(self._stdio.stdin)
-        readable, writable, _ = select.select(sources, sources[:1] if unsent else [], [])
+        readable, writable = wait_ready(sources, sources[:1] if unsent else [])
         if writable:
             self._stdin_open = self._streams.flush() and self._stdin_open
         if self._streams.fileno() in readable:

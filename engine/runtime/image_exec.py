@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-import select
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from engine.eventloop.readiness import wait_readable
 from engine.model import ExecCreate
 from engine.runtime import cgroup, crun, keeper, oci, peer, process, protocol, root_paths, rootfs, syscalls
 from engine.runtime.api import LEFT, RuntimeFailure, Stdio
@@ -206,7 +206,7 @@ class Terminal:
         """
         pidfd = os.pidfd_open(child)
         try:
-            select.select([self._listener.fileno(), pidfd], [], [])
+            wait_readable([self._listener, pidfd])
             self._listener.setblocking(False)
             connection, _ = self._listener.accept()
         except BlockingIOError:

@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import socket
 import stat
 
 from drivers.linux import process
+from engine.eventloop.readiness import wait_readable
 from engine.runtime import crun, oci, peer, protocol, root_paths, rootfs, syscalls
 from engine.runtime.credentials import find_identity
 from engine.runtime.directory import ContainerDirectory
@@ -72,7 +72,7 @@ def _may_start(setup: ChildSetup, first: int) -> bool:
     arrives.
     """
     channel, pidfd = setup.channel.fileno(), os.pidfd_open(first)
-    ready, _, _ = select.select([channel, pidfd], [], [])
+    ready = wait_readable([channel, pidfd])
     os.close(pidfd)
     return channel in ready and setup.channel.recv(1) == GO
 

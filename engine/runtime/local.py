@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import select
 import shutil
 import signal
 import socket
@@ -24,6 +23,7 @@ from msgspec import Struct, to_builtins
 from msgspec.structs import asdict
 
 from drivers.linux.process import is_running
+from engine.eventloop.readiness import wait_readable
 from engine.model import ExecCreate, LogOptions
 from engine.paths import make_private_directory
 from engine.runtime import crun, logs, peer, process, protocol, supervisor_client
@@ -192,9 +192,9 @@ class LocalRuntime(Struct, eq=False):
         process itself sends SIGKILL.
         """
         limit = None if seconds is None else seconds + _ANSWER_SECONDS
-        if not select.select([connection], [], [], limit)[0]:
+        if not wait_readable([connection], seconds=limit):
             self.signal(container_id, signal.SIGKILL)
-            if not select.select([connection], [], [], _DEATH_SECONDS)[0]:
+            if not wait_readable([connection], seconds=_DEATH_SECONDS):
                 return
         try:
             protocol.receive(connection)
@@ -246,7 +246,7 @@ class LocalRuntime(Struct, eq=False):
                 self.signal(container_id, signal.SIGKILL)
                 if supervised is not None:  # wait for its report, which it sends after it has written all its files
                     peer.await_answer(supervised, _DEATH_SECONDS)
-                select.select([pidfd], [], [], _DEATH_SECONDS)
+                wait_readable([pidfd], seconds=_DEATH_SECONDS)
             os.close(pidfd)
         if directory.exists() and not self._has_begun(directory):
             crun.kill_unstarted(directory.path)
@@ -320,7 +320,7 @@ class LocalRuntime(Struct, eq=False):
         self, path: str, options: LogOptions, container_id: str, wait: WaitReadable | None = None
     ) -> Iterator[LogLine]:
         """Yield the lines of a log file. With ``options.follow``, continue until the container's process has ended."""
-        return logs.read(path, options, lambda: self._ask_to_wait(container_id), wait or logs.wait_readable)
+        return logs.read(path, options, lambda: self._ask_to_wait(container_id), wait or wait_readable)
 
     def _directory(self, container_id: str) -> ContainerDirectory:
         return ContainerDirectory(os.fspath(self.run), container_id)

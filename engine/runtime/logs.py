@@ -6,15 +6,15 @@ import gzip
 import json
 import os
 import re
-import select
 import socket
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from itertools import islice
 from typing import BinaryIO
 
 from engine.eventloop.inotify import CREATE, MODIFY, MOVED_TO, watch_directory
+from engine.eventloop.readiness import wait_readable
 from engine.golang.timestamps import to_seconds
 from engine.model import LogOptions
 from engine.runtime import protocol, syscalls
@@ -25,11 +25,6 @@ from engine.runtime.logcompress import HEADER, HEADER_START
 _BLOCK = 65536
 _MANY_FILES = 200  # rotated files; above this number, the limit of open files is raised
 _ATTEMPTS = 100  # maximum attempts to open all files of a log; a rotation during an attempt makes it fail
-
-
-def wait_readable(descriptors: Sequence[int]) -> Sequence[int]:
-    """Wait until at least one of the file descriptors is readable, and return those that are readable."""
-    return select.select(descriptors, [], [])[0]
 
 
 def read(

@@ -7,11 +7,12 @@ parent must have only one thread. The child exits when the parent has ended or h
 from __future__ import annotations
 
 import os
-import select
 import socket
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
+
+from engine.eventloop.readiness import wait_readable
 
 DELAY_SECONDS = 0.05
 """Seconds from the start of a child's work until the next idle child is forked. An earlier fork would slow the work.
@@ -76,7 +77,7 @@ def has_work(channel: socket.socket) -> bool:
 
     ``channel`` is the child's end of the socket pair to the parent.
     """
-    return bool(select.select([channel], [], [], 0)[0])
+    return bool(wait_readable([channel], seconds=0))
 
 
 def receive(channel: socket.socket) -> int:

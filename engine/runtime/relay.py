@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import select
 from contextlib import ExitStack, suppress
 
+from engine.eventloop.readiness import wait_readable
 from engine.model import ExecCreate
 from engine.runtime import terminal
 from engine.runtime.api import Stdio
@@ -48,7 +48,7 @@ def _copy(master: int, ended: int, stdio: Stdio, request: ExecCreate) -> bool:
     stdin, open_output = request.attach_stdin, True
     while True:
         sources = [ended] + [master] * open_output + [stdio.stdin] * stdin
-        ready, _, _ = select.select(sources, [], [])
+        ready = wait_readable(sources)
         if master in ready and open_output:
             open_output = _copy_output(master, stdio.stdout)
         elif ended in ready:

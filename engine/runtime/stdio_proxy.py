@@ -10,11 +10,11 @@ The command gets a pipe in place of two sorts of streams:
 from __future__ import annotations
 
 import os
-import select
 import stat
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 
+from engine.eventloop.readiness import wait_ready
 from engine.model import ExecCreate
 from engine.runtime import terminal
 from engine.runtime.api import Stdio
@@ -100,7 +100,7 @@ class StdioProxy:
         self._close.callback(os.close, ended)
         while True:
             sources = [ended, *self._outputs] + ([self._stdin] if self._typed >= 0 and not self._unsent else [])
-            ready, writable, _ = select.select(sources, [self._typed] if self._unsent else [], [])
+            ready, writable = wait_ready(sources, [self._typed] if self._unsent else [])
             for fd in [fd for fd in ready if fd in self._outputs]:
                 self._copy_output(fd)
             if ended in ready and not any(fd in self._outputs for fd in ready):

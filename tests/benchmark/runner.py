@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
 
+from engine.eventloop.readiness import wait_readable
 from tests.conftest import CHECKOUT, Netns
 
 
@@ -76,7 +76,7 @@ def await_end(process: subprocess.Popen, timeout: float) -> None:
     The function uses a pidfd, because `Popen.wait` with a timeout checks for the process's end only every 50 ms.
     """
     pidfd = os.pidfd_open(process.pid)
-    if not select.select([pidfd], [], [], timeout)[0]:
+    if not wait_readable([pidfd], seconds=timeout):
         process.kill()
     os.close(pidfd)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import select
 import socket
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from drivers.linux.probes import PortsExhausted
 from drivers.model import IPAddress
 from drivers.scalars import socket_text
 from engine.dns import wire
+from engine.eventloop.readiness import wait_readable
 
 TIMEOUT_SECONDS = 1.5
 
@@ -43,7 +43,7 @@ def ask(server: str, name: str, timeout: float = TIMEOUT_SECONDS) -> Reply:
                 pending.add(number)
                 sock.send(wire.make_query(number.to_bytes(2, "big"), encoded, kind))
             deadline = time.monotonic() + timeout
-            while pending and select.select([sock], [], [], max(0, deadline - time.monotonic()))[0]:
+            while pending and wait_readable([sock], seconds=deadline - time.monotonic()):
                 data = sock.recv(4096)
                 number = int.from_bytes(data[:2])
                 if len(data) >= wire.HEADER and number in pending:

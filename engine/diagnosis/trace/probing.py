@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -23,6 +22,7 @@ from engine.diagnosis.trace.packet_path import EXTERNAL, PacketPath
 from engine.diagnosis.trace.records import HOST, OUTSIDE, Place
 from engine.diagnosis.trace.state import bridge_of, port_of
 from engine.errors import in_words
+from engine.eventloop.readiness import wait_ready
 
 WAIT_SECONDS = 1.3
 """Seconds without an answer after which a probe counts as lost. TCP repeats a lost SYN after one second."""
@@ -187,7 +187,7 @@ def _wait(
     repeated, answered, dropped = began, 0.0, 0.0
     while not poll() and (now := time.monotonic()) < began + WAIT_SECONDS:
         writable = probe_descriptors if probe.protocol == "tcp" else []
-        select.select([*watching.descriptors(), *probe_descriptors], writable, [], 0.05)
+        wait_ready([*watching.descriptors(), *probe_descriptors], writable, 0.05)
         watching.read()
         dropped = dropped or (now if watching.seen.drops() else 0.0)
         if dropped and now > dropped + DROPPED_SECONDS:

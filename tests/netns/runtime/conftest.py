@@ -5,7 +5,6 @@ test.
 from __future__ import annotations
 
 import os
-import select
 import shutil
 import signal
 import threading
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.eventloop.readiness import wait_readable
 from engine.model import ExecCreate, LogOptions, Mount
 from engine.runtime import syscalls
 from engine.runtime.api import ProcessSpec, Stdio
@@ -119,7 +119,7 @@ class Lab:
         pid = self.supervisor_pid()
         pidfd = os.pidfd_open(pid)
         os.kill(pid, signal.SIGKILL)
-        select.select([pidfd], [], [], 5)
+        wait_readable([pidfd], seconds=5)
         os.close(pidfd)
 
     def clean(self) -> None:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -62,6 +62,15 @@ def test_ended_and_deleted_containers_leave_nothing(lab, image):
         lab.runtime.delete(name)
     assert parts(lab) == []
     assert children(lab.supervisor_pid()) == []
+
+
+def test_container_starts_while_its_supervisor_has_thousands_of_descriptors(lab, image):
+    """The process that makes the container inherits a descriptor whose number is too high for select(2)."""
+    lab.launch("one", "sleep", "60", **image)
+    with ExitStack() as waiting:
+        for _ in range(1200):
+            waiting.callback(lab.runtime.watch_end("one", next_run=False).close)
+        assert lab.run("two", "sh", "-c", "exit 7", **image)[0] == 7
 
 
 def test_container_that_was_never_started_goes_with_its_supervisor(lab, image):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import select
 import signal
 import socket
 import stat
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.eventloop.readiness import wait_readable
 from engine.model import LogOptions
 from engine.runtime import protocol
 from engine.runtime.api import RuntimeFailure, Stdio
@@ -302,10 +302,10 @@ def test_clients_that_wait_for_the_next_run_outlive_a_failed_creation(lab, monke
             patch.setattr(ContainerDirectory, "create", create)
             with pytest.raises(RuntimeFailure, match="too many levels of symbolic links"):
                 lab.runtime.create(lab.spec("one", "true"))
-        assert not select.select([end], [], [], 0.2)[0]
+        assert not wait_readable([end], seconds=0.2)
         lab.launch("one", "sh", "-c", "echo second; exit 7")
         attachment.run()
-    assert select.select([end], [], [], 10)[0]
+    assert wait_readable([end], seconds=10)
     assert (end.exit_code(), attachment.exit_code, (tmp_path / "out").read_text()) == (7, 7, "second\n")
     end.close()
 

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import os
-import select
 import threading
 
 import pytest
 
+from engine.eventloop.readiness import wait_readable
 from engine.eventloop.wakeup import Wakeup
 
 
@@ -17,7 +17,7 @@ def wakeup():
 
 
 def readable(wakeup: Wakeup, seconds: float = 0) -> bool:
-    return bool(select.select([wakeup], [], [], seconds)[0])
+    return bool(wait_readable([wakeup], seconds=seconds))
 
 
 def test_another_thread_wakes_up_a_waiting_thread(wakeup):
