@@ -7,6 +7,7 @@ many and with few networks.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,10 @@ from tests.benchmark.turns import turns
 
 COLUMNS = ("hawse", "cold", "docker", "podman")
 CROWDED = 1000
+PAUSE_SECONDS = 0.2
+"""Seconds between two rounds. The order of the contenders changes there, so that one contender would otherwise run two
+commands without the commands of the others in between.
+"""
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ def rounds(settings: Settings, level: int) -> int:
     """Return the number of measuring rounds. The number is smaller with many networks, because Docker is slow with many
     networks.
     """
-    return settings.pick(7 if level >= CROWDED else 15, 3)
+    return settings.pick(7 if level >= CROWDED else 30, 3)
 
 
 def prepare(started: Sequence[Product]) -> list[Contender]:
@@ -136,6 +141,7 @@ def fill(rows: Sequence[Row], operations: Sequence[Operation], contenders: Seque
         for operation in operations:
             contender.time(operation)  # this run warms the product up and is not measured
     for _, order in turns(contenders, number):
+        time.sleep(PAUSE_SECONDS)
         for row, operation in zip(rows, operations, strict=True):
             for contender in order:
                 value = contender.time(operation)
