@@ -24,7 +24,7 @@ from api.docker.query import BAD_ESCAPE, parse
 from api.docker.router import Router, location
 from api.docker.shared_engine import SharedEngine
 from api.docker.versions import split, supported
-from api.docker.waiting import Waiting, has_input
+from api.docker.waiting import Waiting
 from api.docker.workers import Workers
 from engine.errors import EngineError, Outdated
 from engine.eventloop.descriptor_budget import raise_descriptor_limit
@@ -158,7 +158,7 @@ class Front:
         # Wait for the client's first bytes before the TLS state is created. A client that sends nothing then uses no
         # memory for TLS.
         with self._newcomers.member(connection):
-            if not has_input(connection, HANDSHAKE_SECONDS):
+            if not wait_readable([connection], seconds=HANDSHAKE_SECONDS):
                 raise OSError("a TCP connection without a TLS handshake")
         connection.settimeout(HANDSHAKE_SECONDS)
         encrypted = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import select
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+
+from engine.eventloop.readiness import wait_readable
 
 
 class Waiting:
@@ -43,19 +44,9 @@ class Waiting:
         The connection's thread then sees the end of the connection. If all connections have unread input, does nothing.
         """
         for descriptor, connection in self._connections.items():
-            if not has_input(connection):
+            if not wait_readable([connection], seconds=0):
                 del self._connections[descriptor]
                 with suppress(OSError):  # ignore the error: the client may have closed the connection
                     # SSLSocket.shutdown would drop the TLS state that the connection's thread still uses.
                     socket.socket.shutdown(connection, socket.SHUT_RDWR)
                 return
-
-
-def has_input(connection: socket.socket | int, seconds: float = 0.0) -> bool:
-    """Wait up to ``seconds`` for input, and return whether input has come.
-
-    ``connection`` is a socket or a pidfd. The end of the connection or of the process counts as input.
-    """
-    poll = select.poll()
-    poll.register(connection, select.POLLIN)
-    return bool(poll.poll(seconds * 1000))

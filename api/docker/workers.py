@@ -20,10 +20,10 @@ from typing import Any, NoReturn
 
 from api.docker import rehearsal
 from api.docker.errors import ApiError, api_error
-from api.docker.waiting import has_input
 from engine.api import Engine
 from engine.core import open_engine
 from engine.errors import EngineError
+from engine.eventloop.readiness import wait_readable
 from engine.runtime import prefork, protocol
 
 FILES_LIMIT = 8
@@ -57,7 +57,7 @@ class Job:
 
     def has_ended(self, seconds: float = 0.0) -> bool:
         """Wait up to ``seconds`` for the end of the job, and return whether the job has ended."""
-        return has_input(self._channel, seconds)
+        return bool(wait_readable([self._channel], seconds=seconds))
 
     def result(self) -> Any:
         """Wait for the end of the job, and return its result; raises ApiError for an error of the job."""
@@ -80,7 +80,7 @@ class Job:
         """
         with self._lock:
             if self._open:
-                has_input(self._pidfd, END_SECONDS)
+                wait_readable([self._pidfd], seconds=END_SECONDS)
 
     def kill(self, number: int) -> None:
         """Send the signal ``number`` to the worker; does nothing if the worker has ended."""

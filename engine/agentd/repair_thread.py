@@ -11,7 +11,6 @@ must not wait for a long comparison.
 
 from __future__ import annotations
 
-import select
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -24,6 +23,7 @@ from engine.agentd import repair_log
 from engine.agentd.repair_schedule import LONGEST_REST_SECONDS, Schedule
 from engine.endpoints import boots, shared_state
 from engine.errors import EngineError, Unavailable
+from engine.eventloop.readiness import wait_readable
 from engine.eventloop.wakeup import Wakeup
 from engine.events import repair as repairs
 from engine.store.api import Reader, Store
@@ -144,11 +144,7 @@ class RepairThread:
         """
         if self._stopped:
             return
-        poll = select.poll()
-        for descriptor in (self._wakeup.fileno(), *others):
-            poll.register(descriptor, select.POLLIN)
-        ready = dict(poll.poll(max(0.0, seconds) * 1000))
-        if self._wakeup.fileno() in ready:
+        if self._wakeup.fileno() in wait_readable([self._wakeup, *others], seconds=seconds):
             self._wakeup.clear()
             self._schedule.record_own_change(time.monotonic())
 

@@ -9,13 +9,13 @@ and at long intervals without a report.
 from __future__ import annotations
 
 import os
-import select
 import threading
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 from engine.errors import EngineError
 from engine.eventloop.inotify import CREATE, MODIFY, MOVED_TO, watch_directory
+from engine.eventloop.readiness import wait_readable
 from engine.eventloop.wakeup import Wakeup
 from engine.store.api import Store
 
@@ -67,10 +67,7 @@ class EventWatch:
         the store cannot be read, so that their own reads raise the error.
         """
         newest, looks = -1, iter(LOOKS_SECONDS)
-        poll = select.poll()
-        poll.register(changes, select.POLLIN)
-        poll.register(ended, select.POLLIN)
-        ready: dict[int, int] = {}
+        ready: list[int] = []
         while ended.fileno() not in ready:
             if changes in ready:
                 os.read(changes, 65536)
@@ -78,7 +75,7 @@ class EventWatch:
             before, newest = newest, self._newest()
             if newest != before or newest < 0:
                 self._wake_all()
-            ready = dict(poll.poll(next(looks, RARE_SECONDS) * 1000))
+            ready = wait_readable([changes, ended], seconds=next(looks, RARE_SECONDS))
         os.close(changes)
         ended.close()
 
